@@ -1,0 +1,47 @@
+"""The compiled modules; everything else about the project stands in pyproject.toml."""
+
+import os
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+# -O3: the loops are the product. No -march: wheels must run on every CPU of their architecture.
+OPTIMISE = ["/O2"] if sys.platform == "win32" else ["-O3"]
+
+HEADERS = sorted(str(header) for header in Path("native").glob("*.h"))
+
+# One binary for every CPython from 3.11 on. Wheels are not built so (docs/wheels.md says why): bench/abi3.py alone asks.
+ABI3 = os.environ.get("PARCOUNT_ABI3") == "1"
+
+setup(
+    ext_modules=cythonize(
+        [
+            Extension(
+                f"parcount._native.{source.stem}",
+                [str(source)],
+                include_dirs=["native"],
+                depends=HEADERS,
+                define_macros=[("Py_LIMITED_API", "0x030B0000")] if ABI3 else [],
+                py_limited_api=ABI3,
+                extra_compile_args=OPTIMISE,
+            )
+            for source in sorted(Path("native").glob("*.pyx"))
+        ],
+        build_dir="build/cython",
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "initializedcheck": False,
+            "cdivision": True,
+            "freethreading_compatible": True,
+        },
+    ),
+    options={
+        "bdist_wheel": {"py_limited_api": "cp311" if ABI3 else False},
+        # The modules are compiled side by side: the build is most of what a first `make study` waits for.
+        "build_ext": {"parallel": True},
+    },
+)

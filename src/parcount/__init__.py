@@ -1,0 +1,73 @@
+"""parcount counts on every core.
+
+The names below are the public face. Each is loaded by its first use, so that ``import parcount`` costs little more
+than ``import numpy``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from parcount.arrays import tally
+    from parcount.execution.base import Execution
+    from parcount.execution.cores import available_cores
+    from parcount.execution.errors import WorkerDied
+    from parcount.execution.policy import get_grain, get_num_threads, set_grain, set_num_threads
+    from parcount.execution.processes import Processes
+    from parcount.execution.serial import Serial
+    from parcount.execution.shared import shared_array
+    from parcount.execution.threads import Threads
+    from parcount.studies import Study, study
+
+__all__ = [
+    "Execution",
+    "Processes",
+    "Serial",
+    "Study",
+    "Threads",
+    "WorkerDied",
+    "available_cores",
+    "get_grain",
+    "get_num_threads",
+    "set_grain",
+    "set_num_threads",
+    "shared_array",
+    "study",
+    "tally",
+]
+
+_HOMES = {
+    "Execution": "parcount.execution.base",
+    "Processes": "parcount.execution.processes",
+    "Serial": "parcount.execution.serial",
+    "Study": "parcount.studies",
+    "Threads": "parcount.execution.threads",
+    "WorkerDied": "parcount.execution.errors",
+    "available_cores": "parcount.execution.cores",
+    "get_grain": "parcount.execution.policy",
+    "get_num_threads": "parcount.execution.policy",
+    "set_grain": "parcount.execution.policy",
+    "set_num_threads": "parcount.execution.policy",
+    "shared_array": "parcount.execution.shared",
+    "study": "parcount.studies",
+    "tally": "parcount.arrays",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("parcount")
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,148 @@
+"""What every execution is: something that maps a function over items with some workers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, ClassVar, Self, TypeVar
+
+from parcount.execution.cores import available_cores
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Execution(ABC):
+    """Who runs a function over items.
+
+    A context manager: inside a ``with`` its workers stay; a call outside one starts and ends them for itself.
+
+    Parameters
+    ----------
+    workers : int, optional
+        How many; all available cores by default. More than there are cores is allowed.
+
+    Raises
+    ------
+    TypeError
+        If `workers` is no integer.
+    ValueError
+        If `workers` is less than one.
+
+    Attributes
+    ----------
+    name : str
+        As the study and the result file spell it.
+    workers : int
+        How many items can run at once.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, workers: int | None = None) -> None:
+        if workers is None:
+            workers = available_cores()
+        if isinstance(workers, bool) or not hasattr(workers, "__index__"):
+            raise TypeError(f"workers must be an integer, not {workers!r}")
+        workers = workers.__index__()
+        if workers < 1:
+            raise ValueError(f"workers must be at least 1, not {workers}")
+        self.workers = workers
+        self._held = 0
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.workers})"
+
+    def __enter__(self) -> Self:
+        if self._held == 0:
+            self._open()
+        self._held += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._held -= 1
+        if self._held == 0:
+            self._close()
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Apply `function` to every item.
+
+        Parameters
+        ----------
+        function : callable
+            Of one item.
+        items : iterable
+            Any number of them, also more than there are workers.
+
+        Returns
+        -------
+        list
+            The results, in the order of the items.
+
+        Raises
+        ------
+        Exception
+            What `function` raised first, in the order of the items, with the worker's traceback.
+
+        Examples
+        --------
+        >>> import parcount as pc
+        >>> pc.Threads(2).map(abs, [-1, -2, 3])
+        [1, 2, 3]
+        """
+        items = list(items)
+        with self:
+            return self._map(function, items)
+
+    def together(self, function: Callable[[Item], Result], items: Sequence[Item]) -> tuple[list[Result], float]:
+        """Apply `function` to at most one item a worker, all starting at the same instant.
+
+        Every worker has its item and waits at a barrier before the first begins: what passes from that instant
+        is work, not the handing out of it.
+
+        Parameters
+        ----------
+        function : callable
+            Of one item.
+        items : sequence
+            At most as many as there are workers.
+
+        Returns
+        -------
+        results : list
+            In the order of the items.
+        opened : float
+            When the barrier opened, on the clock of `time.perf_counter`.
+
+        Raises
+        ------
+        ValueError
+            If there are more items than workers.
+        Exception
+            What `function` raised first, in the order of the items, with the worker's traceback.
+        """
+        if len(items) > self.workers:
+            raise ValueError(f"{len(items)} items cannot start together on {self.workers} workers")
+        with self:
+            return self._together(function, items)
+
+    def pids(self) -> list[int]:
+        """The processes, besides the caller's, that work for this execution now."""
+        return []
+
+    def _open(self) -> None:
+        """Start the workers."""
+
+    def _close(self) -> None:
+        """End the workers; called whatever happened."""
+
+    @abstractmethod
+    def _map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        """`map` with the workers started."""
+
+    @abstractmethod
+    def _together(self, function: Callable[[Any], Any], items: Sequence[Any]) -> tuple[list[Any], float]:
+        """`together` with the workers started."""

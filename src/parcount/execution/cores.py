@@ -1,0 +1,103 @@
+"""How many cores this process may use, and why no more."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Cores:
+    """What limits the cores of this process.
+
+    Attributes
+    ----------
+    machine : int
+        What the operating system counts.
+    affinity : int or None
+        How many this process is allowed on; None where the system has no affinity.
+    quota : float or None
+        The container's CPU quota, in cores; None if there is none.
+    """
+
+    machine: int
+    affinity: int | None = None
+    quota: float | None = None
+
+    @property
+    def available(self) -> int:
+        """Whole cores this process may keep busy: the least of the three, at least one."""
+        limits = [self.machine]
+        if self.affinity is not None:
+            limits.append(self.affinity)
+        if self.quota is not None:
+            limits.append(int(self.quota))
+        return max(1, min(limits))
+
+    @property
+    def reason(self) -> str:
+        """Which limit is the one that counts."""
+        if self.quota is not None and int(self.quota) <= self.available < self.machine:
+            return f"the container's quota is {self.quota:g} cores of {self.machine}"
+        if self.affinity is not None and self.affinity < self.machine:
+            return f"the process is bound to {self.affinity} of {self.machine} cores"
+        return f"the machine has {self.machine}, and neither affinity nor a quota takes any away"
+
+
+def cores(cgroup: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> Cores:
+    """Ask the system.
+
+    Parameters
+    ----------
+    cgroup, membership : Path
+        Where Linux shows control groups, and this process's place in them.
+
+    Returns
+    -------
+    Cores
+
+    Examples
+    --------
+    >>> cores().available >= 1
+    True
+    """
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    return Cores(os.cpu_count() or 1, affinity, _quota(cgroup, membership))
+
+
+def available_cores() -> int:
+    """How many cores this process may keep busy: the least of the machine's, its affinity and its quota."""
+    return cores().available
+
+
+def _quota(root: Path, membership: Path) -> float | None:
+    """The tightest CPU quota of this process's control groups, in cores; versions 1 and 2."""
+    quotas = []
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        lines = []
+    # Inside a container the group's path may be the host's and not exist here: its root then stands for it.
+    groups = {root, root / "cpu"}
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers or "cpu" in controllers.split(","):
+            base = root / "cpu" if controllers else root
+            group = base / path.lstrip("/")
+            groups.update((group, *(parent for parent in group.parents if base in parent.parents)))
+    for group in groups:
+        for numbers in (
+            _read(group / "cpu.max"),
+            _read(group / "cpu.cfs_quota_us") + _read(group / "cpu.cfs_period_us"),
+        ):
+            if len(numbers) == 2 and numbers[0].isdecimal() and int(numbers[1]) > 0:
+                quotas.append(int(numbers[0]) / int(numbers[1]))  # noqa: PERF401 - the two forms read better so
+    return min(quotas, default=None)
+
+
+def _read(path: Path) -> list[str]:
+    try:
+        return path.read_text().split()
+    except OSError:
+        return []

@@ -1,0 +1,113 @@
+"""How many threads a call gets when its caller names none: as many as pay off."""
+
+from __future__ import annotations
+
+import os
+from operator import index
+
+from parcount.execution.base import Execution
+from parcount.execution.cores import available_cores
+from parcount.execution.serial import Serial
+from parcount.execution.threads import Threads
+
+DEFAULT_GRAIN = 1 << 17
+"""Elements in the smallest part worth a thread of its own.
+
+To start two threads for one call, hand them a part each and join them costs what one thread counts about 250 000
+elements in (``bench/test_dispatch.py``): half of them each is where two threads begin to pay.
+"""
+
+_num_threads: int | None = None
+_grain: int | None = None
+
+
+def set_num_threads(n: int | None) -> None:
+    """Cap the threads that a call uses unless it names a number itself.
+
+    Parameters
+    ----------
+    n : int or None
+        At least 1; None returns to ``PARCOUNT_NUM_THREADS``, or where that is not set, to all available cores.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n` is no integer, or less than one.
+    """
+    global _num_threads
+    _num_threads = None if n is None else _positive(n, "the number of threads")
+
+
+def get_num_threads() -> int:
+    """The most threads that a call uses unless it names a number itself."""
+    cap = _setting(_num_threads, "PARCOUNT_NUM_THREADS")
+    return available_cores() if cap is None else min(cap, available_cores())
+
+
+def set_grain(n: int | None) -> None:
+    """Set the smallest part, in elements, that is worth a thread.
+
+    Parameters
+    ----------
+    n : int or None
+        At least 1, which splits even the smallest input; None returns to ``PARCOUNT_GRAIN``, or where that is not
+        set, to the measured default.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n` is no integer, or less than one.
+    """
+    global _grain
+    _grain = None if n is None else _positive(n, "the grain")
+
+
+def get_grain() -> int:
+    """The smallest part, in elements, that is worth a thread."""
+    grain = _setting(_grain, "PARCOUNT_GRAIN")
+    return DEFAULT_GRAIN if grain is None else grain
+
+
+def choose(size: int, threads: int | None, on: Execution | None) -> Execution:
+    """The execution for a call over `size` elements.
+
+    Parameters
+    ----------
+    size : int
+        How many elements there are.
+    threads : int or None
+        As the caller gave it: that many, or as many as pay off.
+    on : Execution or None
+        As the caller gave it.
+
+    Raises
+    ------
+    ValueError
+        If the caller gave both.
+    TypeError
+        If `on` is no execution.
+    """
+    if on is not None:
+        if threads is not None:
+            raise ValueError("threads= is short for on=Threads(…): give one of the two")
+        if not isinstance(on, Execution):
+            raise TypeError(f"on= takes an execution such as Threads(2), not {on!r}")
+        return on
+    if threads is None:
+        threads = max(1, min(get_num_threads(), size // get_grain()))
+    return Serial() if threads == 1 else Threads(threads)
+
+
+def _setting(value: int | None, variable: str) -> int | None:
+    if value is None and (text := os.environ.get(variable)):
+        try:
+            return _positive(int(text), variable)
+        except ValueError:
+            raise ValueError(f"{variable} must be an integer of at least 1, not {text!r}") from None
+    return value
+
+
+def _positive(n: int, what: str) -> int:
+    if isinstance(n, bool) or index(n) < 1:
+        raise ValueError(f"{what} must be at least 1, not {n!r}")
+    return index(n)

@@ -1,0 +1,64 @@
+"""Threads of this process: no copies, and truly parallel where the function releases the GIL or there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from time import perf_counter
+from typing import Any
+
+from parcount.execution.base import Execution
+
+
+class Threads(Execution):
+    """`workers` threads, from the standard library's pool.
+
+    Python code in them takes turns under the GIL; compiled code that releases it runs on all cores. An exception
+    ends the call after the items already begun; those not yet begun are dropped.
+
+    Parameters
+    ----------
+    workers : int, optional
+        How many threads; all available cores by default.
+
+    Examples
+    --------
+    >>> import parcount as pc
+    >>> with pc.Threads(2) as threads:
+    ...     threads.map(sum, [[1, 2], [3, 4]])
+    [3, 7]
+    """
+
+    name = "threads"
+
+    _pool: ThreadPoolExecutor
+
+    def _open(self) -> None:
+        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="parcount")
+
+    def _close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        return list(self._pool.map(function, items))
+
+    def _together(self, function: Callable[[Any], Any], items: Sequence[Any]) -> tuple[list[Any], float]:
+        opened = perf_counter()
+
+        def stamp() -> None:
+            nonlocal opened
+            opened = perf_counter()
+
+        barrier = Barrier(max(1, len(items)), action=stamp)
+
+        def start(item: Any) -> Any:
+            barrier.wait()
+            return function(item)
+
+        try:
+            return self._map(start, items), opened
+        except BaseException:
+            # A thread that could not be started, or Ctrl-C meanwhile: let those go that wait for it.
+            barrier.abort()
+            raise

@@ -1,0 +1,60 @@
+"""What runs in a worker process of `Processes`: take an item, apply the function, answer; until the pipe ends.
+
+Each message is a tag of one byte and a payload. To the worker: a task, a task to hold until told, go. From it:
+ready, a result, an error.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from multiprocessing.connection import Connection
+
+from parcount.execution import shared
+from parcount.execution.errors import portable
+
+TASK, HOLD, GO = b"t", b"h", b"g"
+READY, RESULT, ERROR = b"r", b"o", b"e"
+
+
+def serve(connection: Connection, inherited: list[Connection]) -> None:
+    """Answer tasks until the caller closes its end, or is gone.
+
+    Parameters
+    ----------
+    connection : Connection
+        The worker's end of its pipe.
+    inherited : list of Connection
+        The caller's ends that a forked worker got copies of: closed, or the caller's end would not be noticed.
+    """
+    # Ctrl-C reaches the whole group; the caller decides what becomes of the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for other in inherited:
+        other.close()
+    connection.send_bytes(READY)
+    mapped: list[shared.Block] = []
+    while True:
+        try:
+            message = connection.recv_bytes()
+        except (EOFError, OSError):
+            return
+        task = message[1:]
+        try:
+            # Shared arrays stay mapped until the next task, which often lies on the same ones: to map a
+            # block anew costs a page fault for every page.
+            (function, item), mapped = shared.loads(task)  # noqa: RUF059 - kept, not used
+            if message[:1] == HOLD:
+                connection.send_bytes(READY)
+                connection.recv_bytes()
+            reply = RESULT + shared.dumps(function(item), give_away=True)[0]
+        except EOFError:
+            return
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is who must know
+            if isinstance(error, SystemExit):
+                os._exit(error.code if isinstance(error.code, int) else 1)
+            reply = ERROR + shared.dumps(portable(error))[0]
+        function = item = None
+        try:
+            connection.send_bytes(reply)
+        except OSError:  # the caller is gone
+            return

@@ -1,0 +1,215 @@
+"""The hot loops compiled by Numba. Importing this module imports Numba; nothing else in the package does.
+
+Every loop releases the GIL. Those named ``…_parallel`` divide the work among Numba's own threads (`prange`),
+each with a table of its own. Compilation happens at the first call for a dtype and is kept on disk.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numba
+import numpy as np
+from numba import prange
+from numpy.typing import NDArray
+
+from parcount.kernels.workload import CACHE_LINE, Counts
+
+# Numba mixes signed and unsigned integers into floats: every term of the generator is a uint64.
+GAMMA = np.uint64(0x9E3779B97F4A7C15)
+MIX1 = np.uint64(0xBF58476D1CE4E5B9)
+MIX2 = np.uint64(0x94D049BB133111EB)
+S27, S30, S31 = np.uint64(27), np.uint64(30), np.uint64(31)
+ONE = np.uint64(1)
+
+PAD = CACHE_LINE // 8
+"""Cells between two threads' tables, so that they share no cache line."""
+
+
+def compiled(*, parallel: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Compile without the GIL, and keep the result on disk where there is a place to write to."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        try:
+            return numba.njit(nogil=True, cache=True, parallel=parallel)(function)
+        except RuntimeError:  # "no locator available": neither the package nor the user's cache can be written
+            return numba.njit(nogil=True, parallel=parallel)(function)
+
+    return decorate
+
+
+@compiled()
+def _tally(counts: Counts, bins: int, start: np.uint64, stop: np.uint64, seed: np.uint64) -> None:
+    mask = np.uint64(bins) - ONE
+    state = seed + start * GAMMA
+    for _ in range(stop - start):
+        state += GAMMA
+        z = (state ^ (state >> S30)) * MIX1
+        z = (z ^ (z >> S27)) * MIX2
+        counts[(z ^ (z >> S31)) & mask] += 1
+
+
+@compiled(parallel=True)
+def _tally_parallel(tables: Counts, bins: int, start: np.uint64, stop: np.uint64, seed: np.uint64) -> None:
+    threads = np.uint64(len(tables))
+    for thread in prange(len(tables)):
+        first = start + (stop - start) * np.uint64(thread) // threads
+        last = start + (stop - start) * np.uint64(thread + 1) // threads
+        _tally(tables[thread], bins, first, last, seed)
+
+
+@compiled()
+def _increment(cells: Counts) -> None:
+    for i in range(len(cells)):
+        cells[i] += 1
+
+
+@compiled(parallel=True)
+def _increment_parallel(cells: Counts) -> None:
+    for i in prange(len(cells)):
+        cells[i] += 1
+
+
+@compiled()
+def _bincount(counts: Counts, bins: int, keys: NDArray[Any]) -> bool:
+    for i in range(len(keys)):
+        key = np.uint64(keys[i])  # a negative key becomes a huge one: one comparison finds both
+        if key >= np.uint64(bins):
+            return False
+        counts[key] += 1
+    return True
+
+
+@compiled(parallel=True)
+def _bincount_parallel(tables: Counts, bins: int, keys: NDArray[Any]) -> bool:
+    threads = len(tables)
+    outside = 0
+    for thread in prange(threads):
+        first = len(keys) * thread // threads
+        last = len(keys) * (thread + 1) // threads
+        if not _bincount(tables[thread], bins, keys[first:last]):
+            outside += 1
+    return outside == 0
+
+
+@compiled()
+def _histogram(counts: Counts, bins: int, values: NDArray[Any], edges: NDArray[Any]) -> None:
+    last = bins - 1
+    low, high = edges[0], edges[bins]
+    scale = bins / (high - low)
+    for i in range(len(values)):
+        value = values[i]
+        if not (value >= low and value <= high):
+            continue
+        slot = min(int((value - low) * scale), last)
+        if value < edges[slot]:
+            slot -= 1
+        elif slot < last and value >= edges[slot + 1]:
+            slot += 1
+        counts[slot] += 1
+
+
+@compiled(parallel=True)
+def _histogram_parallel(tables: Counts, bins: int, values: NDArray[Any], edges: NDArray[Any]) -> None:
+    threads = len(tables)
+    for thread in prange(threads):
+        first = len(values) * thread // threads
+        last = len(values) * (thread + 1) // threads
+        _histogram(tables[thread], bins, values[first:last], edges)
+
+
+def tally(counts: Counts, start: int, stop: int, seed: int) -> None:
+    """Count the keys at positions ``start … stop - 1`` of splitmix64."""
+    _tally(counts, len(counts), np.uint64(start), np.uint64(stop), np.uint64(seed))
+
+
+def increment(cells: Counts) -> None:
+    """Add one to every cell."""
+    _increment(cells)
+
+
+def bincount(counts: Counts, keys: NDArray[Any]) -> None:
+    """Count how often each key occurs."""
+    if not _bincount(counts, len(counts), keys):
+        raise _outside(counts)
+
+
+def histogram(counts: Counts, values: NDArray[Any], edges: NDArray[Any]) -> None:
+    """Count values into uniform bins; the last bin holds its upper edge too."""
+    _histogram(counts, len(counts), values, edges)
+
+
+def tally_parallel(counts: Counts, start: int, stop: int, seed: int, *, threads: int) -> None:
+    """`tally` on Numba's own threads."""
+    with _team(threads), _tables(counts, threads) as tables:
+        _tally_parallel(tables, len(counts), np.uint64(start), np.uint64(stop), np.uint64(seed))
+
+
+def increment_parallel(cells: Counts, *, threads: int) -> None:
+    """`increment` on Numba's own threads."""
+    with _team(threads):
+        _increment_parallel(cells)
+
+
+def bincount_parallel(counts: Counts, keys: NDArray[Any], *, threads: int) -> None:
+    """`bincount` on Numba's own threads."""
+    with _team(threads), _tables(counts, threads) as tables:
+        if not _bincount_parallel(tables, len(counts), keys):
+            raise _outside(counts)
+
+
+def histogram_parallel(counts: Counts, values: NDArray[Any], edges: NDArray[Any], *, threads: int) -> None:
+    """`histogram` on Numba's own threads."""
+    with _team(threads), _tables(counts, threads) as tables:
+        _histogram_parallel(tables, len(counts), values, edges)
+
+
+def most_threads() -> int:
+    """How many threads of its own Numba can use in this process (``NUMBA_NUM_THREADS``)."""
+    return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+
+
+def threading_layer() -> str | None:
+    """The layer that runs `prange`: ``"tbb"``, ``"omp"`` or ``"workqueue"``; None before the first parallel call."""
+    try:
+        return str(numba.threading_layer())  # type: ignore[attr-defined]
+    except ValueError:
+        return None
+
+
+_entrance = threading.Lock()
+
+
+@contextmanager
+def _team(threads: int) -> Iterator[None]:
+    """Set how many of Numba's threads the calling thread's parallel regions use."""
+    if not 1 <= threads <= most_threads():
+        raise ValueError(f"Numba has {most_threads()} threads here (NUMBA_NUM_THREADS), not {threads}")
+    # The workqueue layer aborts the process when two Python threads are inside parallel regions at once, and
+    # which layer it is is known only after the first region has run.
+    alone = threading_layer() in (None, "workqueue")
+    if alone:
+        _entrance.acquire()
+    before = numba.get_num_threads()
+    try:
+        numba.set_num_threads(threads)
+        yield
+    finally:
+        numba.set_num_threads(before)
+        if alone:
+            _entrance.release()
+
+
+@contextmanager
+def _tables(counts: Counts, threads: int) -> Iterator[Counts]:
+    """A table a thread, added to `counts` at the end."""
+    tables = np.zeros((threads, len(counts) + PAD), np.int64)
+    yield tables
+    counts += tables[:, : len(counts)].sum(axis=0)
+
+
+def _outside(counts: Counts) -> ValueError:
+    return ValueError(f"a key lies outside 0 … {len(counts) - 1}")

@@ -1,0 +1,56 @@
+"""The workload `tally`: the counter loop with nothing else in it.
+
+The key of increment i is output i of splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
+generators", OOPSLA 2014), cut to the number of bins. It depends on the position alone, so every split and every
+variant counts the same keys; it reads no memory but its own counters, and no compiler can fold it into one addition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from parcount.kernels import vectorised
+from parcount.kernels.workload import Counts, Job, Part, Workload, cuts, total, variants_of
+
+
+@dataclass(frozen=True)
+class TallyJob(Job):
+    """`size` increments over `bins` counters (a power of two)."""
+
+    size: int
+    seed: int = 0
+    bins: int = 256
+
+    def head(self, size: int) -> TallyJob:
+        """The job of the first `size` increments."""
+        return replace(self, size=size)
+
+    def split(self, parts: int) -> list[Part]:
+        """Ranges of positions."""
+        return [Part(self.bins, (start, stop, self.seed)) for start, stop in cuts(self.size, parts)]
+
+    def merge(self, partials: Sequence[Counts]) -> Counts:
+        """The sum of the parts' tables."""
+        return total(partials)
+
+    def exact(self) -> Counts:
+        """NumPy's count of the whole."""
+        counts = np.zeros(self.bins, np.int64)
+        vectorised.tally(counts, 0, self.size, self.seed)
+        return counts
+
+
+class Tally(Workload):
+    """Pseudo-random keys, counted."""
+
+    name = "tally"
+    summary = "pseudo-random key, counts[key] += 1"
+    kernels = variants_of("tally")
+    largest = 1 << 32
+
+    def make(self, size: int, seed: int = 0) -> TallyJob:
+        """A job of `size` increments over 256 counters."""
+        return TallyJob(size, seed)

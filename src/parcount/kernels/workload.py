@@ -1,0 +1,210 @@
+"""What a workload is made of: the variants, kernels that travel by name, parts, and jobs."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.int64]
+
+CACHE_LINE = 64
+"""Bytes that two cores cannot write at once without waiting for each other (128 on some Arm)."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One build of a kernel.
+
+    Parameters
+    ----------
+    name : str
+        As the study, the command and the result file spell it.
+    summary : str
+        What it is, in a few words.
+    requires : str, optional
+        The module without which it is not installed.
+    """
+
+    name: str
+    summary: str
+    requires: str | None = None
+
+    def missing(self) -> str | None:
+        """Why this variant cannot run here, or None if it can. Imports what the variant requires."""
+        if self.requires is None:
+            return None
+        try:
+            importlib.import_module(self.requires)
+        except ImportError as error:
+            return str(error)
+        return None
+
+
+VARIANTS: Mapping[str, Variant] = {
+    variant.name: variant
+    for variant in (
+        Variant("python", "a plain loop"),
+        Variant("numpy", "NumPy's operation"),
+        Variant("cython", "the compiled loop, GIL released"),
+        Variant("cython-gil", "the same compiled loop, GIL held"),
+        Variant("numba", "the loop compiled by Numba, GIL released", requires="numba"),
+        Variant("numba-parallel", "Numba's prange over its own threads", requires="numba"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A slice of a job, as a kernel takes it.
+
+    Parameters
+    ----------
+    out : int or ndarray
+        How many cells a fresh table has, or the cells to count into in place.
+    args : tuple
+        What the loop takes after its table.
+    """
+
+    out: int | Counts
+    args: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A hot loop by name: small to send to another process, and loaded only where it runs.
+
+    Calling it with a part gives that part's partial counts.
+
+    Parameters
+    ----------
+    reference : str
+        ``"module:function"``. The function takes a table, then the part's ``args``, and counts into the table.
+    own_threads : bool
+        Whether it brings threads of its own: it then takes a keyword ``threads`` too.
+    threads : int
+        How many of its own it is to use.
+    """
+
+    reference: str
+    own_threads: bool = False
+    threads: int = 1
+
+    def load(self) -> Callable[..., None]:
+        """Import the loop."""
+        module, _, name = self.reference.partition(":")
+        loop: Callable[..., None] = getattr(importlib.import_module(module), name)
+        return loop
+
+    def __call__(self, part: Part) -> Counts:
+        """Count one part."""
+        out = table(part.out) if isinstance(part.out, int) else part.out
+        if self.own_threads:
+            self.load()(out, *part.args, threads=self.threads)
+        else:
+            self.load()(out, *part.args)
+        return out
+
+
+class Job(ABC):
+    """One workload with its data: what is split, counted, merged and checked.
+
+    Attributes
+    ----------
+    size : int
+        How many increments the job asks for.
+    """
+
+    size: int
+
+    @abstractmethod
+    def head(self, size: int) -> Job:
+        """The job of the first `size` increments; shares this one's data."""
+
+    @abstractmethod
+    def split(self, parts: int) -> list[Part]:
+        """Cut the job into `parts` parts of nearly equal size (some empty if there is less to do)."""
+
+    @abstractmethod
+    def merge(self, partials: Sequence[Counts]) -> Counts:
+        """The counts of the whole from those of the parts, given in the order of `split`."""
+
+    @abstractmethod
+    def exact(self) -> Counts:
+        """The right answer: NumPy's, over the whole at once."""
+
+    def reset(self) -> None:
+        """Put data that counting changes back as it was."""
+
+
+class Workload(ABC):
+    """One counting job: what it counts, how its data is made, and its kernels.
+
+    Attributes
+    ----------
+    name, summary : str
+        For people.
+    kernels : mapping of str to Kernel
+        By variant's name, in the order of `VARIANTS`; a variant that makes no sense here is absent.
+    largest : int
+        The size past which a job would only take memory and time without telling more.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    kernels: ClassVar[Mapping[str, Kernel]]
+    largest: ClassVar[int]
+
+    @abstractmethod
+    def make(self, size: int, seed: int = 0) -> Job:
+        """Make a job of `size` increments; equal seeds make equal jobs."""
+
+
+def variants_of(name: str) -> dict[str, Kernel]:
+    """The kernels of a workload that has all six variants where this package keeps them."""
+    return {
+        "python": Kernel(f"parcount.kernels.pure:{name}"),
+        "numpy": Kernel(f"parcount.kernels.vectorised:{name}"),
+        "cython": Kernel(f"parcount._native.{name}:released"),
+        "cython-gil": Kernel(f"parcount._native.{name}:held"),
+        "numba": Kernel(f"parcount.kernels.jit:{name}"),
+        "numba-parallel": Kernel(f"parcount.kernels.jit:{name}_parallel", own_threads=True),
+    }
+
+
+def table(bins: int) -> Counts:
+    """A table of `bins` zeros that shares no cache line with another: threads never wait for each other's.
+
+    Examples
+    --------
+    >>> table(3)
+    array([0, 0, 0])
+    """
+    cells = CACHE_LINE // 8
+    padded = np.zeros((bins + cells - 1) // cells * cells + cells, np.int64)
+    first = -padded.ctypes.data % CACHE_LINE // 8
+    return padded[first : first + bins]
+
+
+def total(partials: Sequence[Counts]) -> Counts:
+    """The sum of partial tables."""
+    counts: Counts = np.sum(partials, axis=0, dtype=np.int64)
+    return counts
+
+
+def cuts(size: int, parts: int) -> list[tuple[int, int]]:
+    """The `parts` ranges, nearly equal, that make up ``0 … size``.
+
+    Examples
+    --------
+    >>> cuts(10, 3)
+    [(0, 3), (3, 6), (6, 10)]
+    """
+    bounds = [size * part // parts for part in range(parts + 1)]
+    return list(pairwise(bounds))
