@@ -95,7 +95,8 @@ def choose(size: int, threads: int | None, on: Execution | None) -> Execution:
         return on
     if threads is None:
         threads = max(1, min(get_num_threads(), size // get_grain()))
-    return Serial() if threads == 1 else Threads(threads)
+    several = Threads(threads)
+    return Serial() if several.workers == 1 else several
 
 
 def _setting(value: int | None, variable: str) -> int | None:

@@ -21,16 +21,17 @@ from typing import Any, Self
 from parcount.execution import shared
 from parcount.execution.base import Execution
 from parcount.execution.errors import RemoteTraceback, WorkerDied
-from parcount.execution.worker import ERROR, GO, HOLD, READY, TASK, serve
+from parcount.execution.worker import ERROR, GO, HOLD, READY, STOP, TASK, serve
 
 PATIENCE = 5.0
-"""Seconds that a worker whose pipe was closed gets to end by itself before it is killed."""
+"""Seconds that a worker that was told to stop gets to end by itself before it is killed."""
 
 
 @dataclass(eq=False)
 class _Worker:
     process: BaseProcess
     connection: mpc.Connection
+    mark: str
     item: int | None = None
     copies: Sequence[shared.Block] = ()
 
@@ -113,9 +114,10 @@ class Processes(Execution):
             for number in range(self.workers):
                 ours, theirs = context.Pipe()
                 inherited = [*(worker.connection for worker in self._crew), ours] if forking else []
+                mark = shared.mark_for_worker()
                 process = context.Process(  # type: ignore[attr-defined]
                     target=serve,
-                    args=(theirs, inherited),
+                    args=(theirs, inherited, mark),
                     name=f"parcount-{number}",
                     daemon=True,
                 )
@@ -126,7 +128,7 @@ class Processes(Execution):
                     raise
                 finally:
                     theirs.close()
-                self._crew.append(_Worker(process, ours))
+                self._crew.append(_Worker(process, ours, mark))
             for worker in self._crew:
                 worker.receive()
         except BaseException:
@@ -136,6 +138,8 @@ class Processes(Execution):
     def _close(self) -> None:
         try:
             for worker in self._crew:
+                # Closing alone might not be noticed: children forked since, by whomever, have copies of our end.
+                worker.send(STOP)
                 worker.connection.close()
             for worker in self._crew:
                 worker.process.join(PATIENCE)
@@ -149,6 +153,7 @@ class Processes(Execution):
             worker.process.join()
             worker.process.close()
             worker.connection.close()
+            shared.sweep(worker.mark)
         self._crew = []
 
     def _map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
@@ -201,6 +206,8 @@ class _Call:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self.busy:
             self.on._kill()
+            for worker in self.busy:
+                worker.copies = ()
 
     @property
     def failed(self) -> bool:
@@ -222,7 +229,7 @@ class _Call:
 
     def results(self) -> list[Any]:
         if self.errors:
-            raise self.errors[min(self.errors)]
+            raise self.errors.pop(min(self.errors))  # kept, it would keep itself alive, and this call's arrays
         return [self.done[item] for item in range(len(self.items))]
 
     def _keep(self, worker: _Worker, reply: bytes) -> None:

@@ -16,7 +16,11 @@ import pickle
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
+from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
@@ -50,7 +54,7 @@ class Block:
     """
 
     def __init__(self, size: int = 0, name: str | None = None) -> None:
-        memory = SharedMemory(name, create=name is None, size=size)
+        memory = _create(size) if name is None else SharedMemory(name)
         if name is None:
             try:
                 _reserve(memory, size)
@@ -60,6 +64,7 @@ class Block:
                 raise
         self.name = memory.name
         self.size = memory.size
+        self.maker = os.getpid() if name is None else None
         self._memory = memory
         assert memory.buf is not None
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(memory.buf))
@@ -69,7 +74,7 @@ class Block:
             "typestr": "|u1",
             "data": (self.address, False),
         }
-        self._unlink = weakref.finalize(self, _unlink, memory, os.getpid() if name is None else None)
+        self._unlink = weakref.finalize(self, _unlink, memory, self.maker)
         self._close = weakref.finalize(self, memory.close)
         self._close.atexit = False  # arrays may outlive the interpreter's last statements; the system unmaps
         _blocks[self.name] = self
@@ -197,6 +202,8 @@ class _Pickler(pickle.Pickler):
             return None
         block, how = block_of(obj), "lasting"
         writeable = obj.flags.writeable
+        if self.copied == "gift" and block is not None and block.maker == os.getpid():
+            block = None  # it ends with this process's last array on it: perhaps before the caller opens it
         if block is None:
             if obj.nbytes < COPIED_FROM:
                 return None
@@ -226,6 +233,40 @@ class _Unpickler(pickle.Unpickler):
         array = block.array(shape, dtype, offset, strides)
         array.flags.writeable = writeable
         return array
+
+
+_mark = f"pc-{token_hex(4)}"
+_numbers = count()
+
+
+def mark_for_worker() -> str:
+    """What the names of a new worker's blocks are to begin with."""
+    return f"{_mark}-{token_hex(4)}"
+
+
+def use_mark(mark: str) -> None:
+    """Begin the names of the blocks that this process makes with `mark`."""
+    global _mark
+    _mark = mark
+
+
+def sweep(mark: str) -> None:
+    """Unlink what a worker that has ended left behind: results that it made and nobody received.
+
+    Where blocks cannot be listed, which is everywhere but on Linux, the resource tracker does so when the caller ends.
+    """
+    for path in Path("/dev/shm").glob(f"{mark}-*"):
+        path.unlink(missing_ok=True)
+        # Only what is registered can be unregistered, and a worker may be killed before it has registered its block.
+        resource_tracker.register(f"/{path.name}", "shared_memory")
+        resource_tracker.unregister(f"/{path.name}", "shared_memory")
+
+
+def _create(size: int) -> SharedMemory:
+    while True:
+        # A forked copy of this process that is none of our workers uses the same names.
+        with suppress(FileExistsError):
+            return SharedMemory(f"{_mark}-{next(_numbers)}", create=True, size=size)
 
 
 def _reserve(memory: SharedMemory, size: int) -> None:

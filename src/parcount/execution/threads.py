@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Barrier
 from time import perf_counter
 from typing import Any
@@ -41,7 +41,7 @@ class Threads(Execution):
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        return list(self._pool.map(function, items))
+        return self._run(function, items)
 
     def _together(self, function: Callable[[Any], Any], items: Sequence[Any]) -> tuple[list[Any], float]:
         opened = perf_counter()
@@ -56,9 +56,23 @@ class Threads(Execution):
             barrier.wait()
             return function(item)
 
+        # A thread that could not be started, or Ctrl-C meanwhile: let those go that wait for it.
+        return self._run(start, items, give_up=barrier.abort), opened
+
+    def _run(
+        self, function: Callable[[Any], Any], items: Sequence[Any], give_up: Callable[[], None] = lambda: None
+    ) -> list[Any]:
+        futures: list[Future[Any]] = []
         try:
-            return self._map(start, items), opened
+            futures.extend(self._pool.submit(function, item) for item in items)
+            return [futures[position].result() for position in range(len(futures))]
         except BaseException:
-            # A thread that could not be started, or Ctrl-C meanwhile: let those go that wait for it.
-            barrier.abort()
+            give_up()
+            while futures:  # from the last on: those not begun are dropped before those begun are waited for
+                _end(futures.pop())
             raise
+
+
+def _end(future: Future[Any]) -> None:
+    if not future.cancel():
+        wait([future])

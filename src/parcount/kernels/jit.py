@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import isfinite
 from typing import Any
 
 import numba
@@ -139,6 +140,7 @@ def bincount(counts: Counts, keys: NDArray[Any]) -> None:
 
 def histogram(counts: Counts, values: NDArray[Any], edges: NDArray[Any]) -> None:
     """Count values into uniform bins; the last bin holds its upper edge too."""
+    _check(counts, edges)
     _histogram(counts, len(counts), values, edges)
 
 
@@ -163,6 +165,7 @@ def bincount_parallel(counts: Counts, keys: NDArray[Any], *, threads: int) -> No
 
 def histogram_parallel(counts: Counts, values: NDArray[Any], edges: NDArray[Any], *, threads: int) -> None:
     """`histogram` on Numba's own threads."""
+    _check(counts, edges)
     with _team(threads), _tables(counts, threads) as tables:
         _histogram_parallel(tables, len(counts), values, edges)
 
@@ -209,6 +212,16 @@ def _tables(counts: Counts, threads: int) -> Iterator[Counts]:
     tables = np.zeros((threads, len(counts) + PAD), np.int64)
     yield tables
     counts += tables[:, : len(counts)].sum(axis=0)
+
+
+def _check(counts: Counts, edges: NDArray[Any]) -> None:
+    """Refuse what would make the computed index NaN: it would write outside the table."""
+    bins = len(counts)
+    if bins < 1 or len(edges) != bins + 1:
+        raise ValueError(f"{bins} bins want {bins + 1} edges, not {len(edges)}")
+    low, high = float(edges[0]), float(edges[bins])
+    if not (high - low > 0 and isfinite(high - low) and isfinite(bins / (high - low))):
+        raise ValueError(f"no uniform bins fit between {low} and {high}")
 
 
 def _outside(counts: Counts) -> ValueError:

@@ -1,0 +1,2 @@
+compiler: str
+cython: str

@@ -1,0 +1,133 @@
+"""A study as a picture: speedup against workers, a panel for each variant, a line for each execution."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from parcount.studies.analysis import CellResult
+from parcount.studies.result import Study
+
+FORMATS = (".png", ".svg")
+
+# Distinct in hue and in lightness, so that they also tell apart in grey and for colour-blind eyes
+# (Okabe and Ito's palette, 2008).
+LOOKS: dict[str, dict[str, Any]] = {
+    "threads": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
+    "processes": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
+}
+COLUMNS = 3
+
+
+def save(study: Study, path: str | os.PathLike[str]) -> None:
+    """Draw a study into a file.
+
+    Parameters
+    ----------
+    study : Study
+        With at least one measured cell that is not serial; panels without are left out.
+    path : path
+        Where to; PNG or SVG by its extension.
+
+    Raises
+    ------
+    ValueError
+        If the extension is another.
+    OSError
+        If it cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(f"a plot is {' or '.join(FORMATS)} by its extension, not {path.suffix or 'without one'}")
+    draw(study).savefig(path, format=path.suffix[1:].lower(), dpi=150)
+
+
+def draw(study: Study) -> Figure:
+    """The figure that `save` writes."""
+    panels: dict[tuple[str, str], list[CellResult]] = {}
+    for cell in study.cells:
+        if cell.execution != "serial" and cell.speedup is not None:
+            panels.setdefault((cell.workload, cell.variant), []).append(cell)
+    columns = min(COLUMNS, len(panels)) or 1
+    rows = math.ceil(len(panels) / columns) or 1
+    figure = Figure(figsize=(3.4 * columns + 0.4, 2.7 * rows + 1.3), layout="constrained")
+    available = study.environment["cores"]["available"]
+    workers = sorted({cell.workers for cells in panels.values() for cell in cells})
+    highest = max(
+        [*workers, *(cell.speedup.high for cells in panels.values() for cell in cells if cell.speedup)], default=1
+    )
+    several = len({workload for workload, _ in panels}) > 1
+    for index, ((workload, variant), cells) in enumerate(panels.items()):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        _panel(axes, cells, workers, highest, available)
+        axes.set_title(f"{workload}: {variant}" if several else variant, fontsize=11, fontweight="bold", loc="left")
+        if index % columns == 0:
+            axes.set_ylabel("times as fast as serial")
+        if index >= len(panels) - columns:
+            axes.set_xlabel("workers")
+    if panels:
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    else:
+        figure.text(0.5, 0.5, "no cell with workers was measured", ha="center", va="center")
+    environment = study.environment
+    workloads = ", ".join(dict.fromkeys(workload for workload, _ in panels))
+    gil = "with the GIL" if environment["python"]["gil"] else "without a GIL"
+    figure.suptitle(
+        f"What more workers buy: {workloads}\n{environment['cpu']}, {available} cores, "
+        f"Python {environment['python']['version']} {gil}",
+        fontsize=11,
+    )
+    return figure
+
+
+def _panel(axes: Axes, cells: list[CellResult], workers: list[int], highest: float, available: int) -> None:
+    """One variant: its executions against the line on which every worker buys as much as the first."""
+    ends = [min(workers), max(min(workers), min(max(workers), available))]
+    axes.plot(ends, ends, color="#999999", linewidth=1, linestyle=":", label="every worker counts fully")
+    if max(workers) > available:
+        axes.axvspan(available, max(workers) * 1.05, color="#eeeeee", label="more workers than cores", zorder=0)
+    labels: list[tuple[float, str, str]] = []
+    for execution, look in LOOKS.items():
+        line = sorted((cell for cell in cells if cell.execution == execution), key=lambda cell: cell.workers)
+        known = [(cell.workers, cell.speedup) for cell in line if cell.speedup is not None]
+        if not known:
+            continue
+        medians = [speed.median for _, speed in known]
+        spread = [
+            [speed.median - speed.low for _, speed in known],
+            [speed.high - speed.median for _, speed in known],
+        ]
+        axes.errorbar([count for count, _ in known], medians, spread, capsize=3, markersize=5, label=execution, **look)
+        labels.append((medians[-1], f"{medians[-1]:.2f}×", look["color"]))
+    top = 1.08 * highest
+    _label(axes, max(workers), labels, top)
+    axes.set_ylim(0, top)
+    if len(workers) > 4:
+        axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_locator(FixedLocator(workers))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticklabels([str(count) for count in workers])
+    room = (max(workers) - min(workers)) or 1
+    axes.set_xlim(min(workers) - 0.12 * room if len(workers) <= 4 else min(workers) * 0.85, max(workers) + 0.32 * room)
+    axes.grid(axis="y", color="#e5e5e5", linewidth=0.7)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _label(axes: Axes, x: float, labels: list[tuple[float, str, str]], top: float) -> None:
+    """Write each line's last value beside it, moved apart where two would lie on each other."""
+    apart = 0.09 * top
+    labels = sorted(labels)
+    heights = [value for value, _, _ in labels]
+    for index in range(1, len(heights)):
+        if (lack := apart - (heights[index] - heights[index - 1])) > 0:
+            heights[index - 1] -= lack / 2
+            heights[index] += lack / 2
+    for height, (_, text, color) in zip(heights, labels, strict=True):
+        axes.annotate(text, (x, height), (8, 0), textcoords="offset points", va="center", color=color, fontsize=9)

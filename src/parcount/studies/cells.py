@@ -1,0 +1,60 @@
+"""The words of a study: a cell, a sample of it, and the rounds of samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (workload, variant, execution, workers) of a study."""
+
+    workload: str
+    variant: str
+    execution: str
+    workers: int
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """Its four words, as results and claims begin with them."""
+        return self.workload, self.variant, self.execution, self.workers
+
+    @property
+    def baseline(self) -> Cell:
+        """The cell that this one's speedup is against: the same variant, serial."""
+        return Cell(self.workload, self.variant, "serial", 1)
+
+    def __str__(self) -> str:
+        return f"{self.workload}/{self.variant}/{self.execution}/{self.workers}"
+
+
+DISTURBED = 0.03
+"""Share of waiting for a core from which a run says more about its neighbours than about its cell."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run of a cell.
+
+    Attributes
+    ----------
+    seconds : float
+        From the barrier to the merged counts.
+    exact : bool
+        Whether the counts were right.
+    waited : float
+        Of the time that its workers could have run, the share that they waited for a core: what other programs took.
+    """
+
+    seconds: float
+    exact: bool
+    waited: float = 0.0
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether other programs took too much for this run to be compared."""
+        return self.waited > DISTURBED
+
+
+Round = dict[Cell, Sample]
+"""One run of each cell, close together in time: what ratios are taken within."""

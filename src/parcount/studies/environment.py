@@ -1,0 +1,92 @@
+"""What a number depends on: the machine, the Python, and the libraries."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import sysconfig
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from parcount._native import build
+from parcount.execution.cores import cores
+from parcount.kernels import VARIANTS, WORKLOADS
+
+
+def gil_enabled() -> bool:
+    """Whether this process holds a GIL now (a free-threaded Python can turn it on again)."""
+    return getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
+def environment() -> dict[str, Any]:
+    """Describe this process's surroundings, as the result file stores them.
+
+    Returns
+    -------
+    dict
+        Plain values only; see ``docs/result-file.md``.
+    """
+    available = cores()
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cores": {
+            "available": available.available,
+            "reason": available.reason,
+            "machine": available.machine,
+            "affinity": available.affinity,
+            "quota": available.quota,
+        },
+        "python": {
+            "version": platform.python_version(),
+            "implementation": platform.python_implementation(),
+            "build": " ".join(platform.python_build()),
+            "compiler": platform.python_compiler(),
+            "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+            "gil": gil_enabled(),
+        },
+        "compiler": build.compiler,
+        "cython": build.cython,
+        "versions": {name: _version(name) for name in ("parcount", "numpy", "numba", "llvmlite")},
+        "threading_layer": threading_layer(),
+        "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+    }
+
+
+def threading_layer() -> str | None:
+    """The layer that has run Numba's parallel loops in this process, if any has."""
+    if "parcount.kernels.jit" not in sys.modules:
+        return None
+    from parcount.kernels import jit
+
+    return jit.threading_layer()
+
+
+def start_threading_layer() -> None:
+    """Run one parallel loop of Numba's, if it is installed: which layer it has is known only after."""
+    if VARIANTS["numba-parallel"].missing() is None:
+        (part,) = WORKLOADS["increment"].make(1).split(1)
+        WORKLOADS["increment"].kernels["numba-parallel"](part)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu() -> str:
+    """The processor's name: where Linux keeps it, or what the platform module knows."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in ("model name", "Model", "cpu model"):
+                return value.strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

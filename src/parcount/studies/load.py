@@ -1,0 +1,113 @@
+"""What else the machine was doing: the reason why a number may be wrong.
+
+On Linux the kernel tells for every thread how long it was ready to run and had to wait for a core. Elsewhere nothing
+portable does, and a study knows the load average alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+PROC = Path("/proc")
+
+
+def waiting_time(pids: Iterable[int], proc: Path = PROC) -> float:
+    """Seconds that all threads of some processes have so far been ready to run without a core to run on."""
+    nanoseconds = 0
+    for pid in pids:
+        for path in (proc / str(pid) / "task").glob("*/schedstat"):
+            try:
+                nanoseconds += int(path.read_text().split()[1])
+            except (OSError, IndexError, ValueError):
+                continue  # the thread has just ended
+    return nanoseconds / 1e9
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Another process that was busy meanwhile.
+
+    Attributes
+    ----------
+    name, pid
+        Who.
+    cores : float
+        How many cores it kept busy on average.
+    """
+
+    name: str
+    pid: int
+    cores: float
+
+    def __str__(self) -> str:
+        return f"{self.name} (process {self.pid}) kept {self.cores:.2f} cores busy"
+
+
+class Watch:
+    """Looks at the other processes twice, and says which were busy in between.
+
+    Parameters
+    ----------
+    proc : Path, optional
+        Where Linux shows processes.
+    """
+
+    def __init__(self, proc: Path = PROC) -> None:
+        self._proc = proc
+        self._since = perf_counter()
+        self._before = self._look()
+        self._stolen = self._steal()
+
+    def neighbours(self, ours: Collection[int], least: float = 0.1) -> list[Neighbour]:
+        """Processes other than `ours`, and their children, that kept at least `least` cores busy since the start.
+
+        Those that have started and ended since are not seen.
+        """
+        passed = perf_counter() - self._since
+        now = self._look()
+        family = set(ours)
+        for pid in sorted(now):  # children have larger ids than parents, but for wrap-around
+            if now[pid].parent in family:
+                family.add(pid)
+        found = []
+        for pid, process in now.items():
+            before = self._before[pid].seconds if pid in self._before else 0.0
+            share = (process.seconds - before) / passed
+            if pid not in family and share >= least:
+                found.append(Neighbour(process.name, pid, round(share, 2)))
+        return sorted(found, key=lambda neighbour: -neighbour.cores)
+
+    def stolen(self) -> float:
+        """Cores that the hypervisor gave to other machines since the start, on average."""
+        return (self._steal() - self._stolen) / (perf_counter() - self._since)
+
+    def _steal(self) -> float:
+        try:
+            fields = (self._proc / "stat").read_text().splitlines()[0].split()
+            return int(fields[8]) / os.sysconf("SC_CLK_TCK")
+        except (OSError, IndexError, ValueError, AttributeError):
+            return 0.0
+
+    def _look(self) -> dict[int, _Process]:
+        found = {}
+        for path in self._proc.glob("[0-9]*/stat"):
+            try:
+                # The name stands in parentheses and may hold any character; what follows is regular.
+                head, _, rest = path.read_text().rpartition(")")
+                fields = rest.split()
+                seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+                found[int(path.parent.name)] = _Process(head.partition("(")[2], int(fields[1]), seconds)
+            except (OSError, IndexError, ValueError):
+                continue  # the process has just ended
+        return found
+
+
+@dataclass(frozen=True)
+class _Process:
+    name: str
+    parent: int
+    seconds: float
