@@ -12,8 +12,10 @@ OPTIMISE = ["/O2"] if sys.platform == "win32" else ["-O3"]
 
 HEADERS = sorted(str(header) for header in Path("native").glob("*.h"))
 
-# One binary for every CPython from 3.11 on. Wheels are not built so (docs/wheels.md says why): bench/abi3.py alone asks.
+# One binary for this CPython and all later ones, for bench/abi3.py to measure: docs/wheels.md says why wheels are not
+# built so.
 ABI3 = os.environ.get("PARCOUNT_ABI3") == "1"
+LIMITED_API = f"0x{sys.version_info.major:02X}{sys.version_info.minor:02X}0000"
 
 setup(
     ext_modules=cythonize(
@@ -23,7 +25,7 @@ setup(
                 [str(source)],
                 include_dirs=["native"],
                 depends=HEADERS,
-                define_macros=[("Py_LIMITED_API", "0x030B0000")] if ABI3 else [],
+                define_macros=[("Py_LIMITED_API", LIMITED_API)] if ABI3 else [],
                 py_limited_api=ABI3,
                 extra_compile_args=OPTIMISE,
             )
@@ -40,7 +42,7 @@ setup(
         },
     ),
     options={
-        "bdist_wheel": {"py_limited_api": "cp311" if ABI3 else False},
+        "bdist_wheel": {"py_limited_api": f"cp{sys.version_info.major}{sys.version_info.minor}" if ABI3 else False},
         # The modules are compiled side by side: the build is most of what a first `make study` waits for.
         "build_ext": {"parallel": True},
     },

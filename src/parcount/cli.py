@@ -70,11 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     study.add_argument("--data", metavar="FILE", help="count this file's bytes, by the bincount workload")
     study.add_argument("--seed", type=_integer, default=0, metavar="N", help="of the generated data (0)")
-    study.add_argument(
+    how_long = study.add_mutually_exclusive_group()
+    how_long.add_argument(
         "--quick",
         action="store_true",
         help=f"take {QUICK_SECONDS:.0f} seconds rather than {SECONDS:.0f}: wider intervals, more often undecided",
     )
+    how_long.add_argument("--seconds", type=_seconds, metavar="S", help="take this long instead")
     study.add_argument("--json", metavar="FILE", help="write the result file: every sample, and the environment")
     study.add_argument("--plot", metavar="FILE", help="draw speedup against workers; PNG or SVG by the extension")
 
@@ -99,6 +101,7 @@ def _study(words: argparse.Namespace) -> int:
         "size": words.size,
         "data": words.data,
         "seed": words.seed,
+        "seconds": words.seconds or (QUICK_SECONDS if words.quick else SECONDS),
     }
     try:
         options(**asked)
@@ -119,7 +122,7 @@ def _study(words: argparse.Namespace) -> int:
 
     try:
         with progress_bar(sys.stderr) as progress:
-            result = study(**asked, quick=words.quick, progress=progress)
+            result = study(**asked, progress=progress)
         show(result, sys.stdout)
         if words.json is not None:
             result.save(words.json)
@@ -154,7 +157,7 @@ def _check_files(refuse: Any, words: argparse.Namespace) -> None:
 
 
 def _info(words: argparse.Namespace) -> int:
-    from parcount.studies.environment import environment, start_threading_layer
+    from parcount.studies.machine import environment, start_threading_layer
 
     start_threading_layer()
     found = environment()
@@ -191,6 +194,16 @@ def _integer(text: str) -> int:
         return int(text.replace("_", ""))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number of seconds")
+    return seconds
 
 
 def _integers(text: str) -> list[int]:

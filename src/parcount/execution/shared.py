@@ -14,7 +14,7 @@ import math
 import os
 import pickle
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from multiprocessing import resource_tracker
@@ -45,6 +45,9 @@ class Block:
         Bytes to allocate, or 0 to open the existing block `name`.
     name : str, optional
         The block to open.
+    lasting : bool
+        Whether its name lasts as long as its arrays do, so that it can be sent. That of a copy ends with the call
+        that it was made for, that of a gift when it is received.
 
     Raises
     ------
@@ -53,7 +56,7 @@ class Block:
         is first touched.
     """
 
-    def __init__(self, size: int = 0, name: str | None = None) -> None:
+    def __init__(self, size: int = 0, name: str | None = None, *, lasting: bool = True) -> None:
         memory = _create(size) if name is None else SharedMemory(name)
         if name is None:
             try:
@@ -64,7 +67,7 @@ class Block:
                 raise
         self.name = memory.name
         self.size = memory.size
-        self.maker = os.getpid() if name is None else None
+        self.lasting = lasting
         self._memory = memory
         assert memory.buf is not None
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(memory.buf))
@@ -74,7 +77,7 @@ class Block:
             "typestr": "|u1",
             "data": (self.address, False),
         }
-        self._unlink = weakref.finalize(self, _unlink, memory, self.maker)
+        self._unlink = weakref.finalize(self, _unlink, memory, os.getpid() if name is None else None)
         self._close = weakref.finalize(self, memory.close)
         self._close.atexit = False  # arrays may outlive the interpreter's last statements; the system unmaps
         _blocks[self.name] = self
@@ -147,15 +150,16 @@ def block_of(array: NDArray[Any]) -> Block | None:
     return None
 
 
-def dumps(value: Any, *, give_away: bool = False) -> tuple[bytes, list[Block]]:
+def dumps(value: Any, *, brought: Sequence[Block] | None = None) -> tuple[bytes, list[Block]]:
     """Pickle `value` for another process.
 
     Parameters
     ----------
     value : object
         Anything that pickles.
-    give_away : bool
-        Whether blocks made for copies become the receiver's, to unlink as it opens them.
+    brought : sequence of Block, optional
+        Where `value` is a worker's answer: the lasting blocks that its task brought. The caller has no others, and they
+        might end before it opens them: arrays elsewhere are copied, into blocks that become the caller's to unlink.
 
     Returns
     -------
@@ -165,9 +169,9 @@ def dumps(value: Any, *, give_away: bool = False) -> tuple[bytes, list[Block]]:
         Those that arrays were copied into: to be kept until the receiver has done with them, unless given away.
     """
     buffer = io.BytesIO()
-    pickler = _Pickler(buffer, "gift" if give_away else "copy")
+    pickler = _Pickler(buffer, brought)
     pickler.dump(value)
-    if give_away:
+    if brought is not None:
         for block in pickler.copies:
             block.give_away()
     return buffer.getvalue(), pickler.copies
@@ -192,9 +196,9 @@ def loads(message: bytes) -> tuple[Any, list[Block]]:
 class _Pickler(pickle.Pickler):
     """Sends arrays in shared memory by name, and copies other large ones there."""
 
-    def __init__(self, file: io.BytesIO, copied: str) -> None:
+    def __init__(self, file: io.BytesIO, brought: Sequence[Block] | None) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
-        self.copied = copied
+        self.brought = brought
         self.copies: list[Block] = []
 
     def persistent_id(self, obj: Any) -> Any:
@@ -202,12 +206,10 @@ class _Pickler(pickle.Pickler):
             return None
         block, how = block_of(obj), "lasting"
         writeable = obj.flags.writeable
-        if self.copied == "gift" and block is not None and block.maker == os.getpid():
-            block = None  # it ends with this process's last array on it: perhaps before the caller opens it
-        if block is None:
+        if block is None or not (block.lasting if self.brought is None else block in self.brought):
             if obj.nbytes < COPIED_FROM:
                 return None
-            block, how = Block(obj.nbytes), self.copied
+            block, how = Block(obj.nbytes, lasting=False), "copy" if self.brought is None else "gift"
             self.copies.append(block)
             copy = np.asarray(block)[: obj.nbytes].view(obj.dtype).reshape(obj.shape)
             copy[...] = obj
@@ -225,7 +227,7 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> NDArray[Any]:
         how, name, shape, dtype, offset, strides, writeable = pid
-        block = _blocks.get(name) or Block(name=name)
+        block = _blocks.get(name) or Block(name=name, lasting=how == "lasting")
         if how == "lasting":
             self.lasting.append(block)
         elif how == "gift":

@@ -48,15 +48,15 @@ def serve(connection: Connection, inherited: list[Connection], mark: str) -> Non
         try:
             # Shared arrays stay mapped until the next task, which often lies on the same ones: to map a
             # block anew costs a page fault for every page.
-            (function, item), mapped = shared.loads(task)  # noqa: RUF059 - kept, not used
+            (function, item), mapped = shared.loads(task)
             if message[:1] == HOLD and not _told_to_go(connection):
                 return
-            payload, given = shared.dumps(function(item), give_away=True)
+            payload, given = shared.dumps(function(item), brought=mapped)
             reply = RESULT + payload
         except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is who must know
             if isinstance(error, SystemExit):
                 os._exit(error.code if isinstance(error.code, int) else 1)
-            payload, given = shared.dumps(portable(error), give_away=True)
+            payload, given = shared.dumps(portable(error), brought=mapped)
             reply = ERROR + payload
         function = item = None
         if sys.platform != "win32":  # there a block ends with its last mapping: ours, until the caller has its own

@@ -72,8 +72,10 @@ def draw(study: Study) -> Figure:
         if index >= len(panels) - columns:
             axes.set_xlabel("workers")
     if panels:
-        handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+        # No panel need have every execution: each label once, from the first that has it.
+        legends = [dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True)) for axes in figure.axes]
+        handles = {label: handle for legend in reversed(legends) for label, handle in legend.items()}
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), frameon=False)
     else:
         figure.text(0.5, 0.5, "no cell with workers was measured", ha="center", va="center")
     environment = study.environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
@@ -52,7 +53,8 @@ def show(study: Study, stream: TextIO) -> None:
         console.print()
         console.print(Text(f"{workload}: {WORKLOADS[workload].summary}", style="bold"))
         table = _table(cells, available, intervals=True)
-        if console.measure(table).maximum > console.width:
+        unbounded = console.options.update(max_width=sys.maxsize)
+        if console.measure(table, options=unbounded).maximum > console.width:
             table = _table(cells, available, intervals=False)
         console.print(table)
     console.print(Text(_legend(study, available), style="dim"))
@@ -125,6 +127,8 @@ def _legend(study: Study, available: int) -> str:
         "in the same round: median [95 % interval]. start-up: how much later new workers' first answer is than a",
         "warm one. pays from: increments from which it is worth it.",
     ]
+    if any(cell.variant == "numba-parallel" and cell.execution == "threads" for cell in study.cells):
+        lines.append("numba-parallel on threads: Numba's own.")
     if any(cell.workers > available for cell in study.cells):
         lines.append(f"* more workers than the {available} cores available.")
     lines.extend(

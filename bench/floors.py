@@ -1,0 +1,170 @@
+"""What parcount promises of the counter loop, measured: ``python bench/floors.py`` on a quiet machine.
+
+Runs whole studies of `tally`, one after another, and prints for each promise the median over the studies and the
+worst of them; then whether all studies came to one verdict; then n against 4n for every variant, which shows that no
+compiler folded the loop into one addition. With ``--beside-load`` it keeps one core busy meanwhile, and says what the
+studies made of that. Ends non-zero if a promise is not kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from parcount.kernels import VARIANTS, WORKLOADS, Part, TallyJob
+from parcount.studies.result import Study
+
+BUSY = "while True: pass"
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A ratio that a study has to show.
+
+    Parameters
+    ----------
+    what : str
+        For people.
+    read : callable
+        The ratio, from a study.
+    least, most : float, optional
+        The bounds.
+    """
+
+    what: str
+    read: Callable[[Study], float]
+    least: float | None = None
+    most: float | None = None
+
+    def kept(self, value: float) -> bool:
+        """Whether `value` is within the bounds."""
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+
+    @property
+    def bound(self) -> str:
+        """The bounds, for people."""
+        return f"≥ {self.least:g}" if self.least is not None else f"≤ {self.most:g}"
+
+
+def speedup(variant: str, execution: str) -> Callable[[Study], float]:
+    """The speedup of a cell with two workers."""
+
+    def read(study: Study) -> float:
+        cell = next(c for c in study.cells if (c.variant, c.execution, c.workers) == (variant, execution, 2))
+        assert cell.speedup is not None, cell
+        return cell.speedup.median
+
+    return read
+
+
+def against(variant: str, other: str, workers: int) -> Callable[[Study], float]:
+    """One variant's speed by another's serial one."""
+
+    def read(study: Study) -> float:
+        return next(
+            comparison.speedup.median
+            for comparison in study.verdict.comparisons
+            if (comparison.variant, comparison.against, comparison.workers) == (variant, other, workers)
+        )
+
+    return read
+
+
+PROMISES = [
+    Promise("cython, 2 threads against 1", speedup("cython", "threads"), least=1.85),
+    Promise("numba, 2 threads against 1", speedup("numba", "threads"), least=1.85),
+    Promise("cython-gil, 2 threads against 1", speedup("cython-gil", "threads"), most=1.10),
+    Promise("python, 2 threads against 1", speedup("python", "threads"), most=1.10),
+    Promise("python, 2 processes against 1, warm", speedup("python", "processes"), least=1.80),
+    Promise("cython, 2 processes against 1, warm", speedup("cython", "processes"), least=1.80),
+    Promise("numba-parallel, 2 threads against numba serial", against("numba-parallel", "numba", 2), least=1.75),
+    Promise("cython serial against python serial", against("cython", "python", 1), least=100),
+]
+
+
+def run_study(folder: Path, seconds: float) -> Study:
+    """A study by the command, in a process of its own, as a user runs it."""
+    file = folder / "study.json"
+    words = ["study", "--workers", "1,2", "--seconds", str(seconds), "--json", str(file)]
+    subprocess.run([sys.executable, "-m", "parcount", *words], check=True, stdout=subprocess.DEVNULL)
+    return Study.load(file)
+
+
+def proportions(rounds: int = 7) -> dict[str, float]:
+    """For each variant, the time of 4n by the time of n: the median over rounds that hold both."""
+    found = {}
+    for name, kernel in WORKLOADS["tally"].kernels.items():
+        if VARIANTS[name].missing():
+            continue
+
+        def seconds(n: int, run: Callable[[Part], object] = kernel) -> float:
+            (part,) = TallyJob(n).split(1)
+            start = perf_counter()
+            run(part)
+            return perf_counter() - start
+
+        n = 1 << 10
+        seconds(n)  # compiles, where there is a compiler
+        while seconds(n) < 0.02:
+            n *= 2
+        found[name] = median(seconds(4 * n) / seconds(n) for _ in range(rounds))
+    return found
+
+
+def main() -> int:
+    """Measure, print, and say whether all was kept."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=10, help="how many in a row (10)")
+    parser.add_argument("--seconds", type=float, default=60, help="how long each measures (60)")
+    parser.add_argument("--beside-load", action="store_true", help="keep one core busy meanwhile")
+    words = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if words.beside_load:
+            busy = subprocess.Popen([sys.executable, "-c", BUSY])
+            stack.callback(busy.wait)
+            stack.callback(busy.kill)
+        studies = [run_study(folder, words.seconds) for _ in range(words.studies)]
+
+    exact = all(study.exact for study in studies)
+    answers = Counter(study.verdict.answer for study in studies)
+    claims = Counter(
+        tuple((claim.variant, claim.execution, claim.answer) for claim in study.verdict.claims) for study in studies
+    )
+    print(f"{len(studies)} studies of {words.seconds:g} s, {'all exact' if exact else 'NOT EXACT'}")
+    print(f"answers: {', '.join(f'{answer} ({count})' for answer, count in answers.items())}")
+    if words.beside_load:
+        for study in studies:
+            print(f"- {study.verdict.sentences[0]}")
+            print(f"  load: {'; '.join(study.environment['load']) or 'none named'}")
+        named = all(study.verdict.answer == "undecided" or study.environment["load"] for study in studies)
+        return 0 if exact and named else 1
+
+    print(f"all claims alike: {'yes' if len(claims) == 1 else 'no'}")
+    kept = exact and len(answers) == len(claims) == 1
+    print(f"\n{'promise':<48}{'bound':>8}{'median':>9}{'worst':>9}")
+    for promise in PROMISES:
+        values = sorted(promise.read(study) for study in studies)
+        worst = values[0] if promise.least is not None else values[-1]
+        kept &= promise.kept(median(values))
+        mark = "" if promise.kept(median(values)) else "  NOT KEPT"
+        print(f"{promise.what:<48}{promise.bound:>8}{median(values):>9.2f}{worst:>9.2f}{mark}")
+    print(f"\n{'time of 4n by time of n':<48}{'bound':>8}{'median':>9}")
+    for variant, ratio in proportions().items():
+        straight = 3.4 <= ratio <= 4.6
+        kept &= straight
+        print(f"{variant:<48}{'4 ± 15 %':>8}{ratio:>9.2f}{'' if straight else '  NOT KEPT'}")
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

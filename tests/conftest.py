@@ -1,0 +1,73 @@
+"""What all tests share.
+
+The tests form a package that pytest imports in its default "prepend" mode: that puts the folder above `tests/` on
+``sys.path``, which multiprocessing hands to the workers it spawns. They find functions of `tests.remote` by name; under
+``--import-mode=importlib`` they would not.
+"""
+
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from parcount.kernels import VARIANTS
+
+# Nothing here asserts a time: neither Hypothesis' deadline for an example nor its limit on making one.
+settings.register_profile(
+    "parcount", deadline=None, max_examples=60, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("parcount")
+
+INSTALLED = [name for name, variant in VARIANTS.items() if variant.missing() is None]
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "forks: forks this process, which must not have run GNU OpenMP before")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Once `numba-parallel` has run here on its usual layer, this process cannot fork workers any more.
+    items.sort(key=lambda item: item.get_closest_marker("forks") is None)
+
+
+@pytest.fixture(scope="session", params=INSTALLED)
+def variant(request: pytest.FixtureRequest) -> str:
+    """Every variant that is installed; `test_jit` says what becomes of those that are not."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def run_script(tmp_path: Path) -> Run:
+    """Run a script, from a file, in a Python of its own."""
+
+    def run(source: str, *, environment: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+        script = tmp_path / "script.py"
+        script.write_text(source)
+        return subprocess.run(
+            [sys.executable, script],
+            env={**os.environ, **(environment or {})},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Without the garbage collector, what still refers to itself does not go away."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

@@ -1,0 +1,188 @@
+"""What every execution promises, whoever its workers are."""
+
+import traceback
+from collections.abc import Iterator
+from time import perf_counter
+
+import numpy as np
+import pytest
+
+import parcount as pc
+from tests import remote
+from tests.execution.executions import ALL, PARALLEL, Make
+
+WORKERS = 3
+
+
+@pytest.fixture(scope="module", params=ALL)
+def make(request: pytest.FixtureRequest) -> Make:
+    """Makes the execution that is being tested, with a number of workers."""
+    made: Make = request.param
+    return made
+
+
+@pytest.fixture(scope="module")
+def pool(make: Make) -> Iterator[pc.Execution]:
+    """That execution, its workers started once for all tests."""
+    with make(WORKERS) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module", params=PARALLEL)
+def crowd(request: pytest.FixtureRequest) -> Iterator[pc.Execution]:
+    """An execution whose workers run at the same time."""
+    with request.param(WORKERS) as crowd:
+        yield crowd
+
+
+class TestMap:
+    def test_results_are_in_the_order_of_the_items(self, pool: pc.Execution) -> None:
+        items = list(range(10 * WORKERS, 0, -1))
+        assert pool.map(remote.double, items) == [2 * item for item in items]
+
+    def test_no_items(self, pool: pc.Execution) -> None:
+        assert pool.map(remote.double, []) == []
+
+    def test_items_from_a_generator(self, pool: pc.Execution) -> None:
+        assert pool.map(remote.double, (x for x in "abc")) == ["aa", "bb", "cc"]
+
+    def test_outside_a_with_workers_come_and_go_for_the_call(self, make: Make) -> None:
+        execution = make(1)
+        assert execution.map(remote.double, [1, 2, 3]) == [2, 4, 6]
+        assert execution.pids() == []
+
+    def test_all_workers_work_at_once(self, crowd: pc.Execution) -> None:
+        guests = range(WORKERS)
+        assert crowd.map(remote.Meeting(pc.shared_array(WORKERS)), guests) == list(guests)
+
+
+class TestTogether:
+    def test_results_are_in_the_order_of_the_items(self, pool: pc.Execution) -> None:
+        items = list(range(pool.workers, 0, -1))
+        assert pool.together(remote.double, items)[0] == [2 * item for item in items]
+
+    def test_fewer_items_than_workers(self, crowd: pc.Execution) -> None:
+        assert crowd.together(remote.double, [21])[0] == [42]
+
+    def test_no_items(self, pool: pc.Execution) -> None:
+        assert pool.together(remote.double, [])[0] == []
+
+    def test_more_items_than_workers_are_refused(self, pool: pc.Execution) -> None:
+        items = range(pool.workers + 1)
+        with pytest.raises(ValueError, match=f"{len(items)} items cannot start together on {pool.workers} workers"):
+            pool.together(remote.double, items)
+
+    def test_all_items_run_at_once(self, crowd: pc.Execution) -> None:
+        guests = range(WORKERS)
+        for _ in range(20):
+            assert crowd.together(remote.Meeting(pc.shared_array(WORKERS)), guests)[0] == list(guests)
+
+    def test_the_instant_lies_within_the_call(self, pool: pc.Execution) -> None:
+        called = perf_counter()
+        _, opened = pool.together(remote.double, [1])
+        assert called <= opened <= perf_counter()
+
+    def test_outside_a_with_workers_come_and_go_for_the_call(self, make: Make) -> None:
+        execution = make(1)
+        assert execution.together(remote.double, [1])[0] == [2]
+        assert execution.pids() == []
+
+
+@pytest.fixture(params=["map", "together"])
+def call(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+class TestErrors:
+    def test_type_and_contents_survive(self, pool: pc.Execution, call: str) -> None:
+        with pytest.raises(remote.Peculiar, match="no such thing") as caught:
+            getattr(pool, call)(remote.fail_peculiarly, [0])
+        assert (caught.value.message, caught.value.code) == ("no such thing", 42)
+
+    def test_traceback_shows_where_in_the_worker(self, pool: pc.Execution, call: str) -> None:
+        with pytest.raises(remote.Peculiar) as caught:
+            getattr(pool, call)(remote.fail_peculiarly, [0])
+        assert "in fail_peculiarly" in "".join(traceback.format_exception(caught.value))
+
+    def test_the_first_failed_item_counts_not_the_first_failure(self, crowd: pc.Execution, call: str) -> None:
+        with pytest.raises(ValueError, match="item 0"):
+            getattr(crowd, call)(remote.FailInReverse(pc.shared_array(WORKERS)), range(WORKERS))
+
+    def test_one_failure_among_good_items(self, pool: pc.Execution) -> None:
+        with pytest.raises(ValueError, match="5 is odd"):
+            pool.map(remote.fail_on_odd, [0, 2, 4, 5, 6, 7, 8])
+
+    def test_the_workers_serve_on(self, pool: pc.Execution, call: str) -> None:
+        before = pool.pids()
+        for _ in range(3):
+            with pytest.raises(ValueError, match="1 is odd"):
+                getattr(pool, call)(remote.fail_on_odd, [1])
+            assert pool.map(remote.fail_on_odd, [2, 4, 6, 8]) == [2, 4, 6, 8]
+        assert pool.pids() == before
+
+    def test_an_end_of_file_is_an_error_like_any_other(self, pool: pc.Execution, call: str) -> None:
+        # Workers of Processes take the end of their own pipe, which raises the same, for the caller's end.
+        with pytest.raises(EOFError, match="nothing left to read"):
+            getattr(pool, call)(remote.end_of_file, [0])
+
+
+class TestLife:
+    def test_nested_withs_share_the_workers(self, make: Make) -> None:
+        with make(1) as outer:
+            pids = outer.pids()
+            with outer as inner:
+                assert inner is outer
+                assert inner.map(remote.double, [1]) == [2]
+            assert outer.pids() == pids
+            assert outer.map(remote.double, [1, 2]) == [2, 4]
+        assert outer.pids() == []
+
+    def test_a_second_with_starts_anew(self, make: Make) -> None:
+        execution = make(1)
+        for _ in range(2):
+            with execution:
+                assert execution.map(remote.double, [1, 2]) == [2, 4]
+
+    def test_an_exception_in_the_body_ends_the_workers(self, make: Make) -> None:
+        with pytest.raises(KeyError, match="body"), make(2) as execution:  # noqa: PT012
+            pids = execution.pids()
+            raise KeyError("body")
+        assert execution.pids() == []
+        assert not any(map(remote.is_alive, pids))
+
+    def test_results_live_on(self, make: Make) -> None:
+        with make(1) as execution:
+            (large,) = execution.map(remote.ones, [1 << 17])
+        assert large.sum() == 1 << 17
+
+    def test_states_its_name(self, make: Make) -> None:
+        execution = make(2)
+        assert execution.name == type(execution).__name__.lower()
+        assert repr(execution).startswith(f"{type(execution).__name__}(")
+
+
+class TestWorkers:
+    @pytest.fixture(params=[pc.Threads, pc.Processes])
+    def kind(self, request: pytest.FixtureRequest) -> type[pc.Threads | pc.Processes]:
+        kind: type[pc.Threads | pc.Processes] = request.param
+        return kind
+
+    def test_all_available_cores_by_default(self, kind: type[pc.Threads]) -> None:
+        assert kind().workers == pc.available_cores()
+
+    def test_any_integer_will_do(self, kind: type[pc.Threads]) -> None:
+        assert kind(np.int8(3)).workers == 3  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("workers", [0, -1])
+    def test_fewer_than_one_are_refused(self, kind: type[pc.Threads], workers: int) -> None:
+        with pytest.raises(ValueError, match=f"workers must be at least 1, not {workers}"):
+            kind(workers)
+
+    @pytest.mark.parametrize("workers", [True, False, 2.0, "2", [2]])
+    def test_no_integer_is_refused(self, kind: type[pc.Threads], workers: int) -> None:
+        with pytest.raises(TypeError, match="workers must be an integer, not"):
+            kind(workers)
+
+    def test_serial_has_one(self) -> None:
+        assert pc.Serial().workers == 1

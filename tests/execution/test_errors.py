@@ -1,0 +1,76 @@
+"""Worker deaths in words, and exceptions that travel."""
+
+import pickle
+import signal
+
+import pytest
+
+import parcount as pc
+from parcount.execution.errors import RemoteTraceback, portable
+from tests.remote import Peculiar, Unpicklable
+
+
+@pytest.mark.parametrize(
+    ("part", "exitcode", "text"),
+    [
+        (3, 0, "the worker that had item 3 ended with exit code 0"),
+        (0, 7, "the worker that had item 0 ended with exit code 7"),
+        (3, None, "the worker that had item 3 ended with exit code None"),
+        (3, -int(signal.SIGTERM), "the worker that had item 3 was killed by SIGTERM"),
+        (3, -50, "the worker that had item 3 was killed by signal 50"),  # which has no name
+    ],
+)
+def test_worker_died_tells_which_item_and_how(part: int, exitcode: int | None, text: str) -> None:
+    assert str(pc.WorkerDied(part, exitcode)) == text
+
+
+def test_worker_died_before_its_first_item_tells_of_the_guard() -> None:
+    text = str(pc.WorkerDied(None, 1))
+    assert text.startswith("a worker ended with exit code 1 before its first item")
+    assert 'if __name__ == "__main__":' in text
+
+
+def test_worker_died_pickles() -> None:
+    died = pickle.loads(pickle.dumps(pc.WorkerDied(3, -9)))
+    assert (died.part, died.exitcode) == (3, -9)
+
+
+def raised(error: BaseException) -> BaseException:
+    try:
+        raise error
+    except BaseException as error:  # noqa: BLE001
+        return error
+
+
+def test_an_exception_that_pickles_is_portable_as_it_is() -> None:
+    error = raised(Peculiar("no", 42))
+    same, text = portable(error)
+    assert same is error
+    assert "raise error" in text
+    assert text.endswith("Peculiar: ('no', 42)\n")
+
+
+class ForgetsAnArgument(Exception):
+    """Pickles, but cannot be made again: its arguments are not those of `Exception`."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@pytest.mark.parametrize(
+    ("error", "quoted"),
+    [
+        (Unpicklable("has a lock"), "Unpicklable: has a lock"),
+        (ForgetsAnArgument("no", 42), "ForgetsAnArgument: no"),
+    ],
+)
+def test_one_that_does_not_is_quoted(error: Exception, quoted: str) -> None:
+    other, text = portable(raised(error))
+    assert type(other) is RuntimeError
+    assert str(other) == quoted
+    assert quoted in text
+
+
+def test_a_remote_traceback_shows_its_text() -> None:
+    assert "line 1\nline 2\n" in str(RemoteTraceback("line 1\nline 2\n"))

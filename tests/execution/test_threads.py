@@ -1,0 +1,132 @@
+"""What is particular to threads."""
+
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+import parcount as pc
+from tests.remote import TIME_LIMIT
+
+
+def ours() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("parcount")]
+
+
+def test_items_share_the_callers_memory() -> None:
+    cells = np.zeros(4, np.int64)
+
+    def count(i: int) -> np.ndarray:
+        cells[i] += 1
+        return cells
+
+    with pc.Threads(2) as threads:
+        assert all(result is cells for result in threads.map(count, range(4)))
+    assert cells.tolist() == [1, 1, 1, 1]
+
+
+def test_no_more_threads_than_workers() -> None:
+    with pc.Threads(2) as threads:
+        names = threads.map(lambda _: threading.current_thread().name, range(50))
+    assert len(set(names)) <= 2
+    assert all(name.startswith("parcount") for name in names)
+
+
+def test_threads_are_gone_after_the_with() -> None:
+    with pc.Threads(3) as threads:
+        threads.together(abs, [1, 2, 3])
+        assert len(ours()) == 3
+    assert ours() == []
+
+
+def test_threads_are_gone_after_a_failed_call() -> None:
+    with pytest.raises(ZeroDivisionError):
+        pc.Threads(3).map(lambda x: 1 // x, [1, 0, 1])
+    assert ours() == []
+
+
+@pytest.mark.parametrize("call", ["map", "together"])
+def test_a_failed_call_ends_after_the_items_begun(call: str) -> None:
+    # Inside a `with` no thread may still write to the caller's arrays once the call has raised.
+    begun, running = threading.Event(), threading.Event()
+
+    def fail_first(item: int) -> None:
+        if item == 0:
+            assert begun.wait(TIME_LIMIT)
+            raise ValueError("item 0")
+        running.set()
+        begun.set()
+        threading.Event().wait(0.2)  # time in which a call that does not wait for this item raises
+        running.clear()
+
+    with pc.Threads(2) as threads, pytest.raises(ValueError, match="item 0"):  # noqa: PT012
+        try:
+            getattr(threads, call)(fail_first, [0, 1])
+        finally:
+            assert not running.is_set()
+
+
+def test_items_not_begun_when_another_fails_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+    dropped = threading.Event()
+
+    def fail_first(item: int) -> None:
+        if item == 0:
+            raise ValueError("item 0")
+        assert dropped.wait(TIME_LIMIT)  # so the one thread does not come to item 2 before it can be dropped
+        done.append(item)
+
+    def cancel(self: Future[Any], cancel: Callable[[Future[Any]], bool] = Future.cancel) -> bool:
+        cancelled = cancel(self)
+        if not cancelled:  # this item had begun: those behind it have been cancelled by now
+            dropped.set()
+        return cancelled
+
+    monkeypatch.setattr(Future, "cancel", cancel)
+    with pc.Threads(1) as threads:
+        with pytest.raises(ValueError, match="item 0"):
+            threads.map(fail_first, range(50))
+        assert done in ([], [1])
+
+
+@pytest.mark.timeout(TIME_LIMIT)
+def test_together_frees_the_waiting_if_an_item_cannot_be_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    handed_out = []
+    submit = ThreadPoolExecutor.submit
+
+    def submit_two(self: ThreadPoolExecutor, *args: Any) -> Any:
+        if len(handed_out) == 2:
+            raise RuntimeError("can't start new thread")
+        handed_out.append(args)
+        return submit(self, *args)
+
+    done = []
+    with pc.Threads(3) as threads:
+        with monkeypatch.context() as patch:
+            patch.setattr(ThreadPoolExecutor, "submit", submit_two)
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                threads.together(done.append, [1, 2, 3])
+        assert done == []
+        assert threads.together(abs, [-1, -2, -3])[0] == [1, 2, 3]
+
+
+def test_an_exception_does_not_keep_itself_alive(no_collector: None) -> None:
+    # It would keep the call's arrays too, and the shared memory they lie in.
+    class Witness:
+        pass
+
+    def fail(item: Witness) -> None:
+        raise ValueError("no")
+
+    def call() -> weakref.ref[Witness]:
+        item = Witness()
+        with pytest.raises(ValueError, match="no"):
+            threads.map(fail, [item])
+        return weakref.ref(item)
+
+    with pc.Threads(2) as threads:
+        assert call()() is None

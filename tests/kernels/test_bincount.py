@@ -1,0 +1,156 @@
+"""The workload `bincount`, against `numpy.bincount`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from parcount._native import bincount as native
+from parcount.kernels import WORKLOADS, BincountJob
+from parcount.kernels.bincount import Bincount
+from tests.kernels.support import Guarded, counted, kernel, run
+
+DTYPES = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+
+Loop = Callable[..., None]
+
+
+@dataclass
+class Keys:
+    """Keys that fit into a number of bins, and, in Hypothesis' reports, how they were made."""
+
+    dtype: str
+    bins: int
+    size: int
+    seed: int
+    shape: str
+
+    @property
+    def array(self) -> NDArray[np.integer]:
+        random = np.random.default_rng(self.seed)
+        most = min(self.bins - 1, int(np.iinfo(self.dtype).max))
+        keys = random.integers(0, most + 1, self.size)
+        if self.shape == "constant":
+            keys[:] = random.integers(0, most + 1)
+        elif self.shape == "hot":  # nine in ten are one key
+            keys[random.random(self.size) < 0.9] = most
+        return keys.astype(self.dtype)
+
+
+def keys(dtype: str) -> st.SearchStrategy[Keys]:
+    return st.builds(
+        Keys,
+        st.just(dtype),
+        bins=st.integers(1, 5000),
+        size=st.integers(0, 5000),
+        seed=st.integers(0, 1 << 32),
+        shape=st.sampled_from(["uniform", "constant", "hot"]),
+    )
+
+
+few = settings(max_examples=25)  # of each of eight dtypes
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+class TestEveryDtype:
+    @few
+    @given(st.data(), st.integers(1, 5))
+    def test_any_split_is_exact(self, variant: str, dtype: str, data: st.DataObject, parts: int) -> None:
+        made = data.draw(keys(dtype))
+        job = BincountJob(made.array, made.bins)
+        counts = counted(kernel("bincount", variant), job, parts)
+        assert np.array_equal(counts, np.bincount(made.array.astype(np.int64), minlength=made.bins))
+        assert counts.dtype == np.int64
+
+    @few
+    @given(st.data())
+    def test_numpys_count_is_the_exact_one(self, dtype: str, data: st.DataObject) -> None:
+        made = data.draw(keys(dtype))
+        exact = BincountJob(made.array, made.bins).exact()
+        assert np.array_equal(exact, np.bincount(made.array.astype(np.int64), minlength=made.bins))
+
+    @pytest.mark.parametrize("position", [0, 500, 999])
+    def test_keys_outside_are_refused_and_count_nowhere(self, variant: str, dtype: str, position: int) -> None:
+        limits = np.iinfo(dtype)
+        bins = 100
+        outside = {-1, -bins, int(limits.min), bins, bins + 1, int(limits.max), (1 << 63) - 1, 1 << 63, (1 << 64) - 100}
+        for key in sorted(key for key in outside if limits.min <= key <= limits.max and not 0 <= key < bins):
+            values = np.full(1000, bins - 1, dtype)
+            values[position] = key
+            guarded = Guarded(bins)
+            with pytest.raises(ValueError, match="a key lies outside 0 … 99"):
+                run(kernel("bincount", variant), guarded.table, values)
+            assert guarded.intact()
+            assert not guarded.table[:-1].any()
+
+
+def test_all_keys_inside_leave_the_cells_beside_the_table_alone(variant: str) -> None:
+    guarded = Guarded(100)
+    run(kernel("bincount", variant), guarded.table, np.arange(1000) % 100)
+    assert guarded.intact()
+    assert (guarded.table == 10).all()
+
+
+def test_the_table_is_added_to(variant: str) -> None:
+    counts = np.arange(4)
+    run(kernel("bincount", variant), counts, np.array([0, 3, 3]))
+    assert counts.tolist() == [1, 1, 2, 5]
+
+
+def test_bytes_that_cannot_be_written_can_be_counted(variant: str) -> None:
+    # What `Bincount.over` is for: a mapped file.
+    text = np.frombuffer(b"many bytes, counted" * 50, np.uint8)
+    assert not text.flags.writeable
+    counts = counted(kernel("bincount", variant), Bincount().over(text), 3)
+    assert np.array_equal(counts, np.bincount(text, minlength=256))
+
+
+def test_make_draws_by_seed() -> None:
+    make = WORKLOADS["bincount"].make
+    assert np.array_equal(make(1000, 3).keys, make(1000, 3).keys)
+    assert not np.array_equal(make(1000, 3).keys, make(1000, 4).keys)
+
+
+@pytest.mark.parametrize("loop", [native.released, native.held])
+class TestWrongArguments:
+    @pytest.mark.parametrize("counts", [np.zeros(4, np.int32), np.zeros(4), np.zeros((2, 2), np.int64)])
+    def test_a_table_of_another_kind(self, loop: Loop, counts: NDArray[np.generic]) -> None:
+        with pytest.raises(ValueError, match="Buffer"):
+            loop(counts, np.zeros(3, np.int64))
+
+    def test_a_table_that_cannot_be_written(self, loop: Loop) -> None:
+        counts = np.zeros(4, np.int64)
+        counts.flags.writeable = False
+        with pytest.raises(ValueError, match="read-only"):
+            loop(counts, np.zeros(3, np.int64))
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            np.zeros(3),
+            np.zeros(3, "M8[s]"),
+            np.zeros((3, 1), np.int64),
+            np.zeros(6, np.int64)[::2],
+            np.zeros(3, np.dtype(np.int64).newbyteorder()),
+            [0, 1],
+        ],
+        ids=["float", "dates", "2-d", "strided", "byte-swapped", "list"],
+    )
+    def test_keys_of_another_kind(self, loop: Loop, values: object) -> None:
+        with pytest.raises((TypeError, ValueError)):
+            loop(np.zeros(4, np.int64), values)
+
+    def test_none(self, loop: Loop) -> None:
+        with pytest.raises(TypeError):
+            loop(None, np.zeros(3, np.int64))
+        with pytest.raises(TypeError):
+            loop(np.zeros(4, np.int64), None)
+
+    def test_no_bins(self, loop: Loop) -> None:
+        loop(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        with pytest.raises(ValueError, match="outside"):
+            loop(np.zeros(0, np.int64), np.zeros(1, np.int64))

@@ -1,0 +1,169 @@
+"""The workload `histogram`, against `numpy.histogram`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from parcount._native import histogram as native
+from parcount.kernels import WORKLOADS, HistogramJob
+from tests.kernels.support import Guarded, counted, kernel, run
+
+Loop = Callable[..., None]
+
+
+@dataclass
+class Values:
+    """Values in, around, and far from a number of uniform bins."""
+
+    bins: int
+    low: float
+    high: float
+    size: int
+    seed: int
+
+    @property
+    def array(self) -> NDArray[np.float64]:
+        random = np.random.default_rng(self.seed)
+        edges = np.linspace(self.low, self.high, self.bins + 1)
+        width = self.high - self.low
+        special = [np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, np.finfo(float).max, np.finfo(float).min]
+        values = np.concatenate(
+            [
+                special,
+                edges,
+                np.nextafter(edges, -np.inf),
+                np.nextafter(edges, np.inf),
+                (edges[:-1] + edges[1:]) / 2,
+                self.low + width * random.random(self.size),
+                self.low + width * random.uniform(-0.5, 1.5, self.size),
+            ]
+        )
+        random.shuffle(values)
+        return values
+
+
+@st.composite
+def values(draw: st.DrawFn) -> Values:
+    """Bins of more than a few representable numbers each: with fewer, NumPy 2 refuses to make any."""
+    bins = draw(st.integers(1, 300))
+    low, high = sorted(draw(st.lists(st.floats(-1e300, 1e300), min_size=2, max_size=2)))
+    assume((high - low) / bins > 8 * max(np.spacing(abs(low)), np.spacing(abs(high))))
+    assume(np.isfinite(bins / (high - low)))
+    return Values(bins, low, high, draw(st.integers(0, 300)), draw(st.integers(0, 1 << 32)))
+
+
+@given(values(), st.integers(1, 5))
+@example(Values(10, 0.0, 1.0, 1000, 0), 1)  # where a plain (x - low) * scale is wrong at the edges
+@example(Values(100, 0.0, 1.0, 1000, 0), 2)
+@example(Values(7, -0.3, 0.7, 1000, 0), 1)
+@example(Values(1, -1e300, 1e300, 10, 0), 1)
+def test_any_split_is_numpys(variant: str, made: Values, parts: int) -> None:
+    job = HistogramJob(made.array, made.bins, made.low, made.high)
+    counts = counted(kernel("histogram", variant), job, parts)
+    expected, edges = np.histogram(made.array, made.bins, (made.low, made.high))
+    assert np.array_equal(job.edges, edges)
+    assert np.array_equal(counts, expected)
+    assert counts.dtype == np.int64
+    assert np.array_equal(job.exact(), expected)
+
+
+@given(st.lists(st.floats(width=64), max_size=50), st.integers(1, 50))
+def test_any_floats_at_all(variant: str, numbers: list[float], bins: int) -> None:
+    job = HistogramJob(np.array(numbers, np.float64), bins, -1.0, 3.0)
+    assert np.array_equal(counted(kernel("histogram", variant), job, 2), np.histogram(numbers, bins, (-1.0, 3.0))[0])
+
+
+def test_no_values(variant: str) -> None:
+    assert counted(kernel("histogram", variant), HistogramJob(np.zeros(0), 5), 2).tolist() == [0] * 5
+
+
+def test_the_table_is_added_to(variant: str) -> None:
+    counts = np.arange(2)
+    run(kernel("histogram", variant), counts, np.array([0.1, 0.2, 0.9]), np.array([0.0, 0.5, 1.0]))
+    assert counts.tolist() == [2, 2]
+
+
+def test_cells_beside_the_table_stay_untouched(variant: str) -> None:
+    edges = np.linspace(0, 1, 11)
+    guarded = Guarded(10)
+    around = np.concatenate([edges, np.nextafter(edges, -1), np.nextafter(edges, 2), [np.nan, np.inf, -np.inf, 1e308]])
+    run(kernel("histogram", variant), guarded.table, around, edges)
+    assert guarded.intact()
+    assert np.array_equal(guarded.table, np.histogram(around, 10, (0, 1))[0])
+
+
+def test_make_draws_by_seed() -> None:
+    make = WORKLOADS["histogram"].make
+    assert np.array_equal(make(1000, 3).values, make(1000, 3).values)
+    assert not np.array_equal(make(1000, 3).values, make(1000, 4).values)
+
+
+@pytest.mark.parametrize("variant", ["cython", "cython-gil", "numba", "numba-parallel"])
+class TestWrongEdges:
+    """The loops turn a product into an index: one that could be NaN or huge would write anywhere."""
+
+    @pytest.fixture(autouse=True)
+    def installed(self, variant: str) -> None:
+        if variant.startswith("numba"):
+            pytest.importorskip("numba")
+
+    @pytest.mark.parametrize("edges", [[], [0.0], [0.0, 1.0], [0.0, 1.0, 2.0, 3.0]])
+    def test_too_few_or_too_many(self, variant: str, edges: list[float]) -> None:
+        with pytest.raises(ValueError, match="2 bins want 3 edges"):
+            run(kernel("histogram", variant), np.zeros(2, np.int64), np.zeros(3), np.array(edges))
+
+    def test_no_bins(self, variant: str) -> None:
+        with pytest.raises(ValueError, match="0 bins want 1 edges"):
+            run(kernel("histogram", variant), np.zeros(0, np.int64), np.zeros(3), np.zeros(1))
+
+    @pytest.mark.parametrize(
+        ("low", "high"),
+        [
+            (0.0, 0.0),
+            (1.0, 0.0),
+            (0.0, np.inf),
+            (-np.inf, 0.0),
+            (np.nan, 1.0),
+            (0.0, np.nan),
+            (-1.7e308, 1.7e308),  # the width overflows
+            (0.0, 5e-324),  # its inverse does
+        ],
+    )
+    def test_no_width(self, variant: str, low: float, high: float) -> None:
+        guarded = Guarded(2)
+        with pytest.raises(ValueError, match="no uniform bins fit between"):
+            run(kernel("histogram", variant), guarded.table, np.array([low, high, 0.0]), np.array([low, low, high]))
+        assert guarded.intact()
+        assert not guarded.table.any()
+
+
+@pytest.mark.parametrize("loop", [native.released, native.held])
+class TestWrongArguments:
+    EDGES = np.array([0.0, 0.5, 1.0])
+
+    @pytest.mark.parametrize("counts", [np.zeros(2, np.int32), np.zeros(2), np.zeros((2, 1), np.int64)])
+    def test_a_table_of_another_kind(self, loop: Loop, counts: NDArray[np.generic]) -> None:
+        with pytest.raises(ValueError, match="Buffer"):
+            loop(counts, np.zeros(3), self.EDGES)
+
+    @pytest.mark.parametrize(
+        "other", [np.zeros(3, np.float32), np.zeros(3, np.int64), np.zeros((3, 1)), np.zeros(6)[::2]]
+    )
+    def test_values_or_edges_of_another_kind(self, loop: Loop, other: NDArray[np.generic]) -> None:
+        with pytest.raises(ValueError, match=r"Buffer|contiguous"):
+            loop(np.zeros(2, np.int64), other, self.EDGES)
+        with pytest.raises(ValueError, match=r"Buffer|contiguous"):
+            loop(np.zeros(2, np.int64), np.zeros(3), other)
+
+    def test_none(self, loop: Loop) -> None:
+        with pytest.raises(TypeError, match="None"):
+            loop(None, np.zeros(3), self.EDGES)
+        with pytest.raises(TypeError, match="None"):
+            loop(np.zeros(2, np.int64), None, self.EDGES)
+        with pytest.raises(TypeError, match="None"):
+            loop(np.zeros(2, np.int64), np.zeros(3), None)

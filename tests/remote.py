@@ -1,0 +1,241 @@
+"""Functions that tests send to worker processes, which import this module by name."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, NoReturn
+
+import numpy as np
+
+import parcount as pc
+
+TIME_LIMIT = 30.0
+"""Seconds after which a wait for another worker is given up: a failure, not a way to synchronise."""
+
+
+def until(condition: Callable[[], Any], what: str, limit: float = TIME_LIMIT) -> None:
+    """Wait for what other processes do to shared memory, which can only be polled."""
+    deadline = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        time.sleep(0.001)
+
+
+def double(x: Any) -> Any:
+    return x * 2
+
+
+def echo(x: Any) -> Any:
+    return x
+
+
+def pid(_: Any) -> int:
+    return os.getpid()
+
+
+class Peculiar(Exception):
+    """An exception with more to it than a message."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message, code)
+        self.message = message
+        self.code = code
+
+
+class Unpicklable(Exception):
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.lock = Lock()
+
+
+def fail_on_odd(x: int) -> int:
+    if x % 2:
+        raise ValueError(f"{x} is odd")
+    return x
+
+
+def fail_peculiarly(x: int) -> NoReturn:
+    raise Peculiar("no such thing", 42)
+
+
+def fail_unpicklably(x: int) -> NoReturn:
+    raise Unpicklable("has a lock")
+
+
+def fail_with_array(size: int) -> NoReturn:
+    raise ValueError(np.arange(size))
+
+
+def end_of_file(x: int) -> NoReturn:
+    raise EOFError("nothing left to read")
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Called with its number, each guest waits until all the others are there too."""
+
+    present: np.ndarray
+
+    def __call__(self, guest: int) -> int:
+        self.present[guest] += 1
+        until(self.present.all, f"guest {guest} waited for the others in vain: {self.present}")
+        return guest
+
+
+@dataclass(frozen=True)
+class FailInReverse:
+    """Item i fails once all later ones have."""
+
+    failed: np.ndarray
+
+    def __call__(self, item: int) -> NoReturn:
+        until(self.failed[item + 1 :].all, "the later items did not fail")
+        self.failed[item] = 1
+        raise ValueError(f"item {item}")
+
+
+class Slow:
+    """An item that marks that it has arrived, the last one late: time for a hasty worker to betray itself."""
+
+    def __init__(self, number: int, arrived: np.ndarray, begun: np.ndarray) -> None:
+        self.number = number
+        self.arrived = arrived
+        self.begun = begun
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.number == len(self.arrived) - 1:
+            deadline = time.monotonic() + 0.3
+            while not self.begun.any() and time.monotonic() < deadline:
+                time.sleep(0.001)
+        self.arrived[self.number] = 1
+
+
+def all_arrived(item: Slow) -> bool:
+    item.begun[item.number] = 1
+    return bool(item.arrived.all())
+
+
+class RefusesToArrive:
+    def __reduce__(self) -> Any:
+        return refuse, ()
+
+
+def refuse() -> NoReturn:
+    raise LookupError("this item cannot be unpickled")
+
+
+def unpicklable_result(x: Any) -> Any:
+    return Lock()
+
+
+def kill_self(x: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def exit_at_once(code: int) -> None:
+    os._exit(code)
+
+
+def leave(code: Any) -> None:
+    sys.exit(code)
+
+
+@dataclass(frozen=True)
+class DieOn:
+    """Item `victim` kills its worker; the others come back."""
+
+    victim: int
+
+    def __call__(self, item: int) -> int:
+        if item == self.victim:
+            kill_self(item)
+        return item
+
+
+@dataclass(frozen=True)
+class AnswerThenDie:
+    """Item 1 answers with an array; item 0 sees that array in shared memory, then kills its worker."""
+
+    mark: str
+
+    def __call__(self, item: int) -> Any:
+        if item == 1:
+            return np.arange(1 << 17)
+        until(lambda: blocks(f"{self.mark}-*"), "no answer lay in shared memory")
+        return kill_self(item)
+
+
+def blocks(mark: str) -> set[str]:
+    """The shared memory, by name, of the process with this mark and of its workers; only Linux can list it."""
+    return {path.name for path in Path("/dev/shm").glob(f"{mark}-*")}
+
+
+def ones(size: int) -> np.ndarray:
+    return np.ones(size)
+
+
+def own_shared_array(size: int) -> np.ndarray:
+    made = pc.shared_array(size)
+    made[:] = np.arange(size)
+    return made
+
+
+def first_half(a: np.ndarray) -> np.ndarray:
+    return a[: len(a) // 2]
+
+
+def count_up(a: np.ndarray) -> None:
+    a += 1
+
+
+def describe(a: np.ndarray) -> tuple[Any, ...]:
+    """What a worker sees of an array."""
+    return a.shape, a.dtype, repr(a.tolist())
+
+
+def is_writeable(a: np.ndarray) -> bool:
+    return a.flags.writeable
+
+
+def spy(counts: np.ndarray, *args: Any, threads: int) -> None:
+    """A loop that brings its own threads, and counts how many it was told to use."""
+    counts[threads] += 1
+
+
+def die(counts: np.ndarray, *args: Any) -> NoReturn:
+    """A loop that ends its worker."""
+    os._exit(1)
+
+
+KEPT: list[Any] = []
+
+
+def keep(x: Any) -> int:
+    """Hold on to an item past the call."""
+    KEPT.append(x)
+    return len(KEPT)
+
+
+def kept(position: int) -> Any:
+    return KEPT[position]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has waited for does not."""
+    if sys.platform == "win32":  # where os.kill(pid, 0) is Ctrl-C
+        return any(child.pid == pid for child in multiprocessing.active_children())
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except ProcessLookupError:
+        return False
+    except FileNotFoundError:  # it went meanwhile; or this system has no /proc
+        return sys.platform != "linux"

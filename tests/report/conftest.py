@@ -1,0 +1,3 @@
+from tests.studies.test_result import study
+
+__all__ = ["study"]

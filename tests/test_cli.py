@@ -1,0 +1,232 @@
+"""The real command, in a process of its own, as a shell would start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "parcount"]
+LIMIT = 100
+SHORT = ["--seconds", "0.3"]
+
+Done = subprocess.CompletedProcess[str]
+
+
+def parcount(*words: str | Path, env: dict[str, str] | None = None) -> Done:
+    return subprocess.run(
+        [*COMMAND, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **(env or {})},
+        check=False,
+    )
+
+
+def small(*words: str | Path) -> Done:
+    """A study of one variant under threads, of no work worth speaking of."""
+    return parcount("study", "--variants", "cython", "--executions", "threads", "--size", "1000", *SHORT, *words)
+
+
+def test_the_installed_command_is_the_same_as_the_module() -> None:
+    script = Path(sysconfig.get_path("scripts")) / ("parcount.exe" if sys.platform == "win32" else "parcount")
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=LIMIT, check=True)
+    assert done.stdout == parcount("--version").stdout
+    assert done.stdout.startswith("parcount ")
+
+
+def test_a_study_prints_its_table_and_verdict_and_writes_its_files(tmp_path: Path) -> None:
+    done = parcount(
+        "study", "--seconds", "0.5", "--variants", "python,cython,cython-gil", "--executions", "threads,processes",
+        "--workers", "1,2", "--size", "20_000", "--seed", "7", "--workload", "tally,increment",
+        "--json", tmp_path / "a.json", "--plot", tmp_path / "a.png",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for word in ("tally:", "increment:", "cython-gil", "threads", "processes", "gave the exact counts"):
+        assert word in done.stdout
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content["complete"] is True
+    assert content["options"]["seed"] == 7
+    assert {cell["workload"] for cell in content["cells"]} == {"tally", "increment"}
+    assert {cell["work"] for cell in content["cells"]} == {20_000}
+    assert all(cell["exact"] for cell in content["cells"])
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.png"]
+
+
+def test_a_file_given_by_data_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("counted")
+    done = parcount("study", "--data", tmp_path / "text", "--variants", "cython", "--executions", "threads", *SHORT,
+                    "--json", tmp_path / "a.json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert {cell["work"] for cell in json.loads((tmp_path / "a.json").read_text())["cells"]} == {7}
+
+
+def test_size_zero_is_exact_and_empty() -> None:
+    done = small("--size", "0")
+    assert done.returncode == 0
+    assert "nothing to count" in done.stdout
+
+
+def test_more_workers_than_cores_are_allowed_and_marked() -> None:
+    done = small("--workers", f"1,{(os.cpu_count() or 1) + 1}")
+    assert done.returncode == 0
+    assert "workers*" in done.stdout
+    assert "* more workers than" in done.stdout
+
+
+def test_numba_not_installed_stands_in_the_table(tmp_path: Path) -> None:
+    """A path entry whose `numba` cannot be imported stands for its absence."""
+    (tmp_path / "numba.py").write_text("raise ImportError('No module named numba')")
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    done = parcount("study", "--variants", "cython,numba,numba-parallel", "--executions", "threads", "--size", "1000",
+                    *SHORT, "--json", tmp_path / "a.json", env={"PYTHONPATH": path})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("not installed") >= 2
+    status = {cell["variant"]: cell["status"] for cell in json.loads((tmp_path / "a.json").read_text())["cells"]}
+    assert status == {"cython": "measured", "numba": "not installed", "numba-parallel": "not installed"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--workload", "tallly"], "there are tally, increment, bincount, histogram"),
+        (["--variants", "rust"], "there are python, numpy, cython, cython-gil, numba, numba-parallel"),
+        (["--executions", "gpu"], "there are serial, threads, processes"),
+        (["--workers", "0"], "at least 1"),
+        (["--workers=-2"], "at least 1"),
+        (["--workers", "two"], "no whole number"),
+        (["--workers", "1.5"], "no whole number"),
+        (["--workers", ""], "no number of workers"),
+        (["--size", "-1"], "at least 0"),
+        (["--size", "many"], "no whole number"),
+        (["--seed", "-1"], "seed"),
+        (["--seconds", "0"], "no positive number of seconds"),
+        (["--seconds", "nan"], "no positive number of seconds"),
+        (["--seconds", "5", "--quick"], "not allowed with"),
+        (["--data", "no/such/file"], "cannot read no/such/file"),
+        (["--data", "."], "cannot read ."),
+        (["--workload", "tally", "--data", __file__], "bincount"),
+        (["--json", "no/such/folder/a.json"], "cannot write no/such/folder/a.json"),
+        (["--json", "."], "cannot write ."),
+        (["--plot", "no/such/folder/a.png"], "cannot write no/such/folder/a.png"),
+        (["--plot", "a.pdf"], ".png or .svg"),
+        (["--frobnicate"], "unrecognized arguments"),
+        (["everything"], "unrecognized arguments"),
+    ],
+)
+def test_a_wrong_call_is_refused_before_measuring(words: list[str], message: str) -> None:
+    done = parcount("study", *words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert message in " ".join(done.stderr.split())
+    assert not Path("a.pdf").exists()
+
+
+@pytest.mark.parametrize("words", [[], ["nonsense"]])
+def test_no_command_or_a_wrong_one_names_those_that_exist(words: list[str]) -> None:
+    done = parcount(*words)
+    assert done.returncode == 2
+    assert "usage: parcount" in done.stderr
+
+
+def test_a_missing_extra_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "rich.py").write_text("raise ImportError('No module named rich', name='rich')")
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    done = parcount("study", "--quick", env={"PYTHONPATH": path})
+    assert done.returncode == 2
+    assert "needs rich: pip install 'parcount[study]'" in done.stderr
+
+
+INTERRUPTED = """
+import os, signal
+from parcount.cli import run
+from parcount.studies.laboratory import Laboratory
+
+real, calls = Laboratory.run, []
+
+def interrupted(self, cell):
+    calls.append(cell)
+    if len(calls) == 12:
+        os.killpg(0, signal.SIGINT)
+    return real(self, cell)
+
+if __name__ == "__main__":
+    Laboratory.run = interrupted
+    run()
+"""
+"""The command, sent Ctrl-C in mid-study: the whole process group gets it, as from a terminal."""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to another process")
+@pytest.mark.parametrize("executions", ["threads", "threads,processes"])
+def test_ctrl_c_reports_what_was_measured_and_leaves_nothing(executions: str, tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED)
+    before = segments()
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "interrupted.py", "study", "--variants", "cython", "--executions", executions,
+         "--workers", "2", "--json", tmp_path / "a.json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 130, err
+    assert "interrupted" in out
+    assert "Traceback" not in err
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content["complete"] is False
+    assert all(cell["seconds"] for cell in content["cells"])
+    assert living(process.pid) == []
+    assert segments() <= before
+
+
+def living(group: int) -> list[str]:
+    """The processes of a process group that have not ended (a zombie has), where the system shows them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just gone
+            text = path.read_text()
+            state, _, its_group = text.rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state not in "ZX":
+                found.append(text)
+    return found
+
+
+def segments() -> set[str]:
+    """The shared memory that exists on this system, by name."""
+    folder = Path("/dev/shm")
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+
+def test_info_says_what_numbers_depend_on() -> None:
+    done = parcount("info")
+    assert done.returncode == 0, done.stderr
+    for word in ("cores", "available", "GIL", "Python", "compiled by", "Cython", "Numba's layer", "numpy", "parcount"):
+        assert word in done.stdout
+
+
+def test_info_as_json() -> None:
+    content = json.loads(parcount("info", "--json").stdout)
+    assert content["cores"]["available"] >= 1
+    assert content["python"]["version"] == ".".join(map(str, sys.version_info[:3]))
+
+
+def test_a_closed_pipe_is_no_traceback() -> None:
+    process = subprocess.Popen([*COMMAND, "info"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+    process.wait(timeout=LIMIT)

@@ -1,0 +1,79 @@
+"""What `import parcount` costs, gives, and shows in its docstrings."""
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+import parcount
+from tests.conftest import Run
+
+PACKAGE = Path(parcount.__file__).parent
+OPTIONAL = ("matplotlib", "numba", "rich")
+
+MODULES = sorted(
+    ".".join(("parcount", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+    for path in PACKAGE.rglob("*.py")
+    if ">>>" in path.read_text(encoding="utf-8")
+)
+
+
+def loaded_by(run_script: Run, source: str) -> set[str]:
+    """The modules that a fresh Python has loaded after some statements."""
+    ran = run_script(f"{source}\nimport sys\nprint(*sys.modules)")
+    assert ran.returncode == 0, ran.stderr
+    return set(ran.stdout.splitlines()[-1].split())
+
+
+class TestCost:
+    def test_importing_loads_nothing(self, run_script: Run) -> None:
+        loaded = loaded_by(run_script, "import parcount")
+        assert [name for name in loaded if name.startswith("parcount")] == ["parcount"]
+        assert not loaded & {*OPTIONAL, "multiprocessing", "numpy"}
+
+    def test_counting_on_threads_loads_nothing_optional(self, run_script: Run) -> None:
+        loaded = loaded_by(run_script, "import parcount as pc; pc.tally(1000, threads=2)")
+        assert not loaded & {*OPTIONAL, "multiprocessing"}
+
+    def test_counting_on_processes_loads_nothing_optional(self, run_script: Run) -> None:
+        source = "import parcount as pc\nif __name__ == '__main__':\n    pc.tally(1000, on=pc.Processes(1))"
+        assert not loaded_by(run_script, source) & set(OPTIONAL)
+
+
+class TestFace:
+    @pytest.mark.parametrize("name", parcount.__all__)
+    def test_every_public_name_resolves(self, name: str) -> None:
+        public = getattr(parcount, name)
+        assert public.__name__ == name
+        assert public.__doc__
+
+    def test_every_public_name_is_listed_once_and_in_order(self) -> None:
+        assert parcount.__all__ == sorted(set(parcount.__all__))
+        assert set(parcount.__all__) <= set(dir(parcount))
+
+    def test_a_name_is_looked_up_once(self) -> None:
+        assert parcount.tally is parcount.tally
+        assert "tally" in vars(parcount)
+
+    def test_an_unknown_name_is_an_attribute_error(self) -> None:
+        with pytest.raises(AttributeError, match="module 'parcount' has no attribute 'juggle'"):
+            _ = parcount.juggle
+        with pytest.raises(ImportError, match="cannot import name 'juggle'"):
+            exec("from parcount import juggle")
+
+    def test_tells_its_version(self) -> None:
+        assert parcount.__version__.count(".") >= 2
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_in_docstrings(module: str) -> None:
+    try:
+        imported = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in OPTIONAL:
+            raise
+        pytest.skip(f"needs {error.name}")
+    found = doctest.testmod(imported)
+    assert found.failed == 0
+    assert found.attempted > 0
