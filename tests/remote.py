@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 import parcount as pc
+from parcount.execution import shared
 
 TIME_LIMIT = 30.0
 """Seconds after which a wait for another worker is given up: a failure, not a way to synchronise."""
@@ -168,7 +169,7 @@ class AnswerThenDie:
 
     def __call__(self, item: int) -> Any:
         if item == 1:
-            return np.arange(1 << 17)
+            return np.arange(shared.COPIED_FROM)
         until(lambda: blocks(f"{self.mark}-*"), "no answer lay in shared memory")
         return kill_self(item)
 
@@ -198,7 +199,7 @@ def count_up(a: np.ndarray) -> None:
 
 def describe(a: np.ndarray) -> tuple[Any, ...]:
     """What a worker sees of an array."""
-    return a.shape, a.dtype, repr(a.tolist())
+    return a.shape, a.dtype, repr(a.tolist()) if a.dtype.hasobject else a.tobytes()
 
 
 def is_writeable(a: np.ndarray) -> bool:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parcount as pc
+from parcount.execution.policy import DEFAULT_GRAIN
 from parcount.kernels import TallyJob
 from tests.remote import TIME_LIMIT
 
@@ -48,7 +49,7 @@ class TestTally:
             assert np.array_equal(pc.tally(n, bins=4), TallyJob(n, bins=4).exact())
 
     def test_many_increments_on_all_cores(self) -> None:
-        n = 5_000_000  # past the default grain
+        n = 8 * DEFAULT_GRAIN + 1
         counts = pc.tally(n, seed=1)
         assert np.array_equal(counts, TallyJob(n, 1).exact())
         assert counts.sum() == n

@@ -26,8 +26,8 @@ pytestmark = pytest.mark.timeout(60)
 MARK = shared.mark_for_worker().rpartition("-")[0]
 """What the names of this process's blocks, and of its workers', begin with."""
 
-LARGE = 1 << 17
-"""Elements of an array that crosses by shared memory."""
+LARGE = shared.COPIED_FROM // 4
+"""Elements of an array of int64 that crosses by shared memory."""
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to kill a process with")
 lists_blocks = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the shared memory there is")
@@ -105,7 +105,7 @@ class TestErrors:
         assert "in fail_unpicklably" in str(caught.value.__cause__)
 
     def test_an_exception_can_hold_a_large_array(self, shared_pool: pc.Processes) -> None:
-        with pytest.raises(ValueError, match="131071") as caught:
+        with pytest.raises(ValueError, match=str(LARGE - 1)) as caught:
             shared_pool.map(remote.fail_with_array, [LARGE])
         assert np.array_equal(caught.value.args[0], np.arange(LARGE))
 
@@ -222,7 +222,7 @@ class TestNothingIsLeft:
         before = remote.blocks(MARK)
         with pytest.raises(ValueError, match="ambiguous"):
             pool.map(remote.fail_on_odd, [np.ones(LARGE), pc.shared_array(LARGE)])  # type: ignore[list-item]
-        with pytest.raises(ValueError, match="131071"):
+        with pytest.raises(ValueError, match=str(LARGE - 1)):
             pool.map(remote.fail_with_array, [LARGE])
         assert remote.blocks(MARK) == before
 
@@ -237,6 +237,16 @@ class TestNothingIsLeft:
         with pytest.raises(pc.WorkerDied):
             pool.map(remote.kill_self, [np.ones(LARGE), pc.shared_array(LARGE)])
         assert remote.blocks(MARK) == before
+
+    def test_while_the_error_is_still_at_hand(self, pool: pc.Processes) -> None:
+        before = remote.blocks(MARK)
+        with pytest.raises(pc.WorkerDied) as died:
+            pool.map(remote.kill_self, [np.ones(LARGE)])
+        with pytest.raises(ValueError, match="ambiguous") as failed:
+            pool.map(remote.fail_on_odd, [np.ones(LARGE)])  # type: ignore[list-item]
+        assert remote.blocks(MARK) == before
+        assert died.tb is not None  # they hold the calls' frames
+        assert failed.tb is not None
 
     def test_after_an_answer_that_nobody_received(self, pool: pc.Processes) -> None:
         # The call ends when it hears of item 0; by then the answer to item 1 lies in shared memory.
@@ -297,8 +307,13 @@ if __name__ == "__main__":
     data = pc.shared_array(1 << 17)
     with pc.Processes(2, start_method=sys.argv[1]) as pool:
         pool.map(len, [data, data])
-        print(*pool.pids(), sep="\\n", flush=True)
-        sys.stdin.read()
+        try:
+            print(*pool.pids(), sep="\\n", flush=True)
+            sys.stdin.read()
+        except KeyboardInterrupt:
+            print("interrupted")
+        print(pool.pids())
+        print(pool.map(abs, [-1, -2]))
 """
 
 
@@ -344,6 +359,15 @@ class TestTheCallerIsStopped:
         assert caller.returncode == -signal.SIGINT
         assert not any(map(remote.is_alive, workers))
         assert not remote.blocks(mark)
+
+    def test_ctrl_c_between_two_calls(self, tmp_path: Path, method: str) -> None:
+        # The caller's affair: its workers wait for the next call.
+        caller, _, workers = self.start(tmp_path / "script.py", IDLE, method)
+        os.killpg(caller.pid, signal.SIGINT)
+        out, err = caller.communicate(timeout=TIME_LIMIT)
+        assert out.splitlines() == ["interrupted", str(workers), "[1, 2]"]
+        assert err == ""
+        assert caller.returncode == 0
 
     def test_killed(self, tmp_path: Path, method: str) -> None:
         # Nobody is left to tell the workers; they and the resource tracker see their pipes end.

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 import parcount as pc
 from parcount.execution import shared
 from tests import remote
+from tests.conftest import Run
 
 MARK = shared.mark_for_worker().rpartition("-")[0]
 
@@ -83,9 +84,34 @@ class TestLittleRoom:
         assert pc.shared_array(3).tolist() == [0, 0, 0]
 
 
+@lists_blocks
+def test_a_forked_copy_of_the_process_takes_nothing_away(run_script: Run) -> None:
+    ran = run_script("""
+import os
+import parcount as pc
+from parcount.execution import shared
+
+a = pc.shared_array(10)
+name = shared.block_of(a).name
+child = os.fork()
+if child == 0:
+    del a
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print(os.path.exists(f"/dev/shm/{name}"))
+del a
+print(os.path.exists(f"/dev/shm/{name}"))
+""")
+    assert ran.stdout == "True\nFalse\n", ran.stderr
+    assert ran.stderr == ""
+
+
+N = shared.COPIED_FROM // 4
+"""Elements of which eight bytes each are twice as much as is copied into shared memory."""
+
+
 def large() -> np.ndarray:
-    """An array of twice as many bytes as are copied into shared memory."""
-    return np.arange(shared.COPIED_FROM // 4)
+    return np.arange(N)
 
 
 def read_only(a: np.ndarray) -> np.ndarray:
@@ -104,25 +130,25 @@ LAYOUTS = {
     "small": np.arange(5),
     "objects": np.array([1, "two", None], object),
     "large": large(),
-    "zero-dimensional": np.array(b"x" * (1 << 17)),
-    "Fortran": np.asfortranarray(np.arange(1 << 16).reshape(256, 256)),
-    "transposed 3-d": np.arange(1 << 15).reshape(8, 64, 64).transpose(2, 0, 1),
-    "strided": np.arange(1 << 16)[::3],
-    "backwards": np.arange(1 << 14)[::-1],
-    "broadcast": np.broadcast_to(np.arange(64), (512, 64)),
-    "byte-swapped": np.arange(1 << 14).astype(">i8"),
-    "unaligned": np.zeros((1 << 17) + 1, np.uint8)[1:].view(np.int64),
-    "bool": np.arange(1 << 17) % 3 == 0,
-    "complex": np.arange(1 << 14) * 1j,
-    "dates": np.arange(1 << 14).astype("M8[h]"),
-    "text": np.array(["one", "three"] * (1 << 13)),
-    "structured": np.zeros(1 << 12, [("key", "<u2"), ("name", "U2"), ("place", "f4", (2, 2))]),
-    "read-only": read_only(np.arange(1 << 14)),
-    "shared": in_shared_memory(np.arange(1 << 14)),
-    "shared, strided": in_shared_memory(np.arange(1 << 14))[5:-5:7],
-    "shared, backwards": in_shared_memory(np.arange(1 << 14).reshape(2, -1))[:, ::-1],
-    "shared, read-only": read_only(in_shared_memory(np.arange(1 << 14))),
-    "shared, few": in_shared_memory(np.arange(1 << 14))[7:8],
+    "zero-dimensional": np.array(b"x" * N * 8),
+    "Fortran": np.asfortranarray(np.arange(N).reshape(-1, 64)),
+    "transposed 3-d": np.arange(N).reshape(8, -1, 64).transpose(2, 0, 1),
+    "strided": np.arange(3 * N)[::3],
+    "backwards": np.arange(N)[::-1],
+    "broadcast": np.broadcast_to(np.arange(64), (N // 64, 64)),
+    "byte-swapped": np.arange(N).astype(np.dtype(np.int64).newbyteorder()),
+    "unaligned": np.zeros(8 * N + 1, np.uint8)[1:].view(np.int64),
+    "bool": np.arange(8 * N) % 3 == 0,
+    "complex": np.arange(N) * 1j,
+    "dates": np.arange(N).astype("M8[h]"),
+    "text": np.array(["one", "three"] * N),
+    "structured": np.zeros(N, [("key", "<u2"), ("name", "U2"), ("place", "f4", (2, 2))]),
+    "read-only": read_only(large()),
+    "shared": in_shared_memory(large()),
+    "shared, strided": in_shared_memory(large())[5:-5:7],
+    "shared, backwards": in_shared_memory(large().reshape(2, -1))[:, ::-1],
+    "shared, read-only": read_only(in_shared_memory(large())),
+    "shared, few": in_shared_memory(large())[7:8],
 }
 
 
@@ -162,7 +188,7 @@ class TestCrossing:
         assert back["b"] == "text"
 
     def test_a_subclass_stays_one(self, pool: pc.Processes) -> None:
-        masked = np.ma.masked_equal(np.arange(1 << 14) % 7, 3)
+        masked = np.ma.masked_equal(large() % 7, 3)
         (back,) = pool.map(remote.echo, [masked])
         assert isinstance(back, np.ma.MaskedArray)
         assert back.sum() == masked.sum()

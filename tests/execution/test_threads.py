@@ -93,7 +93,7 @@ def test_items_not_begun_when_another_fails_are_dropped(monkeypatch: pytest.Monk
         assert done in ([], [1])
 
 
-@pytest.mark.timeout(TIME_LIMIT)
+@pytest.mark.timeout(TIME_LIMIT, method="thread")  # no exception would free them
 def test_together_frees_the_waiting_if_an_item_cannot_be_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
     handed_out = []
     submit = ThreadPoolExecutor.submit

@@ -9,13 +9,15 @@ import sysconfig
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 
+import numpy as np
 import pytest
 
-from parcount.kernels import WORKLOADS, Job, Kernel
+from parcount.kernels import WORKLOADS
 from tests.conftest import INSTALLED
 from tests.kernels.support import kernel
-from tests.remote import TIME_LIMIT
+from tests.remote import TIME_LIMIT, until
 
 pytestmark = pytest.mark.skipif(
     bool(sysconfig.get_config_var("Py_GIL_DISABLED")) and not getattr(sys, "_is_gil_enabled", lambda: True)(),
@@ -48,7 +50,10 @@ def bumper() -> Iterator[Bumper]:
     bumper.thread.start()
     assert bumper.started.wait(TIME_LIMIT)
     try:
-        sys.setswitchinterval(1e6)
+        sys.setswitchinterval(1000)
+        # Once more round: it may yet be waiting, with the old interval, to ask for the GIL.
+        seen = bumper.count
+        until(lambda: bumper.count > seen + 1, "the other thread never ran")
         yield bumper
     finally:
         bumper.stopped = True
@@ -56,13 +61,21 @@ def bumper() -> Iterator[Bumper]:
         bumper.thread.join(TIME_LIMIT)
 
 
-def bumped_during(loop: Kernel, job: Job, bumper: Bumper) -> int:
-    """How often the other thread had the GIL while the loop ran."""
-    (part,) = job.split(1)
-    loop(part)  # compiles, where there is a compiler
-    before = bumper.count
-    loop(part)
-    return bumper.count - before
+class Loop:
+    """A kernel's loop on a table made beforehand: NumPy gives the GIL away when it allocates zeros."""
+
+    def __init__(self, workload: str, variant: str) -> None:
+        found = kernel(workload, variant)
+        (part,) = WORKLOADS[workload].make(SIZE).split(1)
+        self.arguments = (np.zeros(part.out, np.int64) if isinstance(part.out, int) else part.out, *part.args)
+        self.run = partial(found.load(), threads=found.threads) if found.own_threads else found.load()
+        self.run(*self.arguments)  # compiles, where there is a compiler
+
+    def bumps(self, bumper: Bumper) -> int:
+        """How often the other thread had the GIL while the loop ran."""
+        before = bumper.count
+        self.run(*self.arguments)
+        return bumper.count - before
 
 
 SIZE = 1 << 20
@@ -71,16 +84,13 @@ SIZE = 1 << 20
 
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_the_control_holds_it(workload: str, bumper: Bumper) -> None:
-    job = WORKLOADS[workload].make(SIZE)
-    for _ in range(50):
-        assert bumped_during(kernel(workload, "cython-gil"), job, bumper) == 0
+    loop = Loop(workload, "cython-gil")
+    assert [loop.bumps(bumper) for _ in range(50)] == [0] * 50
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
 @pytest.mark.parametrize("variant", RELEASING)
 def test_the_others_release_it(workload: str, variant: str, bumper: Bumper) -> None:
-    # The system may let the other thread wait for a core all through one loop, but not through all of them.
-    job = WORKLOADS[workload].make(SIZE)
-    deadline = time.monotonic() + TIME_LIMIT
-    while bumped_during(kernel(workload, variant), job, bumper) == 0:
-        assert time.monotonic() < deadline
+    # The system may let the other thread wait for a core all through one run, but not through all of them.
+    loop = Loop(workload, variant)
+    until(lambda: loop.bumps(bumper) > 0, "the other thread never ran during the loop")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from parcount._native import histogram as native
 from parcount.kernels import WORKLOADS, HistogramJob
+from tests.conftest import INSTALLED
 from tests.kernels.support import Guarded, counted, kernel, run
 
 Loop = Callable[..., None]
@@ -103,14 +104,12 @@ def test_make_draws_by_seed() -> None:
     assert not np.array_equal(make(1000, 3).values, make(1000, 4).values)
 
 
-@pytest.mark.parametrize("variant", ["cython", "cython-gil", "numba", "numba-parallel"])
+COMPILED = [name for name in INSTALLED if name not in ("python", "numpy")]
+
+
+@pytest.mark.parametrize("variant", COMPILED)
 class TestWrongEdges:
     """The loops turn a product into an index: one that could be NaN or huge would write anywhere."""
-
-    @pytest.fixture(autouse=True)
-    def installed(self, variant: str) -> None:
-        if variant.startswith("numba"):
-            pytest.importorskip("numba")
 
     @pytest.mark.parametrize("edges", [[], [0.0], [0.0, 1.0], [0.0, 1.0, 2.0, 3.0]])
     def test_too_few_or_too_many(self, variant: str, edges: list[float]) -> None:
