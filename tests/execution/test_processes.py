@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ pytestmark = pytest.mark.timeout(60)
 
 MARK = shared.mark_for_worker().rpartition("-")[0]
 """What the names of this process's blocks, and of its workers', begin with."""
+
+Start = Callable[..., tuple["subprocess.Popen[str]", str, list[int]]]
 
 LARGE = shared.COPIED_FROM // 4
 """Elements of an array of int64 that crosses by shared memory."""
@@ -326,23 +329,35 @@ class TestTheCallerIsStopped:
         method: str = request.param
         return method
 
-    def start(self, file: Path, source: str, *arguments: str) -> tuple[subprocess.Popen[str], str, list[int]]:
+    @pytest.fixture
+    def start(self, tmp_path: Path, method: str) -> Iterator[Start]:
         """Start a script; wait for the mark of its blocks and the ids of its two workers."""
-        file.write_text(source)
-        caller = subprocess.Popen(
-            [sys.executable, file, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        assert caller.stdout is not None
-        mark = caller.stdout.readline().strip()
-        return caller, mark, [int(caller.stdout.readline()) for _ in range(2)]
+        callers = []
 
-    def test_ctrl_c_that_is_caught(self, tmp_path: Path, method: str) -> None:
-        caller, _, workers = self.start(tmp_path / "script.py", BUSY, method, "caught")
+        def start(source: str, *arguments: str) -> tuple[subprocess.Popen[str], str, list[int]]:
+            file = tmp_path / "script.py"
+            file.write_text(source)
+            caller = subprocess.Popen(
+                [sys.executable, file, method, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+            callers.append(caller)
+            assert caller.stdout is not None
+            mark = caller.stdout.readline().strip()
+            return caller, mark, [int(caller.stdout.readline()) for _ in range(2)]
+
+        yield start
+        for caller in callers:  # whatever a failed test has left of them
+            with suppress(ProcessLookupError):
+                os.killpg(caller.pid, signal.SIGTERM)  # which the resource tracker ignores, to clean up after them
+            caller.communicate(timeout=TIME_LIMIT)
+
+    def test_ctrl_c_that_is_caught(self, start: Start) -> None:
+        caller, _, workers = start(BUSY, "caught")
         os.killpg(caller.pid, signal.SIGINT)  # as a terminal does: to the workers too
         out, err = caller.communicate(timeout=TIME_LIMIT)
         assert out.splitlines() == ["interrupted, workers []", "again [1, 2]", "left []"]
@@ -350,8 +365,8 @@ class TestTheCallerIsStopped:
         assert caller.returncode == 0
         assert not any(map(remote.is_alive, workers))
 
-    def test_ctrl_c_that_is_not(self, tmp_path: Path, method: str) -> None:
-        caller, mark, workers = self.start(tmp_path / "script.py", BUSY, method, "not caught")
+    def test_ctrl_c_that_is_not(self, start: Start) -> None:
+        caller, mark, workers = start(BUSY, "not caught")
         os.killpg(caller.pid, signal.SIGINT)
         _, err = caller.communicate(timeout=TIME_LIMIT)
         assert err.count("Traceback") == 1  # the caller's: neither the workers nor the resource tracker complain
@@ -360,18 +375,18 @@ class TestTheCallerIsStopped:
         assert not any(map(remote.is_alive, workers))
         assert not remote.blocks(mark)
 
-    def test_ctrl_c_between_two_calls(self, tmp_path: Path, method: str) -> None:
+    def test_ctrl_c_between_two_calls(self, start: Start) -> None:
         # The caller's affair: its workers wait for the next call.
-        caller, _, workers = self.start(tmp_path / "script.py", IDLE, method)
+        caller, _, workers = start(IDLE)
         os.killpg(caller.pid, signal.SIGINT)
         out, err = caller.communicate(timeout=TIME_LIMIT)
         assert out.splitlines() == ["interrupted", str(workers), "[1, 2]"]
         assert err == ""
         assert caller.returncode == 0
 
-    def test_killed(self, tmp_path: Path, method: str) -> None:
+    def test_killed(self, start: Start) -> None:
         # Nobody is left to tell the workers; they and the resource tracker see their pipes end.
-        caller, mark, workers = self.start(tmp_path / "script.py", IDLE, method)
+        caller, mark, workers = start(IDLE)
         assert remote.blocks(mark)
         caller.kill()
         caller.communicate(timeout=TIME_LIMIT)

@@ -9,7 +9,7 @@ from time import perf_counter
 
 import pytest
 
-from parcount.studies.load import Watch, waiting_time
+from parcount.studies.load import Watch, stolen_time, waiting_time
 
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
@@ -72,6 +72,7 @@ def test_busy_neighbours_are_named_and_our_own_family_is_not(tmp_path: Path) -> 
 
 def test_stolen_time_is_read_from_the_system(tmp_path: Path) -> None:
     (tmp_path / "stat").write_text("cpu 1 2 3 4 5 6 7 100 0 0\n")
+    assert stolen_time(tmp_path) == pytest.approx(100 / TICKS)
     watch = Watch(tmp_path)
     assert watch.stolen() == 0
     (tmp_path / "stat").write_text(f"cpu 1 2 3 4 5 6 7 {100 + 1000 * TICKS} 0 0\n")

@@ -10,7 +10,7 @@ from parcount.execution.cores import available_cores
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
 
-DEFAULT_GRAIN = 1 << 17
+DEFAULT_GRAIN = 1 << 19
 """Elements in the smallest part worth a thread of its own.
 
 To start two threads for one call, hand them a part each and join them costs what one thread counts about 250 000

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-COPIED_FROM = 1 << 16
+COPIED_FROM = 1 << 20
 """Bytes from which an array is copied into a block of its own rather than through a pipe.
 
 Measured by ``bench/test_transport.py``: a pipe carries 64 kB in one write; above that it blocks on its reader.

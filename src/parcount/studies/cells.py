@@ -43,7 +43,8 @@ class Sample:
     exact : bool
         Whether the counts were right.
     waited : float
-        Of the time that its workers could have run, the share that they waited for a core: what other programs took.
+        Of the time that its workers could have run, the share that they waited for a core: what other programs took,
+        or a virtual machine's host.
     """
 
     seconds: float

@@ -22,7 +22,7 @@ from parcount.kernels import WORKLOADS, Counts, Job, Kernel
 from parcount.kernels.bincount import Bincount
 from parcount.studies.analysis import FAILED
 from parcount.studies.cells import Cell, Sample
-from parcount.studies.load import waiting_time
+from parcount.studies.load import stolen_time, waiting_time
 from parcount.studies.place import shared
 from parcount.studies.plan import Options, file_bytes
 
@@ -187,9 +187,9 @@ class Laboratory:
         on = self._pools[cell.execution, cell.workers]
         _, exact = self._jobs[cell.workload, self.work[cell]]
         ours = [os.getpid(), *on.pids()]
-        before = waiting_time(ours)
+        before = waiting_time(ours) + stolen_time()
         counts, seconds = self._count(cell, on)
-        waited = waiting_time(ours) - before
+        waited = waiting_time(ours) + stolen_time() - before
         return Sample(seconds, np.array_equal(counts, exact), min(1.0, waited / (seconds * cell.workers)))
 
     def _count(self, cell: Cell, on: Execution) -> tuple[Counts, float]:

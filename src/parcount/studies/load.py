@@ -27,6 +27,17 @@ def waiting_time(pids: Iterable[int], proc: Path = PROC) -> float:
     return nanoseconds / 1e9
 
 
+def stolen_time(proc: Path = PROC) -> float:
+    """Seconds since boot that this virtual machine's cores wanted to run while their host ran others.
+
+    Summed over all cores; the kernel counts it in steps of a hundredth of a second.
+    """
+    try:
+        return int((proc / "stat").read_text().split(None, 9)[8]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError, ValueError, AttributeError):
+        return 0.0
+
+
 @dataclass(frozen=True)
 class Neighbour:
     """Another process that was busy meanwhile.
@@ -60,7 +71,7 @@ class Watch:
         self._proc = proc
         self._since = perf_counter()
         self._before = self._look()
-        self._stolen = self._steal()
+        self._stolen = stolen_time(proc)
 
     def neighbours(self, ours: Collection[int], least: float = 0.1) -> list[Neighbour]:
         """Processes other than `ours`, and their children, that kept at least `least` cores busy since the start.
@@ -83,14 +94,7 @@ class Watch:
 
     def stolen(self) -> float:
         """Cores that the hypervisor gave to other machines since the start, on average."""
-        return (self._steal() - self._stolen) / (perf_counter() - self._since)
-
-    def _steal(self) -> float:
-        try:
-            fields = (self._proc / "stat").read_text().splitlines()[0].split()
-            return int(fields[8]) / os.sysconf("SC_CLK_TCK")
-        except (OSError, IndexError, ValueError, AttributeError):
-            return 0.0
+        return (stolen_time(self._proc) - self._stolen) / (perf_counter() - self._since)
 
     def _look(self) -> dict[int, _Process]:
         found = {}
