@@ -11,6 +11,7 @@ from parcount.studies.cells import Cell, Round, Sample
 SERIAL = Cell("tally", "cython", "serial", 1)
 THREADS = Cell("tally", "cython", "threads", 2)
 FOUR = Cell("tally", "cython", "threads", 4)
+APART = Cell("tally", "cython", "processes", 2)
 HELD_SERIAL = Cell("tally", "cython-gil", "serial", 1)
 HELD = Cell("tally", "cython-gil", "threads", 2)
 PYTHON = Cell("tally", "python", "serial", 1)
@@ -18,7 +19,7 @@ PROCESSES = Cell("tally", "python", "processes", 2)
 
 CELLS = [PYTHON, PROCESSES, SERIAL, THREADS, HELD_SERIAL, HELD]
 QUIET = {PYTHON: 1.0, PROCESSES: 0.52, SERIAL: 1.0, THREADS: 0.51, HELD_SERIAL: 1.0, HELD: 1.0}
-WORK = {cell: 1000 if cell.variant == "python" else 100_000 for cell in (*CELLS, FOUR)}
+WORK = {cell: 1000 if cell.variant == "python" else 100_000 for cell in (*CELLS, FOUR, APART)}
 
 
 @dataclass

@@ -6,7 +6,7 @@ import pytest
 
 from parcount.studies.cells import Cell, Sample
 from parcount.studies.verdict import Verdict, in_words, judge, reach, unclear
-from tests.studies.synthetic import FOUR, HELD, QUIET, SERIAL, THREADS, results, rounds_of
+from tests.studies.synthetic import APART, FOUR, HELD, QUIET, SERIAL, THREADS, results, rounds_of
 
 
 def verdict(seconds: dict[Cell, float] = QUIET, *, waited: float = 0.0, count: int = 6, **more: Any) -> Verdict:
@@ -26,6 +26,13 @@ def verdict(seconds: dict[Cell, float] = QUIET, *, waited: float = 0.0, count: i
 )
 def test_the_answer_on_a_python_with_a_gil(threads: float, held: float, answer: str) -> None:
     assert verdict({**QUIET, THREADS: threads, HELD: held}).answer == answer
+
+
+def test_what_separate_processes_cannot_do_either_is_not_the_gils_doing() -> None:
+    found = verdict({**QUIET, THREADS: 0.9, APART: 0.92})
+    assert found.answer == "undecided"
+    assert "not the GIL" in found.sentences[0]
+    assert verdict({**QUIET, THREADS: 0.98, APART: 0.52}).answer == "no"
 
 
 def test_a_python_without_a_gil_says_so() -> None:

@@ -32,6 +32,10 @@ DISTURBED = 0.03
 """Share of waiting for a core from which a run says more about its neighbours than about its cell."""
 
 
+LACKING = 0.1
+"""Share of missing speed from which a run says more about the machine's host than about its cell."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One run of a cell.
@@ -45,16 +49,19 @@ class Sample:
     waited : float
         Of the time that its workers could have run, the share that they waited for a core: what other programs took,
         or a virtual machine's host.
+    lacked : float
+        Of the speed that so many cores had at best, the share that was missing just before or just after.
     """
 
     seconds: float
     exact: bool
     waited: float = 0.0
+    lacked: float = 0.0
 
     @property
     def disturbed(self) -> bool:
         """Whether other programs took too much for this run to be compared."""
-        return self.waited > DISTURBED
+        return self.waited > DISTURBED or self.lacked > LACKING
 
 
 Round = dict[Cell, Sample]

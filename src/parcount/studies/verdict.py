@@ -105,7 +105,7 @@ def judge(result: CellResult) -> Claim:
         return Claim(*claim, UNDECIDED, None, result.reason or "there was nothing to measure")
     if result.clean < LEAST_SAMPLES:
         few = len(result.seconds) < LEAST_SAMPLES
-        because = "there were too few rounds" if few else "other programs had the cores that the workers waited for"
+        because = "there were too few rounds" if few else "other programs, or the machine's host, had its cores"
         return Claim(*claim, UNDECIDED, result.speedup, because)
     low, high = ((bound - 1) / (result.workers - 1) for bound in (result.speedup.low, result.speedup.high))
     if low >= GAIN_OF_PARALLEL:
@@ -194,7 +194,7 @@ def reach(
                 f"under threads, with 2 to {available} workers."
             )
     else:
-        answer, sentence = _on_the_gil(released, held, gil)
+        answer, sentence = _on_the_gil(released, held, by_key.get((released.workload, "cython", "processes")), gil)
         sentences.append(sentence)
 
     for name in workloads:
@@ -210,11 +210,18 @@ def reach(
     return Verdict(answer, sentences, claims, comparisons)
 
 
-def _on_the_gil(released: Claim, held: Claim | None, gil: bool) -> tuple[str, str]:
+def _on_the_gil(released: Claim, held: Claim | None, apart: Claim | None, gil: bool) -> tuple[str, str]:
+    """The answer from the loop that releases the GIL, the one that holds it, and processes, which have one each."""
     numbers = f"the cython loop of {released.workload}, on {released.workers} threads, runs {released.speedup} as fast"
     control = f"; the same loop holding the GIL, {held.speedup}" if held and held.speedup else ""
     if released.answer == UNDECIDED or (held is not None and held.answer == UNDECIDED):
         return "undecided", f"Undecided whether releasing the GIL makes threads parallel here: {numbers}{control}."
+    if released.answer != PARALLEL and apart is not None and apart.answer != PARALLEL:
+        other = f"; on {apart.workers} processes, {apart.speedup}"
+        return "undecided", (
+            "Undecided: what limits the loop here is not the GIL, for processes, which have one each, do no better. "
+            f"{_upper(numbers)}{control}{other}."
+        )
     if not gil:
         verb = "do" if released.answer == PARALLEL else "do not"
         return "no GIL", f"This Python has no GIL, and threads {verb} run in parallel: {numbers}{control}."
