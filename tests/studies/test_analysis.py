@@ -86,7 +86,5 @@ def test_ratios_are_taken_inside_rounds_only() -> None:
 def test_ratios_use_disturbed_rounds_only_where_too_few_are_clean() -> None:
     clean = {SERIAL: Sample(2.0, True), THREADS: Sample(1.0, True)}
     disturbed = {SERIAL: Sample(2.0, True), THREADS: Sample(2.0, True, waited=0.5)}
-    lacking = {SERIAL: Sample(2.0, True, lacked=0.3), THREADS: Sample(2.0, True)}
     assert ratios([clean] * 3 + [disturbed] * 9, SERIAL, THREADS) == ([2.0] * 3, 3)
-    assert ratios([clean] * 3 + [lacking] * 9, SERIAL, THREADS) == ([2.0] * 3, 3)
     assert ratios([clean] * 2 + [disturbed], SERIAL, THREADS) == ([2.0, 2.0, 1.0], 2)

@@ -40,6 +40,8 @@ def test_every_round_runs_every_cell_once_in_an_order_of_its_own() -> None:
     orders = [tuple(machine.ran[start : start + size]) for start in range(0, len(machine.ran), size)]
     assert all(set(order) == set(CELLS) for order in orders)
     assert len(set(orders)) > len(orders) / 2
+    for order in orders:  # what a ratio is taken of runs next to each other
+        assert [cell.baseline for cell in order[::2]] == [cell.baseline for cell in order[1::2]]
     assert len(orders) == len(rounds)
 
 

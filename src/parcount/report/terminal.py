@@ -118,7 +118,9 @@ def _start(cell: CellResult) -> str:
 def _even(cell: CellResult) -> str:
     if cell.startup is None or cell.speedup is None:
         return ""
-    return "never" if cell.break_even is None else in_words(cell.break_even)
+    if cell.break_even is None:
+        return "never"
+    return in_words(cell.break_even) if cell.break_even else "at once"
 
 
 def _legend(study: Study, available: int) -> str:

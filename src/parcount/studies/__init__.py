@@ -23,8 +23,11 @@ __all__ = ["Study", "study"]
 Progress = Callable[[str, float, float], None]
 """Told what is going on, the seconds passed, and the seconds that it will take in all."""
 
-TARGET = 1 / 600
+TARGET = 1 / 800
 """Of the time there is, the share that one run of a serial cell should take: thirty cells then have twenty rounds."""
+
+LEAST_TARGET = 0.05
+"""Seconds that it should take at least: in less, the milliseconds count until the system has spread the workers."""
 
 STOLEN = 0.05
 """Cores taken by the hypervisor from which it is told as a load."""
@@ -126,7 +129,7 @@ def study(
         if progress is not None:
             progress(what, passed, max(passed, asked.seconds))
 
-    with Laboratory(asked, asked.seconds * TARGET) as laboratory:
+    with Laboratory(asked, max(asked.seconds * TARGET, LEAST_TARGET)) as laboratory:
 
         def results() -> list[CellResult]:
             return analyse(

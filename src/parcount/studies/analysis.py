@@ -44,8 +44,6 @@ class CellResult:
         Increments from which this cell beats the serial one with its start-up counted; None if it never does.
     waited : list of float
         One a round: of the time that its workers could have run, the share that they waited for a core.
-    lacked : list of float
-        One a round: of the speed that so many cores had at best, the share that was missing just before or just after.
     clean : int
         Rounds in which neither it nor its serial cell was disturbed by other programs: what the speedup rests on,
         if there are at least three.
@@ -65,7 +63,6 @@ class CellResult:
     startup: float | None = None
     break_even: int | None = None
     waited: list[float] = field(default_factory=list)
-    lacked: list[float] = field(default_factory=list)
     clean: int = 0
 
     @property
@@ -143,7 +140,6 @@ def analyse(
                 startup.get(cell),
                 _break_even(rate, speedup, startup.get(cell)),
                 [sample.waited for sample in samples],
-                [sample.lacked for sample in samples],
                 clean,
             )
         )

@@ -21,7 +21,6 @@ from parcount.execution.threads import Threads
 from parcount.kernels import WORKLOADS, Counts, Job, Kernel
 from parcount.kernels.bincount import Bincount
 from parcount.studies.analysis import FAILED
-from parcount.studies.capacity import Capacity
 from parcount.studies.cells import Cell, Sample
 from parcount.studies.load import stolen_time, waiting_time
 from parcount.studies.place import shared
@@ -70,7 +69,6 @@ class Laboratory:
         self._jobs: dict[tuple[str, int], tuple[Job, Counts]] = {}
         self._sizes: dict[tuple[str, str], int] = {}
         self._pools: dict[tuple[str, int], Execution] = {}
-        self._capacity = Capacity()
         self._stack = ExitStack()
         self.work: dict[Cell, int] = {}
         self.startup: dict[Cell, float] = {}
@@ -78,7 +76,6 @@ class Laboratory:
 
     def __enter__(self) -> Self:
         self._stack.__enter__()
-        self._stack.enter_context(self._capacity)
         return self
 
     def __exit__(
@@ -191,13 +188,10 @@ class Laboratory:
         on = self._pools[cell.execution, cell.workers]
         _, exact = self._jobs[cell.workload, self.work[cell]]
         ours = [os.getpid(), *on.pids()]
-        lacked = self._capacity.lack(cell.workers)
         before = waiting_time(ours) + stolen_time()
         counts, seconds = self._count(cell, on)
         waited = waiting_time(ours) + stolen_time() - before
-        lacked = max(lacked, self._capacity.lack(cell.workers))
-        exactly = np.array_equal(counts, exact)
-        return Sample(seconds, exactly, min(1.0, waited / (seconds * cell.workers)), lacked)
+        return Sample(seconds, np.array_equal(counts, exact), min(1.0, waited / (seconds * cell.workers)))
 
     def _count(self, cell: Cell, on: Execution) -> tuple[Counts, float]:
         job, _ = self._jobs[cell.workload, self.work[cell]]

@@ -1,7 +1,8 @@
 """Rounds: every cell once, in a new order each time, for as long as there is time.
 
 Interleaving lets drift of the machine (heat, clocks, neighbours) hit all cells alike, so that ratios inside a round
-stay true while the times themselves move.
+stay true while the times themselves move. Cells whose ratio is taken run next to each other: the less time passes
+between them, the less has moved.
 """
 
 from __future__ import annotations
@@ -56,9 +57,7 @@ def measure(
     def one_round(chosen: Collection[Cell], title: str) -> None:
         current: Round = {}
         rounds.append(current)
-        shuffled = [cell for cell in alive if cell in chosen]
-        order.shuffle(shuffled)
-        for cell in shuffled:
+        for cell in _shuffled([cell for cell in alive if cell in chosen], order):
             progress(title)
             sample = run(cell)
             if sample is None:
@@ -82,3 +81,15 @@ def measure(
             chosen | {cell.baseline for cell in chosen}, f"round {len(rounds) + 1}, for {len(chosen)} unclear cells"
         )
         longest = max(longest, clock() - before)
+
+
+def _shuffled(cells: Sequence[Cell], order: random.Random) -> list[Cell]:
+    """The cells in a new order, those of one baseline together."""
+    families: dict[Cell, list[Cell]] = {}
+    for cell in cells:
+        families.setdefault(cell.baseline, []).append(cell)
+    shuffled = list(families.values())
+    order.shuffle(shuffled)
+    for family in shuffled:
+        order.shuffle(family)
+    return [cell for family in shuffled for cell in family]
