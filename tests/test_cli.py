@@ -196,13 +196,17 @@ def test_ctrl_c_reports_what_was_measured_and_leaves_nothing(executions: str, tm
 
 
 def living(group: int) -> list[str]:
-    """The processes of a process group that have not ended (a zombie has), where the system shows them."""
+    """The processes of a process group that have not ended, where the system shows them.
+
+    One that has given up its memory is ending: it closed its pipes before that, which is what was waited for.
+    """
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has just gone
             text = path.read_text()
-            state, _, its_group = text.rpartition(")")[2].split()[:3]
-            if int(its_group) == group and state not in "ZX":
+            fields = text.rpartition(")")[2].split()
+            its_group, memory = int(fields[2]), int(fields[20])
+            if its_group == group and memory > 0:
                 found.append(text)
     return found
 
