@@ -107,7 +107,8 @@ def test_a_stub_says_what_its_module_holds(name, files):
     }
     assert promised.keys() == held.keys()
     for function in (node for node in promised.values() if isinstance(node, ast.FunctionDef)):
-        described = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+        taken = function.args
+        described = [*taken.posonlyargs, *taken.args, *filter(None, [taken.vararg]), *taken.kwonlyargs]
         assert [each.arg for each in described] == list(inspect.signature(held[function.name]).parameters)
 
 

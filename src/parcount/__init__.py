@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parcount.arrays import tally
+    from parcount.arrays.bincount import bincount
+    from parcount.arrays.tally import tally
     from parcount.execution.base import Execution
     from parcount.execution.cores import available_cores
     from parcount.execution.errors import WorkerDied
@@ -29,6 +30,7 @@ __all__ = [
     "Threads",
     "WorkerDied",
     "available_cores",
+    "bincount",
     "get_grain",
     "get_num_threads",
     "set_grain",
@@ -46,13 +48,14 @@ _HOMES = {
     "Threads": "parcount.execution.threads",
     "WorkerDied": "parcount.execution.errors",
     "available_cores": "parcount.execution.cores",
+    "bincount": "parcount.arrays.bincount",
     "get_grain": "parcount.execution.policy",
     "get_num_threads": "parcount.execution.policy",
     "set_grain": "parcount.execution.policy",
     "set_num_threads": "parcount.execution.policy",
     "shared_array": "parcount.execution.shared",
     "study": "parcount.studies",
-    "tally": "parcount.arrays",
+    "tally": "parcount.arrays.tally",
 }
 
 

@@ -88,6 +88,37 @@ class TestEveryDtype:
             assert not guarded.table[:-1].any()
 
 
+@pytest.mark.parametrize("method", native.METHODS)
+@pytest.mark.parametrize("dtype", DTYPES)
+class TestEveryMethod:
+    @few
+    @given(st.data())
+    def test_is_exact(self, method: str, dtype: str, data: st.DataObject) -> None:
+        made = data.draw(keys(dtype))
+        guarded = Guarded(made.bins)
+        assert native.fill(guarded.table, made.array, method) == made.size
+        assert np.array_equal(guarded.table, np.bincount(made.array.astype(np.int64), minlength=made.bins))
+        assert guarded.intact()
+
+    @pytest.mark.parametrize("position", [0, 1, 2, 3, 500, 997, 998, 999])
+    def test_stops_at_the_first_key_outside(self, method: str, dtype: str, position: int) -> None:
+        values = np.full(1000, 99, dtype)
+        for outside in {100, int(np.iinfo(dtype).max), int(np.iinfo(dtype).min)} - {0}:
+            values[position:] = outside
+            guarded = Guarded(100)
+            assert native.fill(guarded.table, values, method) == position
+            assert guarded.table.tolist() == [0] * 99 + [position]
+            assert guarded.intact()
+
+
+@pytest.mark.parametrize("method", native.METHODS)
+def test_no_cell_comes_round(method: str) -> None:
+    # One key a hundred thousand times: more than a cell of 16 bits holds.
+    counts = np.zeros(2, np.int64)
+    native.fill(counts, np.ones(100_000, np.int64), method)
+    assert counts.tolist() == [0, 100_000]
+
+
 def test_all_keys_inside_leave_the_cells_beside_the_table_alone(variant: str) -> None:
     guarded = Guarded(100)
     run(kernel("bincount", variant), guarded.table, np.arange(1000) % 100)

@@ -1,7 +1,13 @@
 from typing import Any
 
-from numpy import int64, integer
+from numpy import float64, int64, integer
 from numpy.typing import NDArray
 
+METHODS: dict[str, int]
+
+def fill(counts: NDArray[int64], keys: NDArray[integer[Any]], method: str | None = None) -> int: ...
+def fill_weighted(
+    sums: NDArray[float64], keys: NDArray[integer[Any]], weights: NDArray[float64]
+) -> tuple[int, int]: ...
 def released(counts: NDArray[int64], keys: NDArray[integer[Any]]) -> None: ...
 def held(counts: NDArray[int64], keys: NDArray[integer[Any]]) -> None: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from threading import RLock
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -50,22 +51,25 @@ class Execution(ABC):
             raise ValueError(f"workers must be at least 1, not {workers}")
         self.workers = workers
         self._held = 0
+        self._entrance = RLock()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.workers})"
 
     def __enter__(self) -> Self:
-        if self._held == 0:
-            self._open()
-        self._held += 1
+        with self._entrance:
+            if self._held == 0:
+                self._open()
+            self._held += 1
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._held -= 1
-        if self._held == 0:
-            self._close()
+        with self._entrance:
+            self._held -= 1
+            if self._held == 0:
+                self._close()
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Apply `function` to every item.

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from functools import cache
 from operator import index
+from threading import Lock
 
+from parcount._native.front import set_small
 from parcount.execution.base import Execution
 from parcount.execution.cores import available_cores
 from parcount.execution.serial import Serial
@@ -17,7 +21,11 @@ To start two threads for one call and to end them takes 0.2 to 0.3 ms, and two t
 about a million elements in all (``bench/test_dispatch.py``, two cores): half of them each.
 """
 
+SMALL = 1 << 14
+"""Elements up to which NumPy's own function takes less time than ours takes to get ready (``bench/peers.py``)."""
+
 _num_threads: int | None = None
+_cores = cache(available_cores)
 _grain: int | None = None
 
 
@@ -27,7 +35,8 @@ def set_num_threads(n: int | None) -> None:
     Parameters
     ----------
     n : int or None
-        At least 1; None returns to ``PARCOUNT_NUM_THREADS``, or where that is not set, to all available cores.
+        At least 1; None returns to ``PARCOUNT_NUM_THREADS``, or where that is not set, to all available cores, and
+        asks the system anew how many that are: its answer is kept, for to ask takes longer than many a call.
 
     Raises
     ------
@@ -35,13 +44,14 @@ def set_num_threads(n: int | None) -> None:
         If `n` is no integer, or less than one.
     """
     global _num_threads
+    _cores.cache_clear()
     _num_threads = None if n is None else _positive(n, "the number of threads")
 
 
 def get_num_threads() -> int:
     """The most threads that a call uses unless it names a number itself."""
     cap = _setting(_num_threads, "PARCOUNT_NUM_THREADS")
-    return available_cores() if cap is None else min(cap, available_cores())
+    return _cores() if cap is None else min(cap, _cores())
 
 
 def set_grain(n: int | None) -> None:
@@ -60,12 +70,20 @@ def set_grain(n: int | None) -> None:
     """
     global _grain
     _grain = None if n is None else _positive(n, "the grain")
+    _size_up()
 
 
 def get_grain() -> int:
     """The smallest part, in elements, that is worth a thread."""
     grain = _setting(_grain, "PARCOUNT_GRAIN")
     return DEFAULT_GRAIN if grain is None else grain
+
+
+def _size_up() -> None:
+    grain = 0
+    with suppress(ValueError):  # a variable's nonsense is refused where it is used, which then is by every call
+        grain = get_grain()
+    set_small(min(SMALL, grain))  # what is to be split is not left to NumPy
 
 
 def choose(size: int, threads: int | None, on: Execution | None) -> Execution:
@@ -94,9 +112,37 @@ def choose(size: int, threads: int | None, on: Execution | None) -> Execution:
             raise TypeError(f"on= takes an execution such as Threads(2), not {on!r}")
         return on
     if threads is None:
-        threads = max(1, min(get_num_threads(), size // get_grain()))
-    several = Threads(threads)
-    return Serial() if several.workers == 1 else several
+        threads = size // get_grain()
+        if threads > 1:
+            threads = min(threads, get_num_threads())
+        threads = max(1, threads)
+    return _team(threads)
+
+
+_teams: dict[int, Execution] = {}
+_forming = Lock()
+
+
+def _team(threads: int) -> Execution:
+    """Threads that stay for the calls to come: to start and end them takes longer than many a call."""
+    team = _teams.get(threads) if type(threads) is int else None  # True and 1.0 would be found under 1
+    if team is None:
+        with _forming:
+            made = Threads(threads)  # refuses what is no number of threads
+            if made.workers not in _teams:
+                _teams[made.workers] = (made if made.workers > 1 else Serial()).__enter__()
+            team = _teams[made.workers]
+    return team
+
+
+if hasattr(os, "register_at_fork"):
+
+    def _alone() -> None:
+        global _forming
+        _forming = Lock()
+        _teams.clear()
+
+    os.register_at_fork(after_in_child=_alone)  # a forked child has none of its parent's threads
 
 
 def _setting(value: int | None, variable: str) -> int | None:
@@ -112,3 +158,6 @@ def _positive(n: int, what: str) -> int:
     if isinstance(n, bool) or index(n) < 1:
         raise ValueError(f"{what} must be at least 1, not {n!r}")
     return index(n)
+
+
+_size_up()

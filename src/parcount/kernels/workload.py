@@ -10,12 +10,15 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Counts = NDArray[np.int64]
 
 CACHE_LINE = 64
 """Bytes that two cores cannot write at once without waiting for each other (128 on some Arm)."""
+
+ROOMY = 1 << 17
+"""Cells from which a table's ends do not matter: a megabyte lies on pages of its own."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,13 @@ class Part:
 
     Parameters
     ----------
-    out : int or ndarray
-        How many cells a fresh table has, or the cells to count into in place.
+    out : int, ndarray or None
+        How many cells a fresh table has, or the cells to count into in place; None for a loop that brings its own.
     args : tuple
         What the loop takes after its table.
     """
 
-    out: int | Counts
+    out: int | Counts | None
     args: tuple[Any, ...] = ()
 
 
@@ -96,14 +99,17 @@ class Kernel:
     own_threads: bool = False
     threads: int = 1
 
-    def load(self) -> Callable[..., None]:
+    def load(self) -> Callable[..., Any]:
         """Import the loop."""
         module, _, name = self.reference.partition(":")
-        loop: Callable[..., None] = getattr(importlib.import_module(module), name)
+        loop: Callable[..., Any] = getattr(importlib.import_module(module), name)
         return loop
 
     def __call__(self, part: Part) -> Counts:
         """Count one part."""
+        if part.out is None:
+            partial: Counts = self.load()(*part.args)
+            return partial
         out = table(part.out) if isinstance(part.out, int) else part.out
         if self.own_threads:
             self.load()(out, *part.args, threads=self.threads)
@@ -178,16 +184,18 @@ def variants_of(name: str) -> dict[str, Kernel]:
     }
 
 
-def table(bins: int) -> Counts:
-    """A table of `bins` zeros that shares no cache line with another: threads never wait for each other's.
+def table(bins: int, dtype: DTypeLike = np.int64) -> NDArray[Any]:
+    """A table of `bins` zeros of 8 bytes that shares no cache line with another: threads never wait for each other's.
 
     Examples
     --------
     >>> table(3)
     array([0, 0, 0])
     """
+    if bins >= ROOMY:
+        return np.zeros(bins, dtype)
     cells = CACHE_LINE // 8
-    padded = np.zeros((bins + cells - 1) // cells * cells + cells, np.int64)
+    padded = np.zeros((bins + cells - 1) // cells * cells + cells, dtype)
     first = -padded.ctypes.data % CACHE_LINE // 8
     return padded[first : first + bins]
 

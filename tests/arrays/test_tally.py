@@ -1,7 +1,6 @@
-"""The array functions."""
+"""`tally`."""
 
 import threading
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -15,14 +14,6 @@ from tests.remote import TIME_LIMIT
 
 seeds = st.integers(0, (1 << 64) - 1)
 powers_of_two = st.integers(0, 12).map(lambda exponent: 1 << exponent)
-
-
-@pytest.fixture
-def finest_grain() -> Iterator[None]:
-    """So that the smallest input is split."""
-    pc.set_grain(1)
-    yield
-    pc.set_grain(None)
 
 
 class TestTally:

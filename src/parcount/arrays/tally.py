@@ -1,4 +1,4 @@
-"""The array functions: counting on every core."""
+"""`tally`: the counter loop itself."""
 
 from __future__ import annotations
 

@@ -1,0 +1,168 @@
+"""The array functions against what people use today: ``python bench/peers.py``.
+
+Every row is one call of ours with one thread and with two, and of its peers, in interleaved and shuffled rounds of one
+run; what is printed is the ratio of medians, peer's time to ours, beside the floor that it is held to. ``--json FILE``
+keeps the times. Ends non-zero if a floor is not reached. Results are compared before anything is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+import parcount as pc
+from parcount.studies.machine import environment
+
+Call = Callable[[], Any]
+MILLION = 1_000_000
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """One call and its peers.
+
+    Parameters
+    ----------
+    what : str
+        For people.
+    make : callable
+        Makes the data, and returns our call (of a number of threads) and the peers' by name, each of a number of
+        threads too: those that have but one take no notice.
+    size : int
+        Elements.
+    floors : dict of str to (float, float)
+        By peer: how many times as fast we are to be with one thread, and with two. Zero: not held to any.
+    """
+
+    what: str
+    make: Callable[[int], tuple[Callable[[int | None], Any], dict[str, Callable[[int], Any]]]]
+    size: int = 20 * MILLION
+    floors: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+def keys(size: int, bins: int, dtype: str = "int64") -> np.ndarray:
+    """Uniform keys."""
+    return np.random.default_rng(0).integers(0, bins, size).astype(dtype)
+
+
+def bincounts(x: np.ndarray, weights: np.ndarray | None = None) -> Any:
+    """`bincount` of keys, ours and NumPy's."""
+    return lambda threads: pc.bincount(x, weights, threads=threads), {"numpy": lambda _: np.bincount(x, weights)}
+
+
+def against_itself(size: int) -> Any:
+    """All keys one value; the peer is the same call on uniform keys."""
+    uniform, constant = keys(size, 256, "uint8"), np.full(size, 7, np.uint8)
+    ours, _ = bincounts(constant)
+    return ours, {"uniform keys": lambda threads: pc.bincount(uniform, threads=threads)}
+
+
+ROWS = [
+    Row("bincount uint8, 256 bins", lambda n: bincounts(keys(n, 256, "uint8")), 80 * MILLION, {"numpy": (8, 13)}),
+    Row("bincount uint8, one key", against_itself, 80 * MILLION, {"uniform keys": (1 / 1.2, 0)}),
+    Row("bincount int32, 1024 bins", lambda n: bincounts(keys(n, 1024, "int32")), floors={"numpy": (4.5, 8)}),
+    Row("bincount int64, 1024 bins", lambda n: bincounts(keys(n, 1024)), floors={"numpy": (2, 3.5)}),
+    Row("bincount int64, one key", lambda n: bincounts(np.full(n, 5)), floors={"numpy": (3.5, 6)}),
+    Row("bincount int64, 65 536 bins", lambda n: bincounts(keys(n, 65_536)), floors={"numpy": (1.8, 2.8)}),
+    Row("bincount int64, 2^20 bins", lambda n: bincounts(keys(n, 1 << 20)), floors={"numpy": (1.3, 1.8)}),
+    Row("bincount int64, 2^24 bins", lambda n: bincounts(keys(n, 1 << 24)), floors={"numpy": (1.2, 1.5)}),
+    Row(
+        "bincount with float64 weights, 1024 bins",
+        lambda n: bincounts(keys(n, 1024), np.random.default_rng(1).random(n)),
+        floors={"numpy": (1.5, 2.6)},
+    ),
+    Row("bincount int64, 10 bins, 100 keys", lambda n: small(keys(n, 10)), 100, {"numpy": (1 / 1.2, 0)}),
+]
+
+
+def small(x: np.ndarray) -> Any:
+    """A thousand calls on few elements, as people make them: without naming threads."""
+
+    def thousand(call: Callable[[np.ndarray], Any]) -> Any:
+        for _ in range(1000):
+            result = call(x)
+        return result
+
+    return lambda _: thousand(pc.bincount), {"numpy": lambda _: thousand(np.bincount)}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two answers are equal, but for the last bits of sums."""
+    if isinstance(one, tuple):
+        return all(map(same, one, other))
+    return bool(np.allclose(np.asarray(one), np.asarray(other), rtol=1e-9, atol=0))
+
+
+def measure(row: Row, rounds: int, order: random.Random) -> dict[str, list[float]]:
+    """The seconds of each round, by who was called with how many threads."""
+    ours, peers = row.make(row.size)
+    calls: dict[str, Call] = {f"parcount {n}": lambda n=n: ours(n) for n in (1, THREADS)}
+    for name, peer in peers.items():
+        calls |= {f"{name} {n}": lambda n=n, peer=peer: peer(n) for n in (1, THREADS)}
+    if "numpy" in peers:
+        calls.pop(f"numpy {THREADS}")
+        if not (same(calls["parcount 1"](), calls["numpy 1"]()) and same(calls["parcount 2"](), calls["numpy 1"]())):
+            raise SystemExit(f"{row.what}: not NumPy's result")
+    for call in calls.values():
+        call()
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name in order.sample(list(calls), len(calls)):
+            before = perf_counter()
+            calls[name]()
+            seconds[name].append(perf_counter() - before)
+    return seconds
+
+
+def main() -> int:
+    """Measure, print, save; say whether every floor was reached."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("rows", nargs="*", help="words that a row must contain")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", type=Path)
+    words = parser.parse_args()
+    order = random.Random(0)
+    kept = True
+    found = []
+    print(
+        f"{'':<42}{'against':<16}{'ns/element':>12}{'1 thread':>10}{'floor':>7}{f'{THREADS} threads':>11}{'floor':>7}"
+    )
+    for row in ROWS:
+        if not all(word in row.what for word in words.rows):
+            continue
+        seconds = measure(row, words.rounds, order)
+        usual = {name: median(times) for name, times in seconds.items()}
+        peers = dict.fromkeys(name.rpartition(" ")[0] for name in usual if not name.startswith("parcount"))
+        for number, peer in enumerate(peers):
+            floors = row.floors.get(peer, (0, 0))
+            text = f"{row.what if number == 0 else '':<42}{peer:<16}"
+            ratios = []
+            for threads, floor in zip((1, THREADS), floors, strict=True):
+                its = usual.get(f"{peer} {threads}", usual[f"{peer} 1"])
+                ratio = its / usual[f"parcount {threads}"]
+                ratios.append(ratio)
+                if threads == 1:
+                    text += f"{its / row.size * 1e9:>12.2f}"
+                kept &= ratio >= floor
+                text += f"{ratio:>9.2f}×" + (f"{floor:>6.2f}" + ("!" if ratio < floor else " ") if floor else " " * 7)
+            print(text, flush=True)
+            found.append({"what": row.what, "against": peer, "size": row.size, "ratios": ratios, "floors": floors})
+        found[-1]["seconds"] = seconds
+    if words.json:
+        words.json.write_text(json.dumps({"environment": environment(), "rows": found}, indent=1) + "\n")
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

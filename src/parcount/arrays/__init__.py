@@ -1,0 +1,1 @@
+"""The array functions: NumPy's results, counted on every core."""
