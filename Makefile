@@ -7,10 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study test bench lint wheel test-installed clean
+.PHONY: help study test bench bench-peers lint wheel test-installed clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 study: $(VENV)/.stamp ## measure what threads and processes buy on this machine
 	$(BIN)/parcount study $(ARGS)
@@ -20,6 +20,9 @@ test: $(VENV)/.stamp ## run the tests
 
 bench: $(VENV)/.stamp ## time the kernels and the counters against their peers
 	$(BIN)/python -m pytest bench --benchmark-only $(ARGS)
+
+bench-peers: $(VENV)/.stamp ## time the array functions against NumPy and other libraries
+	$(BIN)/python bench/peers.py $(ARGS)
 
 lint: $(VENV)/.lint ## check style and types
 	$(BIN)/ruff check .

@@ -4,11 +4,14 @@ The latter justifies ``DEFAULT_GRAIN`` of `parcount.execution.policy`: in the gr
 win at the n that is twice the grain.
 """
 
+import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from tasks import EXECUTIONS, WORKERS, Pool, nothing
 
 import parcount as pc
+from parcount.execution.team import Team
+from parcount.execution.threads import Threads
 
 
 @pytest.mark.benchmark(group="a call on warm workers")
@@ -32,6 +35,19 @@ def test_threads(benchmark: BenchmarkFixture, workers: int) -> None:
 def test_processes(benchmark: BenchmarkFixture, workers: int, method: str) -> None:
     processes = pc.Processes(workers, start_method=method)
     benchmark.pedantic(processes.map, (nothing, range(workers)), rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group="20 million keys by two threads, after something else")
+@pytest.mark.parametrize("kind", [Threads, Team])
+def test_woken(benchmark: BenchmarkFixture, kind: type[Threads]) -> None:
+    """Justifies `parcount.execution.team`: woken workers that may go where the system puts them often share a core."""
+    keys = np.full(20_000_000, 5)
+
+    def something_else() -> None:
+        np.bincount(keys)
+
+    with kind(2) as on:
+        benchmark.pedantic(pc.bincount, (keys,), {"on": on}, setup=something_else, rounds=25)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -1,18 +1,13 @@
 """How many threads a call gets."""
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from threading import Barrier, get_ident
 
 import pytest
 
 import parcount as pc
 from parcount.execution import policy
 from parcount.execution.policy import DEFAULT_GRAIN, choose
-from tests.conftest import Run
-from tests.remote import TIME_LIMIT
 
 AVAILABLE = 8
 
@@ -46,13 +41,13 @@ class TestChoose:
     def test_as_many_as_have_a_grain_each(self, size: int, workers: int) -> None:
         chosen = choose(size, None, None)
         assert chosen.workers == workers
-        assert type(chosen) is (pc.Serial if workers == 1 else pc.Threads)
+        assert isinstance(chosen, pc.Serial if workers == 1 else pc.Threads)
 
     @pytest.mark.parametrize("threads", [2, 3, 2 * AVAILABLE])
     def test_as_many_as_the_caller_says(self, threads: int) -> None:
         pc.set_num_threads(1)  # a cap on what we choose, not on what the caller does
         chosen = choose(10, threads, None)
-        assert type(chosen) is pc.Threads
+        assert isinstance(chosen, pc.Threads)
         assert chosen.workers == threads
 
     def test_one_thread_is_the_caller_itself(self) -> None:
@@ -146,39 +141,3 @@ class TestSetters:
     def test_no_integer_is_refused(self, setting: Callable[[int], None], n: int) -> None:
         with pytest.raises(TypeError):
             setting(n)
-
-
-class TestTeams:
-    def test_stay_for_the_next_call(self) -> None:
-        assert choose(0, 2, None) is choose(0, 2, None)
-        team = choose(0, 3, None)
-        first = set(team.map(lambda _: get_ident(), range(30)))
-        assert set(team.map(lambda _: get_ident(), range(30))) & first
-
-    def test_serve_many_callers_at_once(self) -> None:
-        barrier = Barrier(8)
-
-        def call(caller: int) -> bool:
-            barrier.wait(TIME_LIMIT)
-            return all(choose(0, 2, None).map(abs, [-caller, caller]) == [caller, caller] for _ in range(200))
-
-        with ThreadPoolExecutor(8) as callers:
-            assert all(callers.map(call, range(8), timeout=TIME_LIMIT))
-
-    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-    def test_a_forked_child_forms_its_own(self, run_script: Run) -> None:
-        done = run_script(FORKS)
-        assert done.returncode == 0, done.stderr
-
-
-FORKS = """
-import os, signal, sys
-from parcount.execution.policy import choose
-
-assert choose(0, 2, None).map(abs, [-1, 1]) == [1, 1]
-child = os.fork()
-if child == 0:
-    signal.alarm(20)  # it would wait for threads that it has not
-    os._exit(0 if choose(0, 2, None).map(abs, [-1, 1]) == [1, 1] else 1)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""

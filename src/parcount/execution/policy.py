@@ -6,19 +6,17 @@ import os
 from contextlib import suppress
 from functools import cache
 from operator import index
-from threading import Lock
 
 from parcount._native.front import set_small
 from parcount.execution.base import Execution
 from parcount.execution.cores import available_cores
-from parcount.execution.serial import Serial
-from parcount.execution.threads import Threads
+from parcount.execution.team import team
 
-DEFAULT_GRAIN = 1 << 19
+DEFAULT_GRAIN = 1 << 18
 """Elements in the smallest part worth a thread of its own.
 
-To start two threads for one call and to end them takes 0.2 to 0.3 ms, and two threads begin to be faster than one at
-about a million elements in all (``bench/test_dispatch.py``, two cores): half of them each.
+Two threads that stand ready begin to be faster than one at about 200 000 increments of `tally` in all
+(``bench/test_dispatch.py``, two cores), and at twice as many of `bincount`, which takes less than half as long for each.
 """
 
 SMALL = 1 << 14
@@ -116,33 +114,7 @@ def choose(size: int, threads: int | None, on: Execution | None) -> Execution:
         if threads > 1:
             threads = min(threads, get_num_threads())
         threads = max(1, threads)
-    return _team(threads)
-
-
-_teams: dict[int, Execution] = {}
-_forming = Lock()
-
-
-def _team(threads: int) -> Execution:
-    """Threads that stay for the calls to come: to start and end them takes longer than many a call."""
-    team = _teams.get(threads) if type(threads) is int else None  # True and 1.0 would be found under 1
-    if team is None:
-        with _forming:
-            made = Threads(threads)  # refuses what is no number of threads
-            if made.workers not in _teams:
-                _teams[made.workers] = (made if made.workers > 1 else Serial()).__enter__()
-            team = _teams[made.workers]
-    return team
-
-
-if hasattr(os, "register_at_fork"):
-
-    def _alone() -> None:
-        global _forming
-        _forming = Lock()
-        _teams.clear()
-
-    os.register_at_fork(after_in_child=_alone)  # a forked child has none of its parent's threads
+    return team(threads)
 
 
 def _setting(value: int | None, variable: str) -> int | None:

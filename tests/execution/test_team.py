@@ -1,0 +1,88 @@
+"""Threads that stay."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, get_ident
+
+import pytest
+
+import parcount as pc
+from parcount.execution.team import _deal, allowed_cores, team
+from tests.conftest import Run
+from tests.remote import TIME_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "shares"),
+    [
+        ({4, 5, 8, 9}, 2, [[4, 5], [8, 9]]),
+        ({0, 1, 2}, 2, [[0], [1, 2]]),
+        ({3, 1}, 2, [[1], [3]]),
+        ({0, 1}, 3, []),
+        (set(), 2, []),
+    ],
+)
+def test_cores_are_dealt_out(cores: set[int], workers: int, shares: list[list[int]]) -> None:
+    assert _deal(frozenset(cores), workers) == shares
+
+
+@pytest.mark.skipif(not allowed_cores(), reason="this system does not tell a thread's cores")
+def test_workers_share_no_core_and_the_caller_keeps_its_own() -> None:
+    before = allowed_cores()
+    workers = min(3, len(before))
+    barrier = Barrier(workers)
+
+    def where(_: int) -> frozenset[int]:
+        barrier.wait(TIME_LIMIT)
+        return allowed_cores()
+
+    places = team(workers).map(where, range(workers))
+    assert sum(len(place) for place in places) == len(frozenset().union(*places)) == len(before)
+    assert allowed_cores() == before
+
+
+def test_one_thread_is_the_caller() -> None:
+    assert type(team(1)) is pc.Serial
+
+
+@pytest.mark.parametrize("threads", [True, 1.0, 2.0, "2"])
+def test_no_integer_is_refused(threads: int) -> None:
+    team(2)
+    with pytest.raises(TypeError, match="must be an integer"):
+        team(threads)
+
+
+def test_stay_for_the_next_call() -> None:
+    assert team(2) is team(2)
+    idents = {ident for _ in range(20) for ident in team(3).map(lambda _: get_ident(), range(30))}
+    assert len(idents) <= 3
+
+
+def test_serve_many_callers_at_once() -> None:
+    barrier = Barrier(8)
+
+    def call(caller: int) -> bool:
+        barrier.wait(TIME_LIMIT)
+        return all(team(2).map(abs, [-caller, caller]) == [caller, caller] for _ in range(200))
+
+    with ThreadPoolExecutor(8) as callers:
+        assert all(callers.map(call, range(8), timeout=TIME_LIMIT))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_forms_its_own(run_script: Run) -> None:
+    done = run_script(FORKS)
+    assert done.returncode == 0, done.stderr
+
+
+FORKS = """
+import os, signal, sys
+from parcount.execution.team import team
+
+assert team(2).map(abs, [-1, 1]) == [1, 1]
+child = os.fork()
+if child == 0:
+    signal.alarm(20)  # it would wait for threads that it has not
+    os._exit(0 if team(2).map(abs, [-1, 1]) == [1, 1] else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
