@@ -18,12 +18,14 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+import boost_histogram
+import fast_histogram
 import numpy as np
 
 import parcount as pc
 from parcount.studies.machine import environment
 
-Call = Callable[[], Any]
+Call = Callable[..., Any]
 MILLION = 1_000_000
 THREADS = 2
 
@@ -68,6 +70,43 @@ def against_itself(size: int) -> Any:
     return ours, {"uniform keys": lambda threads: pc.bincount(uniform, threads=threads)}
 
 
+def small(ours: Call, numpys: Call, x: np.ndarray) -> Any:
+    """A thousand calls on few elements, as people make them: without naming threads."""
+
+    def thousand(call: Call) -> Any:
+        for _ in range(1000):
+            result = call(x)
+        return result
+
+    return lambda _: thousand(ours), {"numpy": lambda _: thousand(numpys)}
+
+
+def random_floats(size: int, dtype: str = "float64", seed: int = 0) -> np.ndarray:
+    """Uniform from 0 to 1."""
+    return np.random.default_rng(seed).random(size).astype(dtype)
+
+
+def histograms(a: np.ndarray, bins: int) -> Any:
+    """`histogram` of equal bins from 0 to 1, ours and everybody's."""
+
+    def boost(threads: int) -> Any:
+        filled = boost_histogram.Histogram(boost_histogram.axis.Regular(bins, 0, 1))
+        return filled.fill(a, threads=threads)
+
+    return lambda threads: pc.histogram(a, bins, (0, 1), threads=threads), {
+        "numpy": lambda _: np.histogram(a, bins, (0, 1)),
+        "fast-histogram": lambda _: fast_histogram.histogram1d(a, bins, (0, 1)),
+        "boost-histogram": boost,
+    }
+
+
+def uneven(a: np.ndarray, edges: np.ndarray) -> Any:
+    """`histogram` between given edges, ours and NumPy's."""
+    return lambda threads: pc.histogram(a, edges, threads=threads), {"numpy": lambda _: np.histogram(a, edges)}
+
+
+SMALL = {"numpy": (1 / 1.2, 0.0)}
+
 ROWS = [
     Row("bincount uint8, 256 bins", lambda n: bincounts(keys(n, 256, "uint8")), 80 * MILLION, {"numpy": (8, 13)}),
     Row("bincount uint8, one key", against_itself, 80 * MILLION, {"uniform keys": (1 / 1.2, 0)}),
@@ -82,19 +121,30 @@ ROWS = [
         lambda n: bincounts(keys(n, 1024), np.random.default_rng(1).random(n)),
         floors={"numpy": (1.5, 2.6)},
     ),
-    Row("bincount int64, 10 bins, 100 keys", lambda n: small(keys(n, 10)), 100, {"numpy": (1 / 1.2, 0)}),
+    Row(
+        "histogram float64, 100 bins, range given",
+        lambda n: histograms(random_floats(n), 100),
+        floors={"numpy": (6, 10), "fast-histogram": (1.25, 2), "boost-histogram": (1.6, 1.6)},
+    ),
+    Row(
+        "histogram float32, 100 bins", lambda n: histograms(random_floats(n, "float32"), 100), floors={"numpy": (6, 10)}
+    ),
+    Row(
+        "histogram float64, 50 uneven edges",
+        lambda n: uneven(random_floats(n), np.sort(random_floats(51, seed=3))),
+        floors={"numpy": (3, 5)},
+    ),
+    Row(
+        "histogram float64, 50 edges, each a third larger",
+        lambda n: uneven(random_floats(n), 1.33 ** np.arange(-50.0, 1)),
+    ),
+    Row(
+        "histogram float64, 100 bins, rounded values",
+        lambda n: histograms(np.round(random_floats(n), 2), 100),
+    ),
+    Row("bincount int64, 100 keys", lambda n: small(pc.bincount, np.bincount, keys(n, 10)), 100, SMALL),
+    Row("histogram float64, 100 values", lambda n: small(pc.histogram, np.histogram, random_floats(n)), 100, SMALL),
 ]
-
-
-def small(x: np.ndarray) -> Any:
-    """A thousand calls on few elements, as people make them: without naming threads."""
-
-    def thousand(call: Callable[[np.ndarray], Any]) -> Any:
-        for _ in range(1000):
-            result = call(x)
-        return result
-
-    return lambda _: thousand(pc.bincount), {"numpy": lambda _: thousand(np.bincount)}
 
 
 def same(one: Any, other: Any) -> bool:
@@ -137,7 +187,7 @@ def main() -> int:
     kept = True
     found = []
     several = f"{THREADS} threads"
-    print(f"{'':<42}{'against':<16}{'ns/element':>12}{'1 thread':>10}{'floor':>7}{several:>11}{'floor':>7}")
+    print(f"{'':<50}{'against':<16}{'ns/element':>12}{'1 thread':>10}{'floor':>7}{several:>11}{'floor':>7}")
     for row in ROWS:
         if not all(word in row.what for word in words.rows):
             continue
@@ -146,7 +196,7 @@ def main() -> int:
         peers = dict.fromkeys(name.rpartition(" ")[0] for name in usual if not name.startswith("parcount"))
         for number, peer in enumerate(peers):
             floors = row.floors.get(peer, (0, 0))
-            text = f"{row.what if number == 0 else '':<42}{peer:<16}"
+            text = f"{row.what if number == 0 else '':<50}{peer:<16}"
             ratios = []
             for threads, floor in zip((1, THREADS), floors, strict=True):
                 its = usual.get(f"{peer} {threads}", usual[f"{peer} 1"])

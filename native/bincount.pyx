@@ -10,7 +10,11 @@ from libc.stdint cimport (
 )
 from libc.string cimport memcpy, memset
 
-from numpy import zeros
+cdef extern from "scratch.h" nogil:
+    void *scratch_zeros(size_t size)
+
+cdef extern from "Python.h" nogil:
+    void PyMem_RawFree(void *cells)
 
 
 cdef extern from *:
@@ -73,13 +77,13 @@ cdef Method method_for(uint64_t bins, Py_ssize_t n, size_t size) noexcept nogil:
     return HALVES if MOST_FOR_FIRST_CACHE < bins <= MOST_FOR_HALVES else BYTES
 
 
-cdef object scratch_for(Method method, uint64_t bins):
-    """The zeros that a method counts in. NumPy's, for it asks the system to put large arrays on huge pages."""
+cdef size_t scratch_for(Method method, uint64_t bins) noexcept nogil:
+    """Bytes of the table that a method counts in."""
     if method == LANES:
-        return zeros(4 * bins, "u4")
+        return 4 * bins * sizeof(uint32_t)
     if method == HALVES:
-        return zeros(bins, "u2")
-    return zeros(bins if method == BYTES else 1, "u1")
+        return bins * sizeof(uint16_t)
+    return bins if method == BYTES else 0
 
 
 cdef Py_ssize_t plain(int64_t *counts, uint64_t bins, const integer *keys, Py_ssize_t n) noexcept nogil:
@@ -202,12 +206,15 @@ cdef Py_ssize_t counted(int64_t[::1] counts, const integer[::1] keys, bint relea
     if bins == 0 or n == 0:
         return 0
     cdef Method method = method_for(bins, n, sizeof(integer)) if by < 0 else <Method>by
-    cdef uint8_t[::1] scratch = scratch_for(method, bins).view("u1")
+    cdef void *scratch = scratch_zeros(scratch_for(method, bins))
+    if scratch == NULL:
+        raise MemoryError()
     if release:
         with nogil:
-            done = loop(&counts[0], bins, &keys[0], n, method, &scratch[0])
+            done = loop(&counts[0], bins, &keys[0], n, method, scratch)
     else:
-        done = loop(&counts[0], bins, &keys[0], n, method, &scratch[0])
+        done = loop(&counts[0], bins, &keys[0], n, method, scratch)
+    PyMem_RawFree(scratch)
     return done
 
 
@@ -280,15 +287,18 @@ def fill_weighted(double[::1] sums not None, const integer[::1] keys not None, c
     """Add up until a key lies outside the table; return how many were, and one more than the largest key of those."""
     cdef uint64_t bins = <uint64_t>sums.shape[0], largest = 0
     cdef Py_ssize_t n = keys.shape[0], done = 0
-    cdef double[::1] tables
+    cdef double *tables
     if weights.shape[0] != n:
         raise ValueError(f"{n} keys want as many weights, not {weights.shape[0]}")
     if n == 0 or bins == 0:
         return 0, 0
     if bins <= MOST_FOR_LANES and n >= FEW and <uint64_t>n >= 4 * bins:
-        tables = zeros(3 * bins, "f8")
+        tables = <double *>scratch_zeros(3 * bins * sizeof(double))
+        if tables == NULL:
+            raise MemoryError()
         with nogil:
-            done = weigh_in_lanes(&sums[0], bins, &keys[0], &weights[0], n, &largest, &tables[0])
+            done = weigh_in_lanes(&sums[0], bins, &keys[0], &weights[0], n, &largest, tables)
+        PyMem_RawFree(tables)
     else:
         with nogil:
             done = weigh(&sums[0], bins, &keys[0], &weights[0], n, &largest)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from parcount.arrays.bincount import bincount
+    from parcount.arrays.histogram import histogram
     from parcount.arrays.tally import tally
     from parcount.execution.base import Execution
     from parcount.execution.cores import available_cores
@@ -33,6 +34,7 @@ __all__ = [
     "bincount",
     "get_grain",
     "get_num_threads",
+    "histogram",
     "set_grain",
     "set_num_threads",
     "shared_array",
@@ -51,6 +53,7 @@ _HOMES = {
     "bincount": "parcount.arrays.bincount",
     "get_grain": "parcount.execution.policy",
     "get_num_threads": "parcount.execution.policy",
+    "histogram": "parcount.arrays.histogram",
     "set_grain": "parcount.execution.policy",
     "set_num_threads": "parcount.execution.policy",
     "shared_array": "parcount.execution.shared",

@@ -4,5 +4,5 @@ import numpy as np
 
 import parcount as pc
 
-for name in ("bincount",):
+for name in ("bincount", "histogram"):
     setattr(np, name, getattr(pc, name))

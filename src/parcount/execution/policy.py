@@ -15,8 +15,8 @@ from parcount.execution.team import team
 DEFAULT_GRAIN = 1 << 18
 """Elements in the smallest part worth a thread of its own.
 
-Two threads that stand ready begin to be faster than one at about 200 000 increments of `tally` in all
-(``bench/test_dispatch.py``, two cores), and at twice as many of `bincount`, which takes less than half as long for each.
+Two threads that stand ready begin to be faster than one at about 200 000 increments of `tally` in all, and at twice as
+many of `bincount`, which takes less than half as long for each (``bench/test_dispatch.py``, two cores).
 """
 
 SMALL = 1 << 14

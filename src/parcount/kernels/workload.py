@@ -200,10 +200,12 @@ def table(bins: int, dtype: DTypeLike = np.int64) -> NDArray[Any]:
     return padded[first : first + bins]
 
 
-def total(partials: Sequence[Counts]) -> Counts:
-    """The sum of partial tables."""
-    counts: Counts = np.sum(partials, axis=0, dtype=np.int64)
-    return counts
+def total(partials: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """The sum of partial tables, in their order; takes the first of them for it."""
+    sums = partials[0]
+    for partial in partials[1:]:
+        sums += partial
+    return sums
 
 
 def cuts(size: int, parts: int) -> list[tuple[int, int]]:

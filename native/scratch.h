@@ -1,0 +1,26 @@
+/* Zeros to count in. Not NumPy's, which gives the GIL away while it allocates: the control must hold it throughout. */
+#ifndef PARCOUNT_SCRATCH_H
+#define PARCOUNT_SCRATCH_H
+
+#include <Python.h>
+#include <stdint.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+enum { SCRATCH_HUGE = 1 << 22 };
+
+/* Traced by tracemalloc. Large ones ask for huge pages: random cells of small ones cost a page table walk each. */
+static void *scratch_zeros(size_t bytes)
+{
+    void *cells = PyMem_RawCalloc(bytes ? bytes : 1, 1);
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    if (cells && bytes >= SCRATCH_HUGE) {
+        uintptr_t page = 4096, first = ((uintptr_t)cells + page - 1) / page * page;
+        madvise((void *)first, ((uintptr_t)cells + bytes - first) / page * page, MADV_HUGEPAGE); /* refused: no matter */
+    }
+#endif
+    return cells;
+}
+
+#endif

@@ -1,0 +1,113 @@
+"""Numbers counted between any ascending edges: each bin from its edge to the next, the last with both of its edges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parcount._native.histogram import Grid
+from parcount.kernels.blocks import BLOCK, blocks
+from parcount.kernels.workload import Job, Kernel, Part, cuts, table, total
+
+Sums = NDArray[Any]
+"""Counts as int64; sums of weights as float64 or complex128."""
+
+
+@dataclass(frozen=True)
+class ValuesJob(Job):
+    """One-dimensional `values` of a real dtype, and ascending float64 `edges`.
+
+    Attributes
+    ----------
+    weights : ndarray or None
+        What each value adds, real or complex; one if None.
+    """
+
+    values: NDArray[Any]
+    edges: NDArray[np.float64]
+    weights: NDArray[Any] | None = None
+
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        """How many values."""
+        return len(self.values)
+
+    def head(self, size: int) -> ValuesJob:
+        """The job of the first `size` values."""
+        return ValuesJob(self.values[:size], self.edges, None if self.weights is None else self.weights[:size])
+
+    def split(self, parts: int) -> list[Part]:
+        """Slices of the values and weights, each with the edges."""
+        return [
+            Part(
+                None,
+                (
+                    self.values[start:stop],
+                    self.edges,
+                    None if self.weights is None else self.weights[start:stop],
+                ),
+            )
+            for start, stop in cuts(self.size, parts)
+        ]
+
+    def merge(self, partials: Sequence[Sums]) -> Sums:
+        """The sum of the parts' tables, in their order."""
+        return total(partials)
+
+    def exact(self) -> Sums:
+        """NumPy's histogram of the whole."""
+        return np.histogram(self.values, self.edges, weights=self.weights)[0]
+
+
+KERNEL = Kernel("parcount.kernels.values:counted")
+
+
+def counted(values: NDArray[Any], edges: NDArray[np.float64], weights: NDArray[Any] | None) -> Sums:
+    """Count values into a table of its own.
+
+    Parameters
+    ----------
+    values, edges, weights
+        As in `ValuesJob`; of any strides and byte order.
+
+    Returns
+    -------
+    ndarray of int64, float64 or complex128
+        One cell a bin.
+    """
+    grid = Grid(np.ascontiguousarray(edges))
+    double = np.dtype(np.float64)
+    real = np.dtype(np.float32) if values.dtype.type is np.float32 else double
+    if weights is None:
+        counts = table(grid.bins)
+        for (block,) in blocks([values], [real]):
+            grid.count(counts, block)
+        return counts
+    sums = table(grid.bins, double)
+    if weights.dtype.kind != "c":
+        for block, its in blocks([values, weights], [real, double]):
+            grid.weigh(sums, block, its)
+        return sums
+    imaginary = table(grid.bins, double)
+    for block, its, others in blocks([values, weights.real, weights.imag], [real, double, double]):
+        grid.weigh(sums, block, its)
+        grid.weigh(imaginary, block, others)
+    return sums + 1j * imaginary
+
+
+def extent(values: NDArray[Any]) -> tuple[Any, Any]:
+    """The least and the greatest value, in one pass; NaN if there is one.
+
+    Examples
+    --------
+    >>> least, greatest = extent(np.array([3, 1, 2]))
+    >>> int(least), int(greatest)
+    (1, 3)
+    """
+    pieces = [values[start : start + BLOCK] for start in range(0, len(values), BLOCK)]
+    both = [(piece.min(), piece.max()) for piece in pieces]  # the second reads what the first has put into the cache
+    return np.min([least for least, _ in both]), np.max([greatest for _, greatest in both])
