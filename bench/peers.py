@@ -100,6 +100,21 @@ def histograms(a: np.ndarray, bins: int) -> Any:
     }
 
 
+def histograms_2d(x: np.ndarray, y: np.ndarray) -> Any:
+    """`histogram2d` of equal bins from 0 to 1, ours and everybody's."""
+    square = [(0, 1), (0, 1)]
+
+    def boost(threads: int) -> Any:
+        axes = [boost_histogram.axis.Regular(100, 0, 1) for _ in range(2)]
+        return boost_histogram.Histogram(*axes).fill(x, y, threads=threads)
+
+    return lambda threads: pc.histogram2d(x, y, 100, square, threads=threads), {
+        "numpy": lambda _: np.histogram2d(x, y, 100, square),
+        "fast-histogram": lambda _: fast_histogram.histogram2d(x, y, 100, square),
+        "boost-histogram": boost,
+    }
+
+
 def uneven(a: np.ndarray, edges: np.ndarray) -> Any:
     """`histogram` between given edges, ours and NumPy's."""
     return lambda threads: pc.histogram(a, edges, threads=threads), {"numpy": lambda _: np.histogram(a, edges)}
@@ -142,8 +157,20 @@ ROWS = [
         "histogram float64, 100 bins, rounded values",
         lambda n: histograms(np.round(random_floats(n), 2), 100),
     ),
+    Row(
+        "histogram2d float64, 100 × 100 bins",
+        lambda n: histograms_2d(random_floats(n), random_floats(n, seed=1)),
+        5 * MILLION,
+        {"numpy": (15, 25), "fast-histogram": (1.1, 1.8)},
+    ),
     Row("bincount int64, 100 keys", lambda n: small(pc.bincount, np.bincount, keys(n, 10)), 100, SMALL),
     Row("histogram float64, 100 values", lambda n: small(pc.histogram, np.histogram, random_floats(n)), 100, SMALL),
+    Row(
+        "histogram2d float64, 100 points",
+        lambda n: small(lambda x: pc.histogram2d(x, x), lambda x: np.histogram2d(x, x), random_floats(n)),
+        100,
+        SMALL,
+    ),
 ]
 
 

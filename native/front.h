@@ -18,6 +18,8 @@ typedef struct {
     PyObject *size_name, *protocol_name;
 } Front;
 
+enum { FRONT_MOST_AXES = 64 }; /* as many as an array has dimensions */
+
 /* Elements below which a call goes to NumPy. */
 static Py_ssize_t front_small = 0;
 
@@ -35,7 +37,7 @@ static int front_has_own_keyword(Front *self, PyObject *names)
 /* Whether an argument's type brings its own __array_function__. */
 static int front_is_foreign(Front *self, PyObject *argument)
 {
-    if ((PyObject *)Py_TYPE(argument) == self->ndarray)
+    if ((PyObject *)Py_TYPE(argument) == self->ndarray || PyLong_CheckExact(argument) || PyFloat_CheckExact(argument))
         return 0;
     PyObject *protocol = PyObject_GetAttr((PyObject *)Py_TYPE(argument), self->protocol_name);
     if (!protocol) {
@@ -47,6 +49,27 @@ static int front_is_foreign(Front *self, PyObject *argument)
     int foreign = protocol != self->protocol && protocol != Py_None;
     Py_DECREF(protocol);
     return foreign;
+}
+
+/* The same, or that of something in it: `bins` and `sample` may be a sequence of arrays, one for each axis. */
+static int front_holds_foreign(Front *self, PyObject *argument)
+{
+    int list = PyList_CheckExact(argument);
+    if (!list && !PyTuple_CheckExact(argument))
+        return front_is_foreign(self, argument);
+    Py_ssize_t size = list ? PyList_GET_SIZE(argument) : PyTuple_GET_SIZE(argument);
+    if (size > FRONT_MOST_AXES)
+        return 0; /* numbers, and many: those are not looked at one by one */
+    for (Py_ssize_t i = 0; i < size; i++) {
+        PyObject *part = PySequence_GetItem(argument, i);
+        if (!part)
+            return -1;
+        int foreign = front_is_foreign(self, part);
+        Py_DECREF(part);
+        if (foreign)
+            return foreign;
+    }
+    return 0;
 }
 
 static int front_is_small(Front *self, PyObject *argument)
@@ -80,7 +103,7 @@ static PyObject *front_call(PyObject *callable, PyObject *const *args, size_t fl
             PyErr_Clear(); /* what NumPy does not take may be ours; what nobody takes, ours refuses */
         }
         for (Py_ssize_t i = 0; i < all; i++) {
-            int foreign = front_is_foreign(self, args[i]);
+            int foreign = front_holds_foreign(self, args[i]);
             if (foreign < 0)
                 return NULL;
             if (foreign)

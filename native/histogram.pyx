@@ -33,6 +33,14 @@ cdef extern from "slots.h" nogil:
     slots_double slots_for_double(const CGrid *)
     slots_float slots_for_float(const CGrid *)
 
+    enum:
+        SLOTS_MOST_AXES
+    ctypedef struct CAxis "Axis":
+        const CGrid *grid
+        const void *values
+        bint single
+    void slots_of_axes(const CAxis *, int, Py_ssize_t, Py_ssize_t, uint64_t *)
+
 ctypedef fused floating:
     float
     double
@@ -46,14 +54,14 @@ cdef double MOST_MARGIN = 0.01  # of a bin: were more values this close to an ed
 
 
 cdef class Grid:
-    """The edges, and the tables that find a value's place among them."""
+    """The edges, and the tables that find a value's place among them: the fastest way, or `by` "cell" or "bits"."""
 
     cdef CGrid grid
     cdef double *edges
     cdef uint32_t *start
     cdef readonly Py_ssize_t bins
 
-    def __cinit__(self, const double[::1] edges not None):
+    def __cinit__(self, const double[::1] edges not None, by=None):
         cdef Py_ssize_t bins = edges.shape[0] - 1, i
         cdef double low, high, width
         if bins < 1 or bins >= 1 << 30:
@@ -75,10 +83,11 @@ cdef class Grid:
         self.grid.edges = self.edges
         self.grid.count = bins + 1
         self.grid.low = low if isfinite(low) else 0
-        self.lay_cells(width)
-        self.measure_margin(width)
+        self.lay_cells(width, by == "bits")
+        if by is None:
+            self.measure_margin(width)
 
-    cdef int lay_cells(self, double width) except -1:
+    cdef int lay_cells(self, double width, bint by_bits) except -1:
         """As few cells as give each at most one edge; or if none do, as many as are worth it, of the better kind."""
         cdef Py_ssize_t most = min(max(16 * self.bins, <Py_ssize_t>FEW_CELLS), <Py_ssize_t>MOST_CELLS)
         cdef Py_ssize_t cells = min(max(4 * self.bins, 16), most)
@@ -86,7 +95,7 @@ cdef class Grid:
         cdef int steps
         while True:
             self.grid.scale = cells / width if width > 0 else INFINITY
-            if not (isfinite(width) and isfinite(self.grid.scale)):
+            if by_bits or not (isfinite(width) and isfinite(self.grid.scale)):
                 break
             self.grid.top = cells - 1
             self.fill_cells(cells)
@@ -256,3 +265,77 @@ def released(int64_t[::1] counts not None, const floating[::1] values not None, 
 def held(int64_t[::1] counts not None, const floating[::1] values not None, const double[::1] edges not None):
     check(counts, edges)
     counted(Grid(edges), counts, values, False)
+
+
+cdef int joint(list grids, list columns, CAxis *axes, list views) except -1:
+    """The axes of a joint histogram; `views` keep what they point to."""
+    cdef const double[::1] doubles
+    cdef const float[::1] floats
+    cdef Grid grid
+    cdef Py_ssize_t n = len(columns[0]), axis
+    if not 1 <= len(grids) <= SLOTS_MOST_AXES or len(columns) != len(grids):
+        raise ValueError(f"there must be from 1 to {SLOTS_MOST_AXES} axes, and a column for each")
+    for axis in range(len(grids)):
+        grid = grids[axis]
+        if len(columns[axis]) != n:
+            raise ValueError("the columns must be of one length")
+        axes[axis].grid = &grid.grid
+        axes[axis].single = columns[axis].dtype == "f4"
+        if n == 0:
+            continue
+        if axes[axis].single:
+            floats = columns[axis]
+            axes[axis].values = &floats[0]
+        else:
+            doubles = columns[axis]
+            axes[axis].values = &doubles[0]
+        views.append(columns[axis])
+    return 0
+
+
+cdef Py_ssize_t cells_of(list grids) except -1:
+    """Cells of a joint table: for each axis its bins, and one more on either side."""
+    cells = 1
+    for grid in grids:
+        cells *= grid.bins + 2
+    return cells
+
+
+def count_joint(int64_t[::1] counts not None, list grids, list columns):
+    """Count in which cell of a joint table each row of the columns lies; the last axis runs fastest."""
+    cdef CAxis axes[SLOTS_MOST_AXES]
+    cdef uint64_t cells[SLOTS_BLOCK]
+    cdef list views = []
+    cdef Py_ssize_t n, start = 0, size, i
+    cdef int count = len(grids)
+    joint(grids, columns, axes, views)
+    if counts.shape[0] != cells_of(grids):
+        raise ValueError(f"the table has {counts.shape[0]} cells, not {cells_of(grids)}")
+    n = len(columns[0])
+    with nogil:
+        while start < n:
+            size = min(n - start, <Py_ssize_t>SLOTS_BLOCK)
+            slots_of_axes(axes, count, start, size, cells)
+            for i in range(size):
+                counts[cells[i]] += 1
+            start += size
+
+
+def weigh_joint(double[::1] sums not None, list grids, list columns, const double[::1] weights not None):
+    """`count_joint`, where each row adds its weight."""
+    cdef CAxis axes[SLOTS_MOST_AXES]
+    cdef uint64_t cells[SLOTS_BLOCK]
+    cdef list views = []
+    cdef Py_ssize_t n, start = 0, size, i
+    cdef int count = len(grids)
+    joint(grids, columns, axes, views)
+    n = len(columns[0])
+    if sums.shape[0] != cells_of(grids) or weights.shape[0] != n:
+        raise ValueError("the table must have a cell for each slot of each axis, and each row a weight")
+    with nogil:
+        while start < n:
+            size = min(n - start, <Py_ssize_t>SLOTS_BLOCK)
+            slots_of_axes(axes, count, start, size, cells)
+            for i in range(size):
+                sums[cells[i]] += weights[start + i]
+            start += size

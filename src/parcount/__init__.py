@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from parcount.arrays.bincount import bincount
     from parcount.arrays.histogram import histogram
+    from parcount.arrays.histogramdd import histogram2d, histogramdd
     from parcount.arrays.tally import tally
     from parcount.execution.base import Execution
     from parcount.execution.cores import available_cores
@@ -35,6 +36,8 @@ __all__ = [
     "get_grain",
     "get_num_threads",
     "histogram",
+    "histogram2d",
+    "histogramdd",
     "set_grain",
     "set_num_threads",
     "shared_array",
@@ -54,6 +57,8 @@ _HOMES = {
     "get_grain": "parcount.execution.policy",
     "get_num_threads": "parcount.execution.policy",
     "histogram": "parcount.arrays.histogram",
+    "histogram2d": "parcount.arrays.histogramdd",
+    "histogramdd": "parcount.arrays.histogramdd",
     "set_grain": "parcount.execution.policy",
     "set_num_threads": "parcount.execution.policy",
     "shared_array": "parcount.execution.shared",

@@ -57,8 +57,9 @@ def outcome(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def assert_same(ours: Any, numpys: Any) -> None:
-    """Equal in type, value, dtype and shape, through tuples."""
-    if isinstance(numpys, tuple):
+    """Equal in type, value, dtype and shape, through tuples and lists."""
+    if isinstance(numpys, tuple | list):
+        assert type(ours) is type(numpys)
         assert len(ours) == len(numpys)
         for one, other in zip(ours, numpys, strict=True):
             assert_same(one, other)

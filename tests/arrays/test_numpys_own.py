@@ -6,7 +6,11 @@ import sys
 
 import pytest
 
-SUITES = ["numpy.lib.tests.test_function_base::TestBincount", "numpy.lib.tests.test_histograms"]
+SUITES = [
+    "numpy.lib.tests.test_function_base::TestBincount",
+    "numpy.lib.tests.test_histograms",
+    "numpy.lib.tests.test_twodim_base",
+]
 MODES = {
     "one thread": {"PARCOUNT_NUM_THREADS": "1", "PARCOUNT_GRAIN": "1"},
     "two threads": {"PARCOUNT_NUM_THREADS": "2"},

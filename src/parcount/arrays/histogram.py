@@ -140,20 +140,30 @@ def _edges(
         return np.histogram_bin_edges(values, bins, range, weights)
     if range is not None or not _uniform(bins):
         return np.histogram_bin_edges(values[:0], bins, range)
+    return np.histogram_bin_edges(np.array(between(values, threads), values.dtype), bins)
+
+
+def between(values: NDArray[Any], threads: int | None) -> tuple[Any, Any]:
+    """The least and the greatest value, looked up by threads."""
     on = policy.choose(values.size, threads, None)
     both = on.map(extent, [values[start:stop] for start, stop in cuts(values.size, on.workers) if start < stop])
-    ends = np.array([np.min([least for least, _ in both]), np.max([greatest for _, greatest in both])], values.dtype)
-    return np.histogram_bin_edges(ends, bins)
+    return np.min([least for least, _ in both]), np.max([greatest for _, greatest in both])
 
 
-def _same_as_numpys(values: NDArray[Any], weights: NDArray[Any] | None, bins: Any, edges: NDArray[Any]) -> bool:
-    """Whether float64 edges, and what they say, are what NumPy goes by."""
+def float64_serves(values: NDArray[Any], edges: NDArray[Any]) -> bool:
+    """Whether values lie between float64 edges just as they lie, for NumPy, between these."""
     if len(edges) < 2 or edges.dtype.kind not in "iuf" or edges.dtype.itemsize not in (1, 2, 4, 8):
         return False
     if np.isnan(edges).any() or edges.dtype == np.float16:
         return False
     integers = (values.dtype.itemsize == 8 and values.dtype.kind in "iu") or edges.dtype.kind in "iu"
-    if integers and max(abs(float(edges[0])), abs(float(edges[-1]))) >= 1 << 53:  # float64 does not hold all of them
+    # Beyond 53 bits float64 does not hold all integers.
+    return not (integers and max(abs(float(edges[0])), abs(float(edges[-1]))) >= 1 << 53)
+
+
+def _same_as_numpys(values: NDArray[Any], weights: NDArray[Any] | None, bins: Any, edges: NDArray[Any]) -> bool:
+    """Whether the compiled loops go by what NumPy goes by."""
+    if not float64_serves(values, edges):
         return False
     if _uniform(bins) and values.dtype == np.float32 and len(edges) > MOST_FLOAT32_BINS:
         return False
