@@ -189,18 +189,19 @@ typedef struct {
 } Axis;
 
 /* The cells of a joint table in which rows start, start + 1, … lie, the slots of the last axis next to each other. */
-static void slots_of_axes(const Axis *axes, int count, ptrdiff_t start, ptrdiff_t n, uint64_t *cells)
+static void slots_of_axes(const Axis *axes, int count, ptrdiff_t start, ptrdiff_t n, uint32_t *cells)
 {
-    uint32_t slots[SLOTS_BLOCK];
-    memset(cells, 0, (size_t)n * sizeof *cells);
+    uint32_t more[SLOTS_BLOCK];
     for (int axis = 0; axis < count; axis++) {
         const Grid *grid = axes[axis].grid;
+        uint32_t *slots = axis ? more : cells, width = grid->count + 1;
         if (axes[axis].single)
             slots_for_float(grid)(grid, (const float *)axes[axis].values + start, n, slots);
         else
             slots_for_double(grid)(grid, (const double *)axes[axis].values + start, n, slots);
-        for (ptrdiff_t i = 0; i < n; i++)
-            cells[i] = cells[i] * (grid->count + 1) + slots[i];
+        if (axis)
+            for (ptrdiff_t i = 0; i < n; i++)
+                cells[i] = cells[i] * width + more[i];
     }
 }
 
