@@ -81,6 +81,12 @@ def small(ours: Call, numpys: Call, x: np.ndarray) -> Any:
     return lambda _: thousand(ours), {"numpy": lambda _: thousand(numpys)}
 
 
+def small_in_place(ours: Call, numpys: Call, indices: np.ndarray) -> Any:
+    """The same, where the call adds one at indices."""
+    a = np.zeros(len(indices), np.int64)
+    return small(lambda x: ours(a, x, 1), lambda x: numpys(a, x, 1), indices)
+
+
 def random_floats(size: int, dtype: str = "float64", seed: int = 0) -> np.ndarray:
     """Uniform from 0 to 1."""
     return np.random.default_rng(seed).random(size).astype(dtype)
@@ -113,6 +119,27 @@ def histograms_2d(x: np.ndarray, y: np.ndarray) -> Any:
         "fast-histogram": lambda _: fast_histogram.histogram2d(x, y, 100, square),
         "boost-histogram": boost,
     }
+
+
+def add_ats(a: np.ndarray, indices: np.ndarray, b: Any) -> Any:
+    """`add_at`, ours and NumPy's; each call adds once more."""
+
+    def numpys(_: int) -> np.ndarray:
+        cells = a.copy()
+        np.add.at(cells, indices, b)
+        return cells
+
+    def ours(threads: int | None) -> np.ndarray:
+        cells = a.copy()
+        pc.add_at(cells, indices, b, threads=threads)
+        return cells
+
+    return ours, {"numpy": numpys}
+
+
+def increments(a: np.ndarray) -> Any:
+    """`increment`, ours and NumPy's; each call adds once more."""
+    return lambda threads: pc.increment(a, threads=threads), {"numpy": lambda _: np.add(a, 1, out=a)}
 
 
 def uneven(a: np.ndarray, edges: np.ndarray) -> Any:
@@ -163,8 +190,25 @@ ROWS = [
         5 * MILLION,
         {"numpy": (15, 25), "fast-histogram": (1.1, 1.8)},
     ),
+    Row(
+        "add_at int64 by int32 index, 1024 cells",
+        lambda n: add_ats(np.zeros(1024, np.int64), keys(n, 1024, "int32"), 1),
+        floors={"numpy": (2, 3.5)},
+    ),
+    Row(
+        "add_at float64 by int64 index, 1024 cells",
+        lambda n: add_ats(np.zeros(1024), keys(n, 1024), random_floats(n)),
+    ),
+    Row("increment int64", lambda n: increments(np.zeros(n, np.int64))),
     Row("bincount int64, 100 keys", lambda n: small(pc.bincount, np.bincount, keys(n, 10)), 100, SMALL),
     Row("histogram float64, 100 values", lambda n: small(pc.histogram, np.histogram, random_floats(n)), 100, SMALL),
+    Row("add_at int64, 100 indices", lambda n: small_in_place(pc.add_at, np.add.at, np.arange(n)), 100, SMALL),
+    Row(
+        "increment int64, 100 cells",
+        lambda n: small(pc.increment, lambda x: np.add(x, 1, out=x), keys(n, 9)),
+        100,
+        SMALL,
+    ),
     Row(
         "histogram2d float64, 100 points",
         lambda n: small(lambda x: pc.histogram2d(x, x), lambda x: np.histogram2d(x, x), random_floats(n)),
@@ -176,6 +220,8 @@ ROWS = [
 
 def same(one: Any, other: Any) -> bool:
     """Whether two answers are equal, but for the last bits of sums."""
+    if one is None or other is None:  # an addition in place, and each call has added
+        return True
     if isinstance(one, tuple):
         return all(map(same, one, other))
     return bool(np.allclose(np.asarray(one), np.asarray(other), rtol=1e-9, atol=0))

@@ -31,6 +31,10 @@ ctypedef fused integer:
     uint32_t
     uint64_t
 
+ctypedef fused weight:
+    int64_t
+    double
+
 ctypedef fused cell:
     uint8_t
     uint16_t
@@ -239,7 +243,7 @@ def held(int64_t[::1] counts not None, const integer[::1] keys not None):
 
 
 cdef Py_ssize_t weigh(
-    double *sums, uint64_t bins, const integer *keys, const double *weights, Py_ssize_t n, uint64_t *largest
+    weight *sums, uint64_t bins, const integer *keys, const weight *weights, Py_ssize_t n, uint64_t *largest
 ) noexcept nogil:
     cdef uint64_t key, most = largest[0]
     cdef Py_ssize_t i, done = n
@@ -255,12 +259,12 @@ cdef Py_ssize_t weigh(
 
 
 cdef Py_ssize_t weigh_in_lanes(
-    double *sums, uint64_t bins, const integer *keys, const double *weights, Py_ssize_t n, uint64_t *largest,
-    double *tables,
+    weight *sums, uint64_t bins, const integer *keys, const weight *weights, Py_ssize_t n, uint64_t *largest,
+    weight *tables,
 ) noexcept nogil:
-    cdef double *second = tables
-    cdef double *third = second + bins
-    cdef double *fourth = third + bins
+    cdef weight *second = tables
+    cdef weight *third = second + bins
+    cdef weight *fourth = third + bins
     cdef uint64_t a, b, c, d, bin, most = 0, also = 0
     cdef Py_ssize_t i = 0
     while i + 4 <= n:
@@ -283,17 +287,17 @@ cdef Py_ssize_t weigh_in_lanes(
     return i + weigh(sums, bins, keys + i, weights + i, n - i, largest)
 
 
-def fill_weighted(double[::1] sums not None, const integer[::1] keys not None, const double[::1] weights not None):
+def fill_weighted(weight[::1] sums not None, const integer[::1] keys not None, const weight[::1] weights not None):
     """Add up until a key lies outside the table; return how many were, and one more than the largest key of those."""
     cdef uint64_t bins = <uint64_t>sums.shape[0], largest = 0
     cdef Py_ssize_t n = keys.shape[0], done = 0
-    cdef double *tables
+    cdef weight *tables
     if weights.shape[0] != n:
         raise ValueError(f"{n} keys want as many weights, not {weights.shape[0]}")
     if n == 0 or bins == 0:
         return 0, 0
     if bins <= MOST_FOR_LANES and n >= FEW and <uint64_t>n >= 4 * bins:
-        tables = <double *>scratch_zeros(3 * bins * sizeof(double))
+        tables = <weight *>scratch_zeros(3 * bins * sizeof(weight))
         if tables == NULL:
             raise MemoryError()
         with nogil:

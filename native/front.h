@@ -16,6 +16,8 @@ typedef struct {
     PyObject *ndarray; /* the type */
     PyObject *protocol; /* ndarray.__array_function__ */
     PyObject *size_name, *protocol_name;
+    Py_ssize_t sized; /* the argument whose size counts */
+    Py_ssize_t needs; /* how many arguments NumPy's cannot do without */
 } Front;
 
 enum { FRONT_MOST_AXES = 64 }; /* as many as an array has dimensions */
@@ -93,7 +95,7 @@ static PyObject *front_call(PyObject *callable, PyObject *const *args, size_t fl
     if (own < 0)
         return NULL;
     if (!own) {
-        int small = positional ? front_is_small(self, args[0]) : 0;
+        int small = positional > self->sized && all >= self->needs ? front_is_small(self, args[self->sized]) : 0;
         if (small < 0)
             return NULL;
         if (small) {
@@ -182,7 +184,8 @@ static PyTypeObject FrontType = {
     .tp_getset = front_getset,
 };
 
-static PyObject *front_new(PyObject *numpys, PyObject *ours, PyObject *own, PyObject *ndarray, PyObject *protocol)
+static PyObject *front_new(PyObject *numpys, PyObject *ours, PyObject *own, PyObject *ndarray, PyObject *protocol,
+                           Py_ssize_t sized, Py_ssize_t needs)
 {
     if (PyType_Ready(&FrontType) < 0)
         return NULL;
@@ -191,6 +194,8 @@ static PyObject *front_new(PyObject *numpys, PyObject *ours, PyObject *own, PyOb
         return NULL;
     self->vectorcall = front_call;
     self->attributes = NULL;
+    self->sized = sized;
+    self->needs = needs;
     self->numpys = Py_NewRef(numpys);
     self->ours = Py_NewRef(ours);
     self->own = Py_NewRef(own);

@@ -7,7 +7,7 @@ from numpy import ndarray
 
 cdef extern from "front.h":
     Py_ssize_t front_small
-    object front_new(object numpys, object ours, tuple own, object ndarray, object protocol)
+    object front_new(object numpys, object ours, tuple own, object ndarray, object protocol, Py_ssize_t sized, Py_ssize_t needs)
 
 
 def set_small(Py_ssize_t elements):
@@ -16,14 +16,19 @@ def set_small(Py_ssize_t elements):
     front_small = elements
 
 
-def front(numpys, *own):
+def get_small():
+    """Below how many elements calls go to NumPy."""
+    return front_small
+
+
+def front(numpys, *own, Py_ssize_t sized=0, Py_ssize_t needs=0):
     """Decorate a function that takes the arguments of NumPy's function `numpys`, and the keywords `own` besides.
 
     A call goes to `numpys`, its arguments as the caller gave them, if one of those brings its own
-    ``__array_function__`` (NEP 18), or if the first is an array of fewer elements than was set, unless that is one
-    that NumPy refuses. A call with one of the keywords `own` always goes to the decorated function.
+    ``__array_function__`` (NEP 18), or if argument `sized` is an array of fewer elements than was set, unless that is one
+    that NumPy refuses or has fewer arguments than it `needs`. A call with one of the keywords `own` always goes to the decorated function.
     """
     def decorate(ours):
-        return update_wrapper(front_new(numpys, ours, own, ndarray, ndarray.__array_function__), ours)
+        return update_wrapper(front_new(numpys, ours, own, ndarray, ndarray.__array_function__, sized, needs), ours)
 
     return decorate

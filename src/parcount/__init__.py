@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from parcount.arrays.bincount import bincount
     from parcount.arrays.histogram import histogram
     from parcount.arrays.histogramdd import histogram2d, histogramdd
+    from parcount.arrays.scatter import add_at, increment
     from parcount.arrays.tally import tally
     from parcount.execution.base import Execution
     from parcount.execution.cores import available_cores
@@ -31,6 +32,7 @@ __all__ = [
     "Study",
     "Threads",
     "WorkerDied",
+    "add_at",
     "available_cores",
     "bincount",
     "get_grain",
@@ -38,6 +40,7 @@ __all__ = [
     "histogram",
     "histogram2d",
     "histogramdd",
+    "increment",
     "set_grain",
     "set_num_threads",
     "shared_array",
@@ -53,12 +56,14 @@ _HOMES = {
     "Threads": "parcount.execution.threads",
     "WorkerDied": "parcount.execution.errors",
     "available_cores": "parcount.execution.cores",
+    "add_at": "parcount.arrays.scatter",
     "bincount": "parcount.arrays.bincount",
     "get_grain": "parcount.execution.policy",
     "get_num_threads": "parcount.execution.policy",
     "histogram": "parcount.arrays.histogram",
     "histogram2d": "parcount.arrays.histogramdd",
     "histogramdd": "parcount.arrays.histogramdd",
+    "increment": "parcount.arrays.scatter",
     "set_grain": "parcount.execution.policy",
     "set_num_threads": "parcount.execution.policy",
     "shared_array": "parcount.execution.shared",

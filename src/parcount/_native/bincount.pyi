@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, overload
 
 from numpy import float64, int64, integer
 from numpy.typing import NDArray
@@ -6,8 +6,11 @@ from numpy.typing import NDArray
 METHODS: dict[str, int]
 
 def fill(counts: NDArray[int64], keys: NDArray[integer[Any]], method: str | None = None) -> int: ...
+@overload
 def fill_weighted(
     sums: NDArray[float64], keys: NDArray[integer[Any]], weights: NDArray[float64]
 ) -> tuple[int, int]: ...
+@overload
+def fill_weighted(sums: NDArray[int64], keys: NDArray[integer[Any]], weights: NDArray[int64]) -> tuple[int, int]: ...
 def released(counts: NDArray[int64], keys: NDArray[integer[Any]]) -> None: ...
 def held(counts: NDArray[int64], keys: NDArray[integer[Any]]) -> None: ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from functools import cache
 from operator import index
 
@@ -78,10 +77,10 @@ def get_grain() -> int:
 
 
 def _size_up() -> None:
-    grain = 0
-    with suppress(ValueError):  # a variable's nonsense is refused where it is used, which then is by every call
-        grain = get_grain()
-    set_small(min(SMALL, grain))  # what is to be split is not left to NumPy
+    try:
+        set_small(min(SMALL, get_grain()))  # what is to be split is not left to NumPy
+    except ValueError:  # a variable's nonsense is refused where it is used, which then is by every call
+        set_small(0)
 
 
 def choose(size: int, threads: int | None, on: Execution | None) -> Execution:
