@@ -16,6 +16,9 @@ from parcount.execution import policy
 from parcount.execution.base import Execution
 from parcount.kernels.keys import KERNEL, KeysJob, glance
 
+KEYS_A_BIN = 8
+"""Fewer, and private tables cost more than other workers spare (``bench/peers.py``: 20 million keys, 2^24 bins)."""
+
 OWNED = 1 << 16
 """Bins up to which the result is copied out of the table it was counted in, which is longer."""
 
@@ -89,8 +92,8 @@ def bincount(
     if (job := _job(x, weights, minlength, out)) is None:
         sums: NDArray[Any] = _numpys(x, weights, minlength)
     else:
-        # Private tables longer than their keys cost more than other workers spare.
-        worth = job.size if job.most is None and glance(job.keys) <= job.size else 0
+        bins = glance(job.keys) if job.most is None else job.most
+        worth = job.size if bins * KEYS_A_BIN <= job.size else 0
         sums = count(job, KERNEL, policy.choose(worth, threads, on))
         if sums.base is not None and len(sums) <= OWNED:
             sums = sums.copy()
