@@ -12,9 +12,7 @@ from libc.string cimport memcpy, memset
 
 cdef extern from "scratch.h" nogil:
     void *scratch_zeros(size_t size)
-
-cdef extern from "Python.h" nogil:
-    void PyMem_RawFree(void *cells)
+    void scratch_free(void *cells)
 
 
 cdef extern from *:
@@ -218,7 +216,7 @@ cdef Py_ssize_t counted(int64_t[::1] counts, const integer[::1] keys, bint relea
             done = loop(&counts[0], bins, &keys[0], n, method, scratch)
     else:
         done = loop(&counts[0], bins, &keys[0], n, method, scratch)
-    PyMem_RawFree(scratch)
+    scratch_free(scratch)
     return done
 
 
@@ -302,7 +300,7 @@ def fill_weighted(weight[::1] sums not None, const integer[::1] keys not None, c
             raise MemoryError()
         with nogil:
             done = weigh_in_lanes(&sums[0], bins, &keys[0], &weights[0], n, &largest, tables)
-        PyMem_RawFree(tables)
+        scratch_free(tables)
     else:
         with nogil:
             done = weigh(&sums[0], bins, &keys[0], &weights[0], n, &largest)

@@ -10,9 +10,7 @@ from libc.stdlib cimport free, malloc
 
 cdef extern from "scratch.h" nogil:
     void *scratch_zeros(size_t size)
-
-cdef extern from "Python.h" nogil:
-    void PyMem_RawFree(void *cells)
+    void scratch_free(void *cells)
 
 
 cdef extern from "slots.h" nogil:
@@ -186,7 +184,7 @@ cdef class Grid:
             weigh_loop(&self.grid, table, &values[0], &weights[0], n)
             for slot in range(self.bins):
                 sums[slot] += table[slot + 1]
-        PyMem_RawFree(table)
+        scratch_free(table)
 
 
 cdef void slots_of(const CGrid *grid, const floating *values, Py_ssize_t n, uint32_t *slots) noexcept nogil:
@@ -246,7 +244,7 @@ cdef int counted(Grid grid, int64_t[::1] counts, const floating[::1] values, bin
         count_loop(&grid.grid, table, other, &values[0], n)
     for slot in range(bins):
         counts[slot] += table[slot + 1] + (other[slot + 1] if other != table else 0)
-    PyMem_RawFree(table)
+    scratch_free(table)
     return 0
 
 
@@ -331,7 +329,7 @@ def count_joint(int64_t[::1] counts not None, list grids, list columns):
             start += size
         for i in range(total):
             counts[i] += table[i]
-    PyMem_RawFree(table)
+    scratch_free(table)
 
 
 def weigh_joint(double[::1] sums not None, list grids, list columns, const double[::1] weights not None):

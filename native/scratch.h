@@ -10,6 +10,12 @@
 
 enum { SCRATCH_HUGE = 1 << 22 };
 
+#ifdef Py_LIMITED_API /* has these from 3.13 on */
+#include <stdlib.h>
+#define PyMem_RawCalloc calloc
+#define PyMem_RawFree free
+#endif
+
 /* Traced by tracemalloc. Large ones ask for huge pages: random cells of small ones cost a page table walk each. */
 static void *scratch_zeros(size_t bytes)
 {
@@ -21,6 +27,11 @@ static void *scratch_zeros(size_t bytes)
     }
 #endif
     return cells;
+}
+
+static void scratch_free(void *cells)
+{
+    PyMem_RawFree(cells);
 }
 
 #endif

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from time import perf_counter
+from typing import Any
+
+from numpy.typing import NDArray
 
 from parcount.execution.base import Execution
 from parcount.execution.threads import Threads
-from parcount.kernels.workload import Counts, Job, Kernel, Part
+from parcount.kernels.workload import Kernel, Part, Work
 
 
-def count(job: Job, kernel: Kernel, on: Execution) -> Counts:
+def count(job: Work, kernel: Kernel, on: Execution) -> NDArray[Any]:
     """Count a job.
 
     A kernel that brings its own threads takes the place of `Threads`: it gets the job in one piece and uses as many
@@ -18,7 +21,7 @@ def count(job: Job, kernel: Kernel, on: Execution) -> Counts:
 
     Parameters
     ----------
-    job : Job
+    job : Work
         What to count.
     kernel : Kernel
         By which loop.
@@ -34,7 +37,7 @@ def count(job: Job, kernel: Kernel, on: Execution) -> Counts:
     return job.merge(on.map(kernel, parts))
 
 
-def count_timed(job: Job, kernel: Kernel, on: Execution) -> tuple[Counts, float]:
+def count_timed(job: Work, kernel: Kernel, on: Execution) -> tuple[NDArray[Any], float]:
     """`count`, with all workers starting at one instant, and timed.
 
     Returns
@@ -50,7 +53,7 @@ def count_timed(job: Job, kernel: Kernel, on: Execution) -> tuple[Counts, float]
     return counts, perf_counter() - opened
 
 
-def _divide(job: Job, kernel: Kernel, on: Execution) -> tuple[Kernel, list[Part]]:
+def _divide(job: Work, kernel: Kernel, on: Execution) -> tuple[Kernel, list[Part]]:
     if kernel.own_threads and isinstance(on, Threads):
         return replace(kernel, threads=on.workers), job.split(1)
     return kernel, job.split(on.workers)

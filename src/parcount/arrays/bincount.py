@@ -14,7 +14,8 @@ from parcount.arrays.out import accumulate, check_out
 from parcount.counting import count
 from parcount.execution import policy
 from parcount.execution.base import Execution
-from parcount.kernels.keys import KERNEL, KeysJob, glance
+from parcount.kernels.keys import KERNEL, glance
+from parcount.kernels.slices import Slices
 
 KEYS_A_BIN = 8
 """Fewer, and private tables cost more than other workers spare (``bench/peers.py``: 20 million keys, 2^24 bins)."""
@@ -92,7 +93,7 @@ def bincount(
     if (job := _job(x, weights, minlength, out)) is None:
         sums: NDArray[Any] = _numpys(x, weights, minlength)
     else:
-        bins = glance(job.keys) if job.most is None else job.most
+        bins = glance(job.columns[0]) if out is None else len(out)
         worth = job.size if bins * KEYS_A_BIN <= job.size else 0
         sums = count(job, KERNEL, policy.choose(worth, threads, on))
         if sums.base is not None and len(sums) <= OWNED:
@@ -105,7 +106,7 @@ def bincount(
     return out
 
 
-def _job(x: ArrayLike, weights: ArrayLike | None, minlength: int, out: NDArray[Any] | None) -> KeysJob | None:
+def _job(x: ArrayLike, weights: ArrayLike | None, minlength: int, out: NDArray[Any] | None) -> Slices | None:
     """The job, or None if it is not one for the compiled loops: NumPy then has the answer, or the error."""
     if out is not None:
         check_out(out, None, np.int64 if weights is None else np.float64)
@@ -120,4 +121,4 @@ def _job(x: ArrayLike, weights: ArrayLike | None, minlength: int, out: NDArray[A
             return None
     if not hasattr(minlength, "__index__") or index(minlength) < 0:
         return None
-    return KeysJob(keys, weights, index(minlength), None if out is None else len(out))
+    return Slices([keys], weights, (index(minlength), None if out is None else len(out)))

@@ -13,7 +13,8 @@ from parcount.arrays.out import accumulate, check_out
 from parcount.counting import count
 from parcount.execution import policy
 from parcount.execution.base import Execution
-from parcount.kernels.values import KERNEL, ValuesJob, extent
+from parcount.kernels.slices import Slices
+from parcount.kernels.values import KERNEL, extent
 from parcount.kernels.workload import cuts
 
 MOST_FLOAT32_BINS = 1 << 16
@@ -99,7 +100,7 @@ def histogram(
     if edges is None or not _same_as_numpys(values, heavy, bins, edges):
         hist, edges = _numpys(a, bins, range, None if out is not None else density, weights)
     else:
-        job = ValuesJob(flat, edges.astype(np.float64), None if heavy is None else heavy.reshape(-1))
+        job = Slices([flat], None if heavy is None else heavy.reshape(-1), (edges.astype(np.float64),))
         hist = count(job, KERNEL, policy.choose(flat.size, threads, on))
         if heavy is not None:
             # Where NumPy takes differences, of sums at uneven edges, they come out in native byte order.

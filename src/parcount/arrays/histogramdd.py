@@ -14,7 +14,8 @@ from parcount.arrays.histogram import between, float64_serves
 from parcount.counting import count
 from parcount.execution import policy
 from parcount.execution.base import Execution
-from parcount.kernels.rows import KERNEL, RowsJob
+from parcount.kernels.rows import KERNEL
+from parcount.kernels.slices import Slices
 
 MOST_CELLS_A_ROW = 4
 """Private tables of more cells than this for each row cost more than other workers spare."""
@@ -84,7 +85,7 @@ def histogramdd(
     edges = _edges(columns, bins, range, threads)
     if not all(float64_serves(column, its) for column, its in zip(columns, edges, strict=True)):
         return _numpys(sample, bins, range, density, weights)
-    job = RowsJob(columns, [its.astype(np.float64) for its in edges], heavy)
+    job = Slices(columns, heavy, ([its.astype(np.float64) for its in edges],))
     cells = np.prod([len(its) + 1.0 for its in edges])
     size = job.size * len(columns)
     counts = count(job, KERNEL, policy.choose(size if cells <= MOST_CELLS_A_ROW * job.size else 0, threads, on))

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from parcount._native.front import front, get_small
 from parcount.counting import count
 from parcount.execution import policy
-from parcount.kernels.indices import KERNEL, IndicesJob
+from parcount.kernels.indices import KERNEL
+from parcount.kernels.slices import Slices
 from parcount.kernels.workload import cuts
 
 MOST_CELLS_AN_INDEX = 4
@@ -65,13 +66,13 @@ def add_at(a: NDArray[Any], indices: Any, b: ArrayLike = 1, *, threads: int | No
         np.add.at(a, indices, b)
         return
     sums = count(job, KERNEL, policy.choose(job.size, threads, None))
-    if job.addends is None:
+    if job.weights is None:
         number = int(b)  # type: ignore[arg-type] # `_job` has seen to that
         sums *= np.int64(number - (1 << 64) if number >= 1 << 63 else number)  # comes round, as one by one it would
     a += sums.astype(a.dtype)
 
 
-def _job(a: Any, indices: Any, b: Any) -> IndicesJob | None:
+def _job(a: Any, indices: Any, b: Any) -> Slices | None:
     """The job, or None if it is not one for the compiled loops."""
     if type(a) is not np.ndarray or type(indices) not in (np.ndarray, list) or not a.flags.writeable:
         return None
@@ -83,12 +84,12 @@ def _job(a: Any, indices: Any, b: Any) -> IndicesJob | None:
     if a.dtype.kind in "iu":
         limits = np.iinfo(a.dtype)
         if (type(b) is int and limits.min <= b <= limits.max) or type(b) is a.dtype.type:
-            return IndicesJob(where, len(a))
+            return Slices([where], None, (len(a),))
         wanted = np.int64
     else:
         wanted = np.float64  # type: ignore[assignment]
     if type(b) is np.ndarray and b.shape == where.shape and b.dtype.type is wanted is a.dtype.type:
-        return IndicesJob(where, len(a), b)
+        return Slices([where], b, (len(a),))
     return None
 
 

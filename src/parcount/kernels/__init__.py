@@ -17,7 +17,7 @@ from parcount.kernels.bincount import Bincount, BincountJob
 from parcount.kernels.histogram import Histogram, HistogramJob
 from parcount.kernels.increment import Increment, IncrementJob
 from parcount.kernels.tally import Tally, TallyJob
-from parcount.kernels.workload import VARIANTS, Counts, Job, Kernel, Part, Variant, Workload
+from parcount.kernels.workload import VARIANTS, Counts, Job, Kernel, Part, Variant, Work, Workload
 
 __all__ = [
     "VARIANTS",
@@ -31,6 +31,7 @@ __all__ = [
     "Part",
     "TallyJob",
     "Variant",
+    "Work",
     "Workload",
     "workload",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,63 +10,20 @@ from numpy.typing import NDArray
 
 from parcount._native import bincount as native
 from parcount.kernels.blocks import BLOCK, blocks
-from parcount.kernels.workload import Job, Kernel, Part, cuts, table, total
-
-
-@dataclass(frozen=True)
-class IndicesJob(Job):
-    """One-dimensional `indices` of any integer dtype into `cells` cells.
-
-    Attributes
-    ----------
-    addends : ndarray or None
-        What each index adds, as int64 or float64; one if None.
-    """
-
-    indices: NDArray[Any]
-    cells: int
-    addends: NDArray[Any] | None = None
-
-    @property
-    def size(self) -> int:  # type: ignore[override]
-        """How many indices."""
-        return len(self.indices)
-
-    def head(self, size: int) -> IndicesJob:
-        """The job of the first `size` indices."""
-        return IndicesJob(self.indices[:size], self.cells, None if self.addends is None else self.addends[:size])
-
-    def split(self, parts: int) -> list[Part]:
-        """Slices of the indices and addends."""
-        return [
-            Part(
-                None,
-                (self.indices[start:stop], self.cells, None if self.addends is None else self.addends[start:stop]),
-            )
-            for start, stop in cuts(self.size, parts)
-        ]
-
-    def merge(self, partials: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """The sum of the parts' tables, in their order."""
-        return total(partials)
-
-    def exact(self) -> NDArray[Any]:
-        """NumPy's sums of the whole."""
-        sums = np.zeros(self.cells, np.int64 if self.addends is None else self.addends.dtype)
-        np.add.at(sums, self.indices, 1 if self.addends is None else self.addends)
-        return sums
-
+from parcount.kernels.workload import Kernel, table
 
 KERNEL = Kernel("parcount.kernels.indices:added")
 
 
-def added(indices: NDArray[Any], cells: int, addends: NDArray[Any] | None) -> NDArray[Any]:
-    """Add into a table of its own.
+def added(columns: Sequence[NDArray[Any]], addends: NDArray[Any] | None, cells: int) -> NDArray[Any]:
+    """Add at the indices in the one column of a table of its own.
 
     Parameters
     ----------
-    indices, cells, addends
-        As in `IndicesJob`; of any strides and byte order.
+    columns, addends
+        As in `Slices`; the indices of any integer dtype but uint64, the addends int64 or float64.
+    cells : int
+        How long the table is.
 
     Returns
     -------
@@ -79,6 +35,7 @@ def added(indices: NDArray[Any], cells: int, addends: NDArray[Any] | None) -> ND
     IndexError
         If an index lies outside.
     """
+    (indices,) = columns
     if addends is None:
         sums = table(cells)
         for (block,) in blocks([indices], [indices.dtype]):

@@ -7,7 +7,6 @@ glance at some of them sizes the table, and only if a key lies outside are those
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,71 +14,13 @@ from numpy.typing import NDArray
 
 from parcount._native import bincount as native
 from parcount.kernels.blocks import blocks
-from parcount.kernels.workload import Counts, Job, Kernel, Part, cuts, table
+from parcount.kernels.workload import Counts, Kernel, table
 
 GLANCE = 256
 """Keys looked at to size a table: few enough to cost nothing beside a million, of which they miss one in 256."""
 
 Table = NDArray[Any]
 """Counts as int64, or sums of weights as float64."""
-
-
-@dataclass(frozen=True)
-class KeysJob(Job):
-    """One-dimensional `keys` of any integer dtype.
-
-    Attributes
-    ----------
-    weights : ndarray or None
-        What each key adds; one if None.
-    least : int
-        How long the result is at least.
-    most : int or None
-        How long it may become: a larger key is refused. Any length if None.
-    """
-
-    keys: NDArray[Any]
-    weights: NDArray[Any] | None = None
-    least: int = 0
-    most: int | None = None
-
-    @property
-    def size(self) -> int:  # type: ignore[override]
-        """How many keys."""
-        return len(self.keys)
-
-    def head(self, size: int) -> KeysJob:
-        """The job of the first `size` keys."""
-        weights = None if self.weights is None else self.weights[:size]
-        return KeysJob(self.keys[:size], weights, self.least, self.most)
-
-    def split(self, parts: int) -> list[Part]:
-        """Slices of the keys and weights."""
-        return [
-            Part(
-                None,
-                (
-                    self.keys[start:stop],
-                    None if self.weights is None else self.weights[start:stop],
-                    self.least,
-                    self.most,
-                ),
-            )
-            for start, stop in cuts(self.size, parts)
-        ]
-
-    def merge(self, partials: Sequence[Table]) -> Table:
-        """The sum of tables of any lengths; takes the longest of them for the result."""
-        longest = max(range(len(partials)), key=lambda part: len(partials[part]))
-        counts = partials[longest]
-        for part, partial in enumerate(partials):
-            if part != longest:
-                counts[: len(partial)] += partial
-        return counts
-
-    def exact(self) -> Table:
-        """NumPy's count of the whole."""
-        return np.bincount(self.keys.astype(np.int64), self.weights, self.least)
 
 
 KERNEL = Kernel("parcount.kernels.keys:counted")
@@ -100,13 +41,17 @@ def glance(keys: NDArray[Any]) -> int:
     return 1 << max(0, int(keys[:: max(1, len(keys) // GLANCE)].max())).bit_length()
 
 
-def counted(keys: NDArray[Any], weights: NDArray[Any] | None, least: int, most: int | None) -> Table:
-    """Count keys into a table of its own.
+def counted(columns: Sequence[NDArray[Any]], weights: NDArray[Any] | None, least: int, most: int | None) -> Table:
+    """Count the keys in the one column into a table of its own.
 
     Parameters
     ----------
-    keys, weights, least, most
-        As in `KeysJob`; of any strides and byte order.
+    columns, weights
+        As in `Slices`; the keys of any integer dtype.
+    least : int
+        How long the table is at least.
+    most : int or None
+        How long it is to be: a larger key is refused. Any length if None.
 
     Returns
     -------
@@ -120,6 +65,7 @@ def counted(keys: NDArray[Any], weights: NDArray[Any] | None, least: int, most: 
     MemoryError
         If there is no memory for a table that long.
     """
+    (keys,) = columns
     dtype: Any = np.int64 if weights is None else np.float64
     bins = max(least, glance(keys) if most is None else most)
     sums: Table = table(bins, dtype)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,74 +10,31 @@ from numpy.typing import NDArray
 
 from parcount._native.histogram import Grid
 from parcount.kernels.blocks import BLOCK, blocks
-from parcount.kernels.workload import Job, Kernel, Part, cuts, table, total
+from parcount.kernels.workload import Kernel, table
 
 Sums = NDArray[Any]
 """Counts as int64; sums of weights as float64 or complex128."""
 
 
-@dataclass(frozen=True)
-class ValuesJob(Job):
-    """One-dimensional `values` of a real dtype, and ascending float64 `edges`.
-
-    Attributes
-    ----------
-    weights : ndarray or None
-        What each value adds, real or complex; one if None.
-    """
-
-    values: NDArray[Any]
-    edges: NDArray[np.float64]
-    weights: NDArray[Any] | None = None
-
-    @property
-    def size(self) -> int:  # type: ignore[override]
-        """How many values."""
-        return len(self.values)
-
-    def head(self, size: int) -> ValuesJob:
-        """The job of the first `size` values."""
-        return ValuesJob(self.values[:size], self.edges, None if self.weights is None else self.weights[:size])
-
-    def split(self, parts: int) -> list[Part]:
-        """Slices of the values and weights, each with the edges."""
-        return [
-            Part(
-                None,
-                (
-                    self.values[start:stop],
-                    self.edges,
-                    None if self.weights is None else self.weights[start:stop],
-                ),
-            )
-            for start, stop in cuts(self.size, parts)
-        ]
-
-    def merge(self, partials: Sequence[Sums]) -> Sums:
-        """The sum of the parts' tables, in their order."""
-        return total(partials)
-
-    def exact(self) -> Sums:
-        """NumPy's histogram of the whole."""
-        return np.histogram(self.values, self.edges, weights=self.weights)[0]
-
-
 KERNEL = Kernel("parcount.kernels.values:counted")
 
 
-def counted(values: NDArray[Any], edges: NDArray[np.float64], weights: NDArray[Any] | None) -> Sums:
-    """Count values into a table of its own.
+def counted(columns: Sequence[NDArray[Any]], weights: NDArray[Any] | None, edges: NDArray[np.float64]) -> Sums:
+    """Count the values in the one column into a table of its own.
 
     Parameters
     ----------
-    values, edges, weights
-        As in `ValuesJob`; of any strides and byte order.
+    columns, weights
+        As in `Slices`; the values of any real dtype, the weights real or complex.
+    edges : ndarray
+        Ascending.
 
     Returns
     -------
     ndarray of int64, float64 or complex128
         One cell a bin.
     """
+    (values,) = columns
     grid = Grid(np.ascontiguousarray(edges))
     double = np.dtype(np.float64)
     real = np.dtype(np.float32) if values.dtype.type is np.float32 else double

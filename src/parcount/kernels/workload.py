@@ -118,7 +118,19 @@ class Kernel:
         return out
 
 
-class Job(ABC):
+class Work(ABC):
+    """What can be counted in parts."""
+
+    @abstractmethod
+    def split(self, parts: int) -> list[Part]:
+        """Cut the work into `parts` parts of nearly equal size (some empty if there is less to do)."""
+
+    @abstractmethod
+    def merge(self, partials: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """The counts of the whole from those of the parts, given in the order of `split`."""
+
+
+class Job(Work):
     """One workload with its data: what is split, counted, merged and checked.
 
     Attributes
@@ -132,14 +144,6 @@ class Job(ABC):
     @abstractmethod
     def head(self, size: int) -> Job:
         """The job of the first `size` increments; shares this one's data."""
-
-    @abstractmethod
-    def split(self, parts: int) -> list[Part]:
-        """Cut the job into `parts` parts of nearly equal size (some empty if there is less to do)."""
-
-    @abstractmethod
-    def merge(self, partials: Sequence[Counts]) -> Counts:
-        """The counts of the whole from those of the parts, given in the order of `split`."""
 
     @abstractmethod
     def exact(self) -> Counts:
@@ -201,10 +205,18 @@ def table(bins: int, dtype: DTypeLike = np.int64) -> NDArray[Any]:
 
 
 def total(partials: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """The sum of partial tables, in their order; takes the first of them for it."""
-    sums = partials[0]
-    for partial in partials[1:]:
-        sums += partial
+    """The sum of partial tables, of which some may be shorter; takes the first of the longest for it.
+
+    Examples
+    --------
+    >>> total([np.array([1]), np.array([1, 2])])
+    array([2, 2])
+    """
+    base = max(range(len(partials)), key=lambda part: len(partials[part]))
+    sums = partials[base]
+    for part, partial in enumerate(partials):
+        if part != base:
+            sums[: len(partial)] += partial
     return sums
 
 
