@@ -158,6 +158,13 @@ static PyObject *front_repr(PyObject *self)
     return PyObject_Repr(ours);
 }
 
+/* Binds as a function does, which is also what help() knows one by. */
+static PyObject *front_get(PyObject *self, PyObject *object, PyObject *type)
+{
+    (void)type;
+    return object && object != Py_None ? PyMethod_New(self, object) : Py_NewRef(self);
+}
+
 static PyMethodDef front_methods[] = {
     {"__reduce__", front_reduce, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
@@ -180,6 +187,7 @@ static PyTypeObject FrontType = {
     .tp_traverse = (traverseproc)front_traverse,
     .tp_clear = (inquiry)front_clear,
     .tp_repr = front_repr,
+    .tp_descr_get = front_get,
     .tp_methods = front_methods,
     .tp_getset = front_getset,
 };

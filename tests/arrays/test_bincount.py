@@ -222,9 +222,11 @@ def test_arguments_with_a_protocol_see_what_the_caller_gave() -> None:
 def test_it_looks_like_a_function() -> None:
     import inspect
     import pickle
+    import pydoc
 
     assert list(inspect.signature(pc.bincount).parameters) == ["x", "weights", "minlength", "out", "threads", "on"]
     assert pc.bincount.__name__ == "bincount"
+    assert "bincount(x: 'ArrayLike', /, weights:" in pydoc.plain(pydoc.render_doc(pc.bincount))
     assert "numpy.bincount" in (pc.bincount.__doc__ or "")
     assert pickle.loads(pickle.dumps(pc.bincount)) is pc.bincount
 
