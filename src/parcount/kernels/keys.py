@@ -19,6 +19,9 @@ from parcount.kernels.workload import Counts, Kernel, table
 GLANCE = 256
 """Keys looked at to size a table: few enough to cost nothing beside a million, of which they miss one in 256."""
 
+MANY = 1 << 20
+"""Bins from which a table twice as long as need be is too much to guess."""
+
 Table = NDArray[Any]
 """Counts as int64, or sums of weights as float64."""
 
@@ -27,18 +30,19 @@ KERNEL = Kernel("parcount.kernels.keys:counted")
 
 
 def glance(keys: NDArray[Any]) -> int:
-    """A guess how many bins the keys need: a power of two past the largest of some of them.
+    """A guess how many bins the keys need: some more than the largest of some of them.
 
     Examples
     --------
-    >>> glance(np.array([3, 1000, 5]))
-    1024
+    >>> glance(np.array([3, 1000, 5])), glance(np.array([64_000_000]))
+    (1024, 65000001)
     """
     if not len(keys):
         return 0
     if keys.dtype.itemsize == 1:
         return int(np.iinfo(keys.dtype).max) + 1
-    return 1 << max(0, int(keys[:: max(1, len(keys) // GLANCE)].max())).bit_length()
+    largest = max(0, int(keys[:: max(1, len(keys) // GLANCE)].max()))
+    return 1 << largest.bit_length() if largest < MANY else largest + largest // 64 + 1
 
 
 def counted(columns: Sequence[NDArray[Any]], weights: NDArray[Any] | None, least: int, most: int | None) -> Table:
