@@ -37,8 +37,8 @@ ctypedef fused cell:
     uint8_t
     uint16_t
 
-# The method by the shape of the work. In ns a key, uniform int64 keys, one core of a Zen 5 server (16 kB of 48 are
-# the first cache's to give; bench/test_bincount_methods.py):
+# The method by the shape of the work. In ns a key, uniform int64 keys, one core of a Zen 5 server
+# (bench/test_bincount_methods.py):
 #
 #     bins       PLAIN   chosen
 #     1 024       0.31    0.30   LANES: several tables, so that no store waits for the one before it to the same key;

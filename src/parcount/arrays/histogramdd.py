@@ -163,7 +163,7 @@ def histogram2d(
 def _columns(sample: Any) -> list[NDArray[Any]] | None:
     """The columns, without a copy; None if NumPy is to make sense of the sample."""
     if isinstance(sample, np.ndarray):
-        return [sample[:, axis] for axis in np.arange(sample.shape[1])] if sample.ndim == 2 else None
+        return [sample[:, axis] for axis in range(sample.shape[1])] if sample.ndim == 2 else None
     if hasattr(sample, "shape") or not isinstance(sample, list | tuple):
         return None
     columns = [np.asarray(column) for column in sample]

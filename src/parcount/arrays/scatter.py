@@ -74,7 +74,7 @@ def add_at(a: NDArray[Any], indices: Any, b: ArrayLike = 1, *, threads: int | No
 
 def _job(a: Any, indices: Any, b: Any) -> Slices | None:
     """The job, or None if it is not one for the compiled loops."""
-    if type(a) is not np.ndarray or type(indices) not in (np.ndarray, list) or not a.flags.writeable:
+    if type(a) is not ndarray or type(indices) not in (ndarray, list) or not a.flags.writeable:
         return None
     where = np.asarray(indices)
     if a.ndim != 1 or where.ndim != 1 or where.dtype.kind not in "iu" or where.dtype == np.uint64:
@@ -88,7 +88,7 @@ def _job(a: Any, indices: Any, b: Any) -> Slices | None:
         wanted = np.int64
     else:
         wanted = np.float64  # type: ignore[assignment]
-    if type(b) is np.ndarray and b.shape == where.shape and b.dtype.type is wanted is a.dtype.type:
+    if type(b) is ndarray and b.shape == where.shape and b.dtype.type is wanted is a.dtype.type:
         return Slices([where], b, (len(a),))
     return None
 
@@ -126,21 +126,24 @@ def increment(a: NDArray[Any], by: ArrayLike = 1, *, threads: int | None = None)
     if threads is None and type(a) is ndarray and a.size < get_small():
         a += by
         return
-    if type(a) is np.ndarray and a.flags.c_contiguous:
-        by = by if np.ndim(by) == 0 else np.asarray(by)
-        apart = np.ndim(by) == 0 or (by.shape == a.shape and by.flags.c_contiguous and not np.may_share_memory(a, by))  # type: ignore[union-attr]
-        if apart and (on := policy.choose(a.size, threads, None)).workers > 1:
-            cells = a.reshape(-1)
-            addends = by if np.ndim(by) == 0 else by.reshape(-1)  # type: ignore[union-attr]
-            on.map(
-                _add,
-                [
-                    (copy_context(), cells[start:stop], addends if np.ndim(addends) == 0 else addends[start:stop])  # type: ignore[index]
-                    for start, stop in cuts(a.size, on.workers)
-                ],
-            )
-            return
-    np.add(a, by, out=a)
+    number = np.ndim(by) == 0
+    if type(a) is not ndarray or not a.flags.c_contiguous or not (number or _alongside(a, by)):
+        np.add(a, by, out=a)
+        return
+    on = policy.choose(a.size, threads, None)
+    cells, addends = a.reshape(-1), np.reshape(by, -1)
+    on.map(
+        _add,
+        [
+            (copy_context(), cells[start:stop], by if number else addends[start:stop])
+            for start, stop in cuts(a.size, on.workers)
+        ],
+    )
+
+
+def _alongside(a: NDArray[Any], by: Any) -> bool:
+    """Whether `by` can be cut where `a` is: it has its shape, and none of its memory."""
+    return type(by) is ndarray and by.shape == a.shape and by.flags.c_contiguous and not np.may_share_memory(a, by)
 
 
 def _add(part: tuple[Context, NDArray[Any], Any]) -> None:
