@@ -142,6 +142,16 @@ def increments(a: np.ndarray) -> Any:
     return lambda threads: pc.increment(a, threads=threads), {"numpy": lambda _: np.add(a, 1, out=a)}
 
 
+def uniques(x: np.ndarray) -> Any:
+    """`unique_counts`, ours and NumPy's."""
+    return lambda threads: pc.unique_counts(x, threads=threads), {"numpy": lambda _: np.unique_counts(x)}
+
+
+def scattered(size: int, different: int) -> np.ndarray:
+    """So many different keys that lie all over the range of 64 bits."""
+    return (keys(size, different).astype(np.uint64) * np.uint64(0xD1342543DE82EF95)).view(np.int64)
+
+
 def uneven(a: np.ndarray, edges: np.ndarray) -> Any:
     """`histogram` between given edges, ours and NumPy's."""
     return lambda threads: pc.histogram(a, edges, threads=threads), {"numpy": lambda _: np.histogram(a, edges)}
@@ -199,8 +209,21 @@ ROWS = [
         "add_at float64 by int64 index, 1024 cells",
         lambda n: add_ats(np.zeros(1024), keys(n, 1024), random_floats(n)),
     ),
+    *(
+        Row(f"unique_counts int64, {how_many} distinct, {where}", made, floors={"numpy": floors})
+        for how_many, different, floors in [
+            ("256", 256, (2, 3)),
+            ("65 536", 65_536, (2, 3.5)),
+            ("8 M", 8 * MILLION, (1.2, 1.8)),
+        ]
+        for where, made in [
+            ("side by side", lambda n, d=different: uniques(keys(n, d))),
+            ("scattered", lambda n, d=different: uniques(scattered(n, d))),
+        ]
+    ),
     Row("increment int64", lambda n: increments(np.zeros(n, np.int64))),
     Row("bincount int64, 100 keys", lambda n: small(pc.bincount, np.bincount, keys(n, 10)), 100, SMALL),
+    Row("unique_counts int64, 100 keys", lambda n: small(pc.unique_counts, np.unique_counts, keys(n, 10)), 100, SMALL),
     Row("histogram float64, 100 values", lambda n: small(pc.histogram, np.histogram, random_floats(n)), 100, SMALL),
     Row("add_at int64, 100 indices", lambda n: small_in_place(pc.add_at, np.add.at, np.arange(n)), 100, SMALL),
     Row(
@@ -260,7 +283,7 @@ def main() -> int:
     kept = True
     found = []
     several = f"{THREADS} threads"
-    print(f"{'':<50}{'against':<16}{'ns/element':>12}{'1 thread':>10}{'floor':>7}{several:>11}{'floor':>7}")
+    print(f"{'':<54}{'against':<16}{'ns/element':>12}{'1 thread':>10}{'floor':>7}{several:>11}{'floor':>7}")
     for row in ROWS:
         if not all(word in row.what for word in words.rows):
             continue
@@ -269,7 +292,7 @@ def main() -> int:
         peers = dict.fromkeys(name.rpartition(" ")[0] for name in usual if not name.startswith("parcount"))
         for number, peer in enumerate(peers):
             floors = row.floors.get(peer, (0, 0))
-            text = f"{row.what if number == 0 else '':<50}{peer:<16}"
+            text = f"{row.what if number == 0 else '':<54}{peer:<16}"
             ratios = []
             for threads, floor in zip((1, THREADS), floors, strict=True):
                 its = usual.get(f"{peer} {threads}", usual[f"{peer} 1"])

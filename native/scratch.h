@@ -13,6 +13,7 @@ enum { SCRATCH_HUGE = 1 << 22 };
 #ifdef Py_LIMITED_API /* has these from 3.13 on */
 #include <stdlib.h>
 #define PyMem_RawCalloc calloc
+#define PyMem_RawRealloc realloc
 #define PyMem_RawFree free
 #endif
 
@@ -27,6 +28,11 @@ static void *scratch_zeros(size_t bytes)
     }
 #endif
     return cells;
+}
+
+static void *scratch_longer(void *cells, size_t bytes)
+{
+    return PyMem_RawRealloc(cells, bytes);
 }
 
 static void scratch_free(void *cells)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from parcount.arrays.histogramdd import histogram2d, histogramdd
     from parcount.arrays.scatter import add_at, increment
     from parcount.arrays.tally import tally
+    from parcount.arrays.unique import unique_counts
     from parcount.execution.base import Execution
     from parcount.execution.cores import available_cores
     from parcount.execution.errors import WorkerDied
@@ -46,6 +47,7 @@ __all__ = [
     "shared_array",
     "study",
     "tally",
+    "unique_counts",
 ]
 
 _HOMES = {
@@ -69,6 +71,7 @@ _HOMES = {
     "shared_array": "parcount.execution.shared",
     "study": "parcount.studies",
     "tally": "parcount.arrays.tally",
+    "unique_counts": "parcount.arrays.unique",
 }
 
 

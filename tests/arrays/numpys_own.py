@@ -4,5 +4,5 @@ import numpy as np
 
 import parcount as pc
 
-for name in ("bincount", "histogram", "histogram2d", "histogramdd"):
+for name in ("bincount", "histogram", "histogram2d", "histogramdd", "unique_counts"):
     setattr(np, name, getattr(pc, name))

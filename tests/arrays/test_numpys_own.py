@@ -10,6 +10,7 @@ SUITES = [
     "numpy.lib.tests.test_function_base::TestBincount",
     "numpy.lib.tests.test_histograms",
     "numpy.lib.tests.test_twodim_base",
+    "numpy.lib.tests.test_arraysetops",
 ]
 MODES = {
     "one thread": {"PARCOUNT_NUM_THREADS": "1", "PARCOUNT_GRAIN": "1"},

@@ -1,0 +1,176 @@
+"""`unique_counts`, against `numpy.unique_counts`."""
+
+import tracemalloc
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import parcount as pc
+from parcount.kernels import distinct
+from tests.arrays.support import INTEGERS, LAYOUTS, Array, assert_same, layouts, outcome
+
+pytestmark = pytest.mark.usefixtures("finest_grain")
+
+SCATTER = np.uint64(0xD1342543DE82EF95)
+NO_KEY = 0x6AD1B3C9570E2F84  # what free slots of the hash table hold
+
+threads = st.integers(1, 4)
+
+
+def scattered(size: int, different: int, seed: int = 0) -> Array:
+    """Keys of a kind that leave no table over their range."""
+    return (np.random.default_rng(seed).integers(0, different, size).astype(np.uint64) * SCATTER).view(np.int64)
+
+
+@st.composite
+def some_keys(draw: st.DrawFn) -> Array:
+    dtype = draw(st.sampled_from([*INTEGERS, "bool"]))
+    size = draw(st.one_of(st.integers(1, 40), st.integers(200, 6000)))
+    made = scattered(size, draw(st.sampled_from([1, 2, 100, 10_000])), draw(st.integers(0, 99)))
+    made >>= draw(st.sampled_from([0, 1, 30, 50, 60]))
+    made += draw(st.sampled_from([0, 1, -5, np.iinfo(np.int64).max, np.iinfo(np.int64).min]))
+    if draw(st.booleans()):
+        made[:: draw(st.integers(1, 50))] = NO_KEY
+    return LAYOUTS[draw(layouts)](made.astype(dtype))
+
+
+@given(some_keys(), threads, st.booleans())
+def test_equals_numpys(x: Array, threads: int, ordered: bool) -> None:
+    expected = np.unique_counts(x)
+    assert_same(pc.unique_counts(x, threads=threads), expected)
+    assert_same(pc.unique_counts(x), expected)
+    values, counts = pc.unique_counts(x, sorted=ordered, threads=threads)
+    order = slice(None) if ordered else np.argsort(values)
+    assert_same((values[order], counts[order]), tuple(expected))
+
+
+SPREADS = {
+    "all different": lambda n: np.arange(n, dtype=np.uint64) * SCATTER,
+    "different after a while": lambda n: np.concatenate([scattered(n, 9), scattered(n, 1 << 60)]),
+    "one key, and some others": lambda n: np.where(np.arange(n) % 3, 7, scattered(n, 1 << 60)),
+    "two heaps far apart": lambda n: scattered(n, 1 << 60) % (1 << 40) + (np.arange(n) % 2 << 62),
+    "a few far off": lambda n: np.concatenate([scattered(n, 1 << 60) >> 20, [np.iinfo(np.int64).max, -1 << 63]]),
+    "powers": lambda n: (1.0001 ** np.linspace(0, 430_000, n)).astype(np.int64),
+    "the free slots' own": lambda n: np.concatenate([np.full(n, NO_KEY), scattered(n, 1 << 60), np.full(n, NO_KEY)]),
+}
+
+
+@pytest.mark.parametrize("spread", SPREADS)
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint32", "uint64"])
+@pytest.mark.parametrize("chunk", [1 << 22, 1 << 15])
+def test_more_different_keys_than_the_hash_table_takes(
+    spread: str, dtype: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distinct, "CHUNK", chunk)
+    x = SPREADS[spread](400_000).astype(dtype)
+    expected = np.unique_counts(x)
+    for threads in (1, 2):
+        assert_same(pc.unique_counts(x, threads=threads), expected)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_any_layout_by_sorting(layout: str) -> None:
+    x = LAYOUTS[layout](scattered(600_000, 1 << 60))
+    assert_same(pc.unique_counts(x, threads=2), np.unique_counts(x))
+
+
+def test_a_count_of_whole_rounds_of_a_narrow_cell() -> None:
+    x = np.repeat([3, -4, 9], [256, 255, 512 * 1024])
+    assert_same(pc.unique_counts(x, threads=1), np.unique_counts(x))
+
+
+def test_shapes() -> None:
+    x = scattered(24_000, 100).reshape(20, 30, 40)
+    for view in (x, x.T, x[::2, ::-1], x[..., 0], x.transpose(1, 0, 2)):
+        assert_same(pc.unique_counts(view, threads=2), np.unique_counts(view))
+
+
+ODD: dict[str, Any] = {
+    "list": [3, 1, 3],
+    "nested list": [[3, 1], [3, 4]],
+    "number": 5,
+    "0-d": np.array(5),
+    "empty": [],
+    "no integers": np.empty(0, np.int32),
+    "floats": [2.5, np.nan, 2.5, np.nan, -0.0, 0.0],
+    "complex": [1j, 1j],
+    "strings": ["b", "a", "b"],
+    "times": np.array(["2020-01-01", "NaT", "NaT"], "M8[D]"),
+    "record array": np.rec.array([1, 2, 2]),
+    "masked": np.ma.array([1, 2, 2], mask=[0, 1, 0]),
+    "large": [2**70, 1],
+    "None": None,
+    "ragged": [[1], [1, 2]],
+    "records": np.array([(1, 2), (1, 2)], "i4,i4"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_whatever_numpy_says_of_odd_input(name: str) -> None:
+    expected = outcome(np.unique_counts, ODD[name])
+    assert_same(outcome(pc.unique_counts, ODD[name]), expected)
+    assert_same(outcome(pc.unique_counts, ODD[name], threads=2), expected)
+
+
+def test_arguments_of_nonsense() -> None:
+    with pytest.raises(ValueError, match="give one of the two"):
+        pc.unique_counts([1], threads=1, on=pc.Serial())
+    with pytest.raises(ValueError, match="at least 1"):
+        pc.unique_counts([1], threads=0)
+
+
+def test_under_processes() -> None:
+    for different in (9, 1 << 60):
+        x = scattered(50_000, different)
+        assert_same(pc.unique_counts(x, on=pc.Processes(2)), np.unique_counts(x))
+
+
+@pytest.mark.parametrize("spread", [1, 1 << 20, 1 << 62], ids=["near", "hashed", "sorted"])
+def test_keys_that_another_thread_changes(spread: int) -> None:
+    n = 700_000
+    x = np.arange(n)
+    done = Event()
+
+    def change() -> None:
+        random = np.random.default_rng(0)
+        while not done.is_set():
+            x[:] = random.integers(-spread, spread + 1, n)
+
+    changer = Thread(target=change)
+    changer.start()
+    try:
+        for _ in range(20):
+            pc.unique_counts(x, threads=2)
+    finally:
+        done.set()
+        changer.join(60)
+    assert not changer.is_alive()
+    assert_same(pc.unique_counts(x, threads=2), np.unique_counts(x))
+
+
+MEGABYTE = 1 << 20
+
+
+@pytest.mark.parametrize("layout", ["plain", "strided", "swapped"])
+def test_memory(layout: str) -> None:
+    n = 6_000_000
+    blocks = 8 * MEGABYTE  # what is converted at a time, and the interpreter's own
+    near = LAYOUTS[layout](np.random.default_rng(0).integers(0, 1 << 16, n))
+    assert peak(near) <= n + n / 16 + 16 * 2**16 + blocks
+    few = LAYOUTS[layout](scattered(n, 1000))
+    assert peak(few) <= 24 * MEGABYTE + 16 * 1000 + blocks
+    many = LAYOUTS[layout](scattered(n, 1 << 62))
+    assert peak(many) <= (16 + 64) * n + 2**23 * 8 + 24 * MEGABYTE + blocks
+
+
+def peak(x: Array) -> int:
+    tracemalloc.start()
+    try:
+        pc.unique_counts(x, threads=1)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
