@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study test bench bench-peers lint wheel test-installed clean
+.PHONY: help study test bench bench-peers lint wheel test-installed sanitize clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,7 +51,17 @@ test-installed:
 	$(WHERE)/venv/bin/python -m pip install --quiet "$$(echo $(WHERE)/dist/*.whl)[$(EXTRAS)]"
 	cp -R pyproject.toml docs native tests $(wildcard examples) $(WHERE)
 	@cd $(WHERE) && venv/bin/python -c 'import parcount, sysconfig; print("testing", parcount.__file__); assert parcount.__file__.startswith(sysconfig.get_path("platlib"))'
-	cd $(WHERE) && venv/bin/python -m pytest $(ARGS)
+	cd $(WHERE) && $(UNDER) venv/bin/python -m pytest $(ARGS)
+
+# The interpreter itself is not built for it: what the checks call must be there before anything is loaded, and what the
+# interpreter never frees is no leak of ours. pytest must not keep the report of what it is ended by.
+CC ?= cc
+sanitize: $(VENV)/.wheel ## run the compiled loops' tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	rm -rf build/sanitize
+	$(BIN)/python -m build --sdist --outdir build/sanitize/sdist
+	PARCOUNT_SANITIZE=1 $(MAKE) test-installed WHERE=build/sanitize/installed DIST='build/sanitize/sdist/*' EXTRAS=study,test \
+		UNDER="env LD_PRELOAD='$(foreach library,asan ubsan stdc++,$(shell $(CC) -print-file-name=lib$(library).so))' ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1" \
+		ARGS="--capture=sys tests/arrays tests/kernels $(ARGS)"
 
 clean: ## remove everything that was built
 	rm -rf .venv .venvs build dist wheelhouse src/*.egg-info src/parcount/_native/*.so

@@ -10,6 +10,12 @@ from setuptools import Extension, setup
 # -O3: the loops are the product. No -march: wheels must run on every CPU of their architecture.
 OPTIMISE = ["/O2"] if sys.platform == "win32" else ["-O3"]
 
+# PARCOUNT_SANITIZE=1: every access and every operation checked as it is done (make sanitize).
+SANITIZE = os.environ.get("PARCOUNT_SANITIZE") == "1"
+CHECKS = ["-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
+if SANITIZE:
+    OPTIMISE = ["-O1", "-g", "-fno-omit-frame-pointer", *CHECKS]
+
 HEADERS = sorted(str(header) for header in Path("native").glob("*.h"))
 
 # One binary for this CPython and all later ones, for bench/abi3.py to measure: docs/wheels.md says why wheels are not
@@ -29,6 +35,7 @@ setup(
                 define_macros=[("Py_LIMITED_API", LIMITED_API)] if ABI3 else [],
                 py_limited_api=ABI3,
                 extra_compile_args=OPTIMISE,
+                extra_link_args=CHECKS if SANITIZE else [],
             )
             for source in sorted(Path("native").glob("*.pyx"))
             if not (ABI3 and source.stem in BEYOND_ABI3)
