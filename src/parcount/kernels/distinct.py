@@ -114,9 +114,9 @@ def by_sorting(keys: NDArray[Any]) -> Found:
     sample = np.sort(keys[:: max(1, len(keys) // GLANCE)].astype(dtype))
     tail = len(sample) // 64  # a few that lie far off do not spoil the pieces of the others
     low, high = int(sample[tail]), int(sample[-1 - tail])
-    pieces = max(1, min(MOST_PIECES, len(keys) // PIECE))
-    shift = max(0, (high - low).bit_length() - (pieces - 1).bit_length())
-    ends = np.empty(pieces, np.int64)
+    bits = (min(MOST_PIECES, len(keys) // PIECE + 1) - 1).bit_length()
+    shift = max(0, (high - low).bit_length() - bits)
+    ends = np.empty(1 << bits, np.int64)
     dealt = np.empty(len(keys), dtype)
     native.deal(np.require(keys, dtype, ["C", "A"]), dealt, ends, dtype.type(low), shift)
     start = 0

@@ -1,0 +1,88 @@
+"""The roads to the different keys, each by itself."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from parcount._native import distinct as native
+from parcount.kernels.distinct import ALWAYS_NEAR, by_sorting, extent, found, merged
+
+DTYPES = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+
+integers = st.sampled_from(DTYPES).flatmap(
+    lambda dtype: arrays.arrays(np.dtype(dtype), st.integers(1, 200), elements=arrays.from_dtype(np.dtype(dtype)))
+)
+
+
+def counted(pair: tuple[Any, Any]) -> dict[int, int]:
+    values, counts = pair
+    assert counts.dtype == np.int64
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def ascending(values: Any) -> bool:
+    return bool((values[1:] > values[:-1]).all())
+
+
+@given(integers)
+def test_each_road_finds_the_same(keys: Any) -> None:
+    expected = Counter(keys.tolist())
+    hashed = native.Hashed()
+    assert hashed.add(keys) == len(keys)
+    values, counts = hashed.found()
+    assert counted((values.astype(keys.dtype), counts)) == expected
+    for values, counts in (by_sorting(keys), found([keys], None, True)):
+        assert counted((values, counts)) == expected
+        assert values.dtype == keys.dtype
+        assert ascending(values)
+    near = native.Near(int(keys.min()), 1 << 16)
+    assert near.add(keys) == len(keys)
+    values, counts = near.found()
+    low = int(keys.min())
+    assert counted((values.astype(keys.dtype), counts)) == {
+        key: count for key, count in expected.items() if key - low < 1 << 16
+    }
+
+
+@given(integers, st.data())
+def test_merged_lists_are_the_list_of_the_whole(keys: Any, data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(keys)))
+    one, other = (found([part], None, True) for part in (keys[:cut], keys[cut:]))
+    values, counts = merged(one, other)
+    assert counted((values, counts)) == Counter(keys.tolist())
+    assert ascending(values)
+
+
+@given(integers, st.integers(1, 9), st.integers(0, 63), st.data())
+def test_keys_are_dealt_out_in_order(keys: Any, pieces: int, shift: int, data: st.DataObject) -> None:
+    low = data.draw(st.sampled_from(keys.tolist()))
+    dealt, ends = np.empty_like(keys), np.empty(pieces, np.int64)
+    native.deal(keys, dealt, ends, keys.dtype.type(low), shift)
+    assert sorted(dealt.tolist()) == sorted(keys.tolist())
+    assert ends[-1] == len(keys)
+    parts = [part for part in np.split(dealt, ends[:-1]) if len(part)]
+    assert all(before.max() < after.min() for before, after in zip(parts, parts[1:], strict=False))
+
+
+def test_extent_looks_no_further_than_a_table_could_reach() -> None:
+    assert extent(np.array([7, 5, 6])) == (5, 3)
+    assert extent(np.array([250, 3], np.uint8)) == (3, 248)
+    far = np.zeros(1 << 20, np.int64)
+    far[0], far[-1] = ALWAYS_NEAR << 5, -(1 << 62)
+    assert extent(far) == (0, (ALWAYS_NEAR << 5) + 1)
+
+
+def test_lists_that_do_not_fit_are_refused() -> None:
+    keys, counts = np.arange(3), np.ones(3, np.int64)
+    with pytest.raises(ValueError, match="different length"):
+        native.merge(keys, counts, keys, counts, np.empty(5, np.int64), np.empty(6, np.int64))
+    with pytest.raises(ValueError, match="do not fit"):
+        native.deal(keys, np.empty(2, np.int64), np.empty(1, np.int64), np.int64(0), 0)
+    with pytest.raises(ValueError, match="as many counts"):
+        native.runs(keys, np.empty(3, np.int64), np.empty(2, np.int64))
+    native.runs(keys, np.empty(1, np.int64), np.empty(1, np.int64))  # less room than there are runs: those that fit
