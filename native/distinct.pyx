@@ -32,7 +32,9 @@ ctypedef fused integer:
 
 
 cdef enum:
-    FULL = 256  # counts of a cell of eight bits before it comes round
+    FULL = 256              # counts of a cell of eight bits before it comes round
+    LANES = 4               # tables, so that no store waits for the one before it to the same key
+    MOST_FOR_LANES = 1 << 13  # keys for which all of them stay in the first cache
 
 
 cdef class Near:
@@ -42,13 +44,14 @@ cdef class Near:
 
     cdef uint8_t *cells
     cdef int64_t *rounds
-    cdef uint64_t low, size
+    cdef uint64_t low, size, lanes
     cdef size_t noted, room
 
     def __cinit__(self, low, size):
         self.low = <uint64_t>(int(low) & 0xFFFFFFFFFFFFFFFF)
         self.size = size
-        self.cells = <uint8_t *>scratch_zeros(size)
+        self.lanes = LANES if size <= MOST_FOR_LANES else 1
+        self.cells = <uint8_t *>scratch_zeros(self.lanes * self.size)
         if self.cells == NULL:
             raise MemoryError()
 
@@ -69,18 +72,19 @@ cdef class Near:
     cdef Py_ssize_t run(self, const integer *keys, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
         """Count until there is no room to note a key; return where."""
         cdef uint8_t *cells = self.cells
-        cdef uint64_t low = self.low, size = self.size, distance
+        cdef uint64_t low = self.low, size = self.size, lane = self.lanes - 1, distance, place
         cdef uint8_t count
         while i < n:
             distance = <uint64_t>keys[i] - low
             i += 1
             if unlikely(distance >= size):
                 continue
-            count = cells[distance] + 1
-            cells[distance] = count
+            place = distance + (<uint64_t>i & lane) * size
+            count = cells[place] + 1
+            cells[place] = count
             if unlikely(count == 0):
                 if self.noted == self.room:
-                    cells[distance] = FULL - 1
+                    cells[place] = FULL - 1
                     return i - 1
                 self.rounds[self.noted] = <int64_t>distance
                 self.noted += 1
@@ -102,21 +106,23 @@ cdef class Near:
             rounds[i] = self.rounds[i]
         np.asarray(rounds).sort()
         cdef Py_ssize_t met = count_of_runs(rounds)
-        cdef uint64_t distance
+        cdef uint64_t place
         with nogil:
-            for distance in range(self.size):
-                met += self.cells[distance] != 0
+            for place in range(self.lanes * self.size):
+                met += self.cells[place] != 0
         keys, counts = np.empty(met + 1, np.int64), np.empty(met + 1, np.int64)  # one more, for what is written in vain
         met = self.collect(rounds, keys, counts)
         return keys[:met], counts[:met]
 
     cdef Py_ssize_t collect(self, const int64_t[::1] rounds, int64_t[::1] keys, int64_t[::1] counts):
         cdef Py_ssize_t n = rounds.shape[0], i = 0, met = 0
-        cdef uint64_t distance
+        cdef uint64_t distance, lane
         cdef int64_t count
         with nogil:
             for distance in range(self.size):
-                count = self.cells[distance]
+                count = 0
+                for lane in range(self.lanes):
+                    count += self.cells[lane * self.size + distance]
                 while i < n and rounds[i] == <int64_t>distance:
                     count += FULL
                     i += 1

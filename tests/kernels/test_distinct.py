@@ -1,6 +1,7 @@
 """The roads to the different keys, each by itself."""
 
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def test_keys_are_dealt_out_in_order(keys: Any, pieces: int, shift: int, data: s
     assert sorted(dealt.tolist()) == sorted(keys.tolist())
     assert ends[-1] == len(keys)
     parts = [part for part in np.split(dealt, ends[:-1]) if len(part)]
-    assert all(before.max() < after.min() for before, after in zip(parts, parts[1:], strict=False))
+    assert all(before.max() < after.min() for before, after in pairwise(parts))
 
 
 def test_extent_looks_no_further_than_a_table_could_reach() -> None:

@@ -13,6 +13,7 @@ from parcount.arrays.out import accumulate, check_out
 from parcount.counting import count
 from parcount.execution import policy
 from parcount.execution.base import Execution
+from parcount.kernels.blocks import flat
 from parcount.kernels.slices import Slices
 from parcount.kernels.values import KERNEL, extent
 from parcount.kernels.workload import cuts
@@ -75,9 +76,8 @@ def histogram(
     -----
     O(a.size) time if the edges are equally spaced, or spaced by a factor; a binary search among the edges that lie very
     close together otherwise. Besides the result each worker takes at most ``104 * bins + 40000`` bytes, and at most
-    4 MB for finding places among uneven edges. Input that is not contiguous is converted 2**18 elements at a time, or
-    if it has more than one dimension, copied. The GIL is released throughout. float16, longdouble and other
-    dtypes are left to NumPy.
+    4 MB for finding places among uneven edges. Input that is not contiguous is converted 2**18 elements at a time. The
+    GIL is released throughout. float16, longdouble and other dtypes are left to NumPy.
 
     Sums of floating `weights` may differ from NumPy's in their last bits, for their order does; they are the same from
     call to call for one number of workers.
@@ -95,13 +95,13 @@ def histogram(
     heavy = None if weights is None else np.asarray(weights)
     edges = None
     if _ours(values, heavy):
-        flat = values.reshape(-1) if heavy is not None or values.flags.c_contiguous else values.T.reshape(-1)
-        edges = _edges(flat, bins, range, heavy, threads)
+        column = flat(values, "K" if heavy is None else "C")
+        edges = _edges(column, bins, range, heavy, threads)
     if edges is None or not _same_as_numpys(values, heavy, bins, edges):
         hist, edges = _numpys(a, bins, range, None if out is not None else density, weights)
     else:
-        job = Slices([flat], None if heavy is None else heavy.reshape(-1), (edges.astype(np.float64),))
-        hist = count(job, KERNEL, policy.choose(flat.size, threads, on))
+        job = Slices([column], None if heavy is None else flat(heavy), (edges.astype(np.float64),))
+        hist = count(job, KERNEL, policy.choose(values.size, threads, on))
         if heavy is not None:
             # Where NumPy takes differences, of sums at uneven edges, they come out in native byte order.
             hist = hist.astype(heavy.dtype if _uniform(bins) else heavy.dtype.newbyteorder("="))
@@ -146,8 +146,8 @@ def _edges(
 
 def between(values: NDArray[Any], threads: int | None) -> tuple[Any, Any]:
     """The least and the greatest value, looked up by threads."""
-    on = policy.choose(values.size, threads, None)
-    both = on.map(extent, [values[start:stop] for start, stop in cuts(values.size, on.workers) if start < stop])
+    on = policy.choose(len(values), threads, None)
+    both = on.map(extent, [values[start:stop] for start, stop in cuts(len(values), on.workers) if start < stop])
     return np.min([least for least, _ in both]), np.max([greatest for _, greatest in both])
 
 

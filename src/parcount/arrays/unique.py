@@ -12,6 +12,7 @@ from parcount._native.front import front
 from parcount.counting import count
 from parcount.execution import policy
 from parcount.execution.base import Execution
+from parcount.kernels.blocks import flat
 from parcount.kernels.distinct import KERNEL, Distinct
 
 _Result: Any = type(_numpys(np.arange(1)))
@@ -53,8 +54,7 @@ def unique_counts(
 
     For u different values the result takes 16 u bytes. A worker that has n elements of b bytes takes, beside its 16 u,
     in the first case n + n / 16 bytes, but at least 2**16; else 24 MB; in the last 64 u bytes and 2**23 b more. To
-    put two workers' results together takes another 32 u. Input of two and more dimensions is copied if it is neither
-    in C's order nor in Fortran's. The GIL is released throughout.
+    put two workers' results together takes another 32 u. The GIL is released throughout.
 
     That holds for integers and booleans. All other dtypes NumPy counts.
 
@@ -72,9 +72,8 @@ def unique_counts(
     array = np.asarray(x)
     if array.dtype.kind not in "iub" or not array.size:
         return _numpys(array)
-    keys = array if array.ndim == 1 else array.ravel("K")
-    execution = policy.choose(keys.size, threads, on)
-    whole = keys.view(np.uint8) if keys.dtype.kind == "b" else keys
-    values, counts = count(Distinct([whole], None, (sorted or execution.workers > 1,)), KERNEL, execution)
-    values = values.view(np.bool_) if keys.dtype.kind == "b" else values.astype(keys.dtype, copy=False)
+    keys = flat(array.view(np.uint8) if array.dtype.kind == "b" else array, "K")
+    execution = policy.choose(array.size, threads, on)
+    values, counts = count(Distinct([keys], None, (sorted or execution.workers > 1,)), KERNEL, execution)
+    values = values.view(np.bool_) if array.dtype.kind == "b" else values.astype(array.dtype, copy=False)
     return _Result(values, counts.astype(np.intp, copy=False))

@@ -6,7 +6,7 @@ What already is so is passed on as it is; anything else a block at a time, so th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,97 @@ BLOCK = 1 << 18
 """Elements converted at a time: what is loaded of them is still in cache when they are counted."""
 
 
+class Flat:
+    """An array of several dimensions as if it were flat, of which no more is copied than is looked at.
+
+    It has a length, a dtype and slices, which are of its kind; ``np.asarray`` makes the copy.
+
+    Parameters
+    ----------
+    array : ndarray
+        Of any strides.
+    order : str
+        ``"C"``, or ``"K"`` for the order in memory, where it does not matter.
+    start, stop : int, optional
+        Which elements, in that order.
+
+    Examples
+    --------
+    >>> np.asarray(Flat(np.arange(6).reshape(2, 3)[:, ::2], "C")[1:])
+    array([2, 3, 5])
+    """
+
+    def __init__(self, array: NDArray[Any], order: Literal["C", "K"], start: int = 0, stop: int | None = None) -> None:
+        self.dtype = array.dtype
+        self._array, self._order = array, order
+        self._start, self._stop = start, array.size if stop is None else stop
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    def __getitem__(self, part: slice) -> Flat:
+        start, stop, step = part.indices(len(self))
+        if step != 1:
+            raise ValueError(f"slices go on by 1, not by {step}")
+        return Flat(self._array, self._order, self._start + start, self._start + max(start, stop))
+
+    @property
+    def real(self) -> Flat:
+        """The real parts."""
+        return Flat(self._array.real, self._order, self._start, self._stop)
+
+    @property
+    def imag(self) -> Flat:
+        """The imaginary parts."""
+        return Flat(self._array.imag, self._order, self._start, self._stop)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("a flat array is made of a copy")
+        flat = np.empty(len(self), self.dtype if dtype is None else dtype)
+        if len(flat):
+            done = 0
+            pieces: Any = np.nditer(self._array, ["buffered", "external_loop", "ranged"], order=self._order)
+            pieces.iterrange = self._start, self._stop
+            for piece in pieces:
+                flat[done : done + len(piece)] = piece
+                done += len(piece)
+        return flat
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return np.asarray, (np.asarray(self),)  # another process gets its slice only
+
+
+def flat(array: NDArray[Any], order: Literal["C", "K"] = "C") -> NDArray[Any]:
+    """An array of any dimensions as a flat one, without a copy.
+
+    Parameters
+    ----------
+    array : ndarray
+        Of any strides.
+    order : str, optional
+        ``"K"`` if any order will do.
+
+    Returns
+    -------
+    ndarray or Flat
+        A view, if there can be one.
+    """
+    if array.ndim == 1:
+        return array
+    if array.flags.c_contiguous:
+        return array.reshape(-1)
+    if order == "K" and array.flags.f_contiguous:
+        return array.T.reshape(-1)
+    return Flat(array, order)  # type: ignore[return-value] # what is asked of it here it has
+
+
 def blocks(arrays: Sequence[NDArray[Any]], dtypes: Sequence[np.dtype[Any]]) -> Iterator[tuple[NDArray[Any], ...]]:
     """One-dimensional arrays of one length, side by side, in pieces that a compiled loop can read.
 
     Parameters
     ----------
-    arrays : sequence of ndarray
+    arrays : sequence of ndarray or Flat
         Of any strides, alignment, byte order.
     dtypes : sequence of dtype
         What each is to be converted to.
@@ -49,4 +134,4 @@ def blocks(arrays: Sequence[NDArray[Any]], dtypes: Sequence[np.dtype[Any]]) -> I
 
 
 def _ready(array: NDArray[Any], dtype: np.dtype[Any]) -> bool:
-    return array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
+    return isinstance(array, np.ndarray) and array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned

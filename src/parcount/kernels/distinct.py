@@ -37,6 +37,8 @@ GLANCE = 1 << 10
 Found = tuple[NDArray[Any], NDArray[np.int64]]
 """Different keys, and how often each was met."""
 
+_LARGE = 1 << 64
+
 KERNEL = Kernel("parcount.kernels.distinct:found")
 
 
@@ -83,7 +85,7 @@ def found(columns: Sequence[NDArray[Any]], _: None, ascending: bool) -> Found:
     order = np.argsort(values)
     so_far = values[order], counts[order]
     while done < len(keys):
-        chunk = keys[done : done + max(CHUNK, 2 * len(so_far[0]))]
+        chunk = np.asarray(keys[done : done + max(CHUNK, 2 * len(so_far[0]))])
         so_far = merged(so_far, by_sorting(chunk))
         done += len(chunk)
     return so_far
@@ -99,9 +101,9 @@ def extent(keys: NDArray[Any]) -> tuple[int, int]:
     >>> extent(np.array([5, 3, 4, 3]))
     (3, 3)
     """
-    low, high = int(keys[0]), int(keys[0])
+    low, high = _LARGE, -_LARGE
     for start in range(0, len(keys), BLOCK // 8):
-        block = keys[start : start + BLOCK // 8]
+        block = np.asarray(keys[start : start + BLOCK // 8])
         low, high = min(low, int(block.min())), max(high, int(block.max()))
         if high - low >= max(ALWAYS_NEAR, len(keys)):
             break

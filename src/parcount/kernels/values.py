@@ -64,6 +64,6 @@ def extent(values: NDArray[Any]) -> tuple[Any, Any]:
     >>> int(least), int(greatest)
     (1, 3)
     """
-    pieces = [values[start : start + BLOCK] for start in range(0, len(values), BLOCK)]
+    pieces = (np.asarray(values[start : start + BLOCK]) for start in range(0, len(values), BLOCK))
     both = [(piece.min(), piece.max()) for piece in pieces]  # the second reads what the first has put into the cache
     return np.min([least for least, _ in both]), np.max([greatest for _, greatest in both])
