@@ -269,3 +269,10 @@ class TestMemory:
     def test_what_must_be_converted_is_so_in_blocks(self) -> None:
         a = np.zeros(1 << 22, np.int16)
         assert self.most(a, 10, (0, 1), threads=1) <= 2 * 8 * blocks.BLOCK + 200_000
+
+    @pytest.mark.parametrize("weights", [None, "f8", "c16"])
+    def test_an_array_with_gaps_is_converted_in_blocks_too(self, weights: str | None) -> None:
+        a = np.random.default_rng(0).random((1 << 12, 1 << 11))[:, ::2]
+        w = None if weights is None else np.ones(a.shape[::-1], weights).T
+        assert self.most(a, 10, (0, 1), weights=w, threads=1) <= 2 * 3 * 8 * blocks.BLOCK + 400_000
+        assert_same(pc.histogram(a, 10, (0, 1), weights=w, threads=3), np.histogram(a, 10, (0, 1), weights=w))
