@@ -59,8 +59,10 @@ cdef enum Method:
 cdef enum:
     BYTE = 256              # different keys of eight bits, and counts of a narrow cell before it comes round
     MOST_FOR_LANES = 1024
+    MOST_BYTES_FOR_FOUR = 2048  # of one table: four larger ones leave too little of the first cache to what is read
     MOST_FOR_FIRST_CACHE = 32768
     MOST_FOR_HALVES = 1 << 20
+    APART = 16              # cells between tables: a load 4096 bytes behind a store seems to hit it
     BLOCK = 1 << 30         # keys before a lane's cell of 32 bits could come round
     FEW = 256               # keys for which no other table is worth its clearing
     BINS_A_KEY = 8          # from which one table's clearing and adding up cost more than it saves
@@ -79,10 +81,15 @@ cdef Method method_for(uint64_t bins, Py_ssize_t n, size_t size) noexcept nogil:
     return HALVES if MOST_FOR_FIRST_CACHE < bins <= MOST_FOR_HALVES else BYTES
 
 
+cdef int lanes_for(uint64_t bins, size_t size) noexcept nogil:
+    """How many tables of cells of `size` bytes to count in by turns, so that a hot key's stores wait less."""
+    return 4 if bins * size <= MOST_BYTES_FOR_FOUR else 2
+
+
 cdef size_t scratch_for(Method method, uint64_t bins) noexcept nogil:
     """Bytes of the table that a method counts in."""
     if method == LANES:
-        return 4 * bins * sizeof(uint32_t)
+        return lanes_for(bins, sizeof(uint32_t)) * (bins + APART) * sizeof(uint32_t)
     if method == HALVES:
         return bins * sizeof(uint16_t)
     return bins if method == BYTES else 0
@@ -103,9 +110,11 @@ cdef Py_ssize_t in_lanes(
     int64_t *counts, uint64_t bins, const integer *keys, Py_ssize_t n, uint32_t *tables
 ) noexcept nogil:
     cdef uint32_t *first = tables
-    cdef uint32_t *second = first + bins
-    cdef uint32_t *third = second + bins
-    cdef uint32_t *fourth = third + bins
+    cdef int lanes = lanes_for(bins, sizeof(uint32_t))
+    cdef uint64_t stride = bins + APART
+    cdef uint32_t *second = first + stride
+    cdef uint32_t *third = second + stride if lanes == 4 else first
+    cdef uint32_t *fourth = third + stride if lanes == 4 else second
     cdef uint64_t a, b, c, d, bin
     cdef Py_ssize_t i = 0, stop
     cdef bint outside = False
@@ -125,8 +134,8 @@ cdef Py_ssize_t in_lanes(
             fourth[d] += 1
             i += 4
         for bin in range(bins):
-            counts[bin] += <int64_t>first[bin] + second[bin] + third[bin] + fourth[bin]
-        memset(tables, 0, 4 * bins * sizeof(uint32_t))
+            counts[bin] += <int64_t>first[bin] + second[bin] + (<int64_t>third[bin] + fourth[bin] if lanes == 4 else 0)
+        memset(tables, 0, lanes * stride * sizeof(uint32_t))
     return i + plain(counts, bins, keys + i, n - i)
 
 
@@ -258,11 +267,11 @@ cdef Py_ssize_t weigh(
 
 cdef Py_ssize_t weigh_in_lanes(
     weight *sums, uint64_t bins, const integer *keys, const weight *weights, Py_ssize_t n, uint64_t *largest,
-    weight *tables,
+    weight *tables, int lanes,
 ) noexcept nogil:
     cdef weight *second = tables
-    cdef weight *third = second + bins
-    cdef weight *fourth = third + bins
+    cdef weight *third = second + bins if lanes == 4 else sums
+    cdef weight *fourth = third + bins if lanes == 4 else second
     cdef uint64_t a, b, c, d, bin, most = 0, also = 0
     cdef Py_ssize_t i = 0
     while i + 4 <= n:
@@ -280,7 +289,7 @@ cdef Py_ssize_t weigh_in_lanes(
         also = max(also, max(c, d))
         i += 4
     for bin in range(bins):
-        sums[bin] += second[bin] + (third[bin] + fourth[bin])
+        sums[bin] += second[bin] + (third[bin] + fourth[bin] if lanes == 4 else 0)
     largest[0] = max(largest[0], max(most, also))
     return i + weigh(sums, bins, keys + i, weights + i, n - i, largest)
 
@@ -290,16 +299,17 @@ def fill_weighted(weight[::1] sums not None, const integer[::1] keys not None, c
     cdef uint64_t bins = <uint64_t>sums.shape[0], largest = 0
     cdef Py_ssize_t n = keys.shape[0], done = 0
     cdef weight *tables
+    cdef int lanes = lanes_for(bins, sizeof(weight))
     if weights.shape[0] != n:
         raise ValueError(f"{n} keys want as many weights, not {weights.shape[0]}")
     if n == 0 or bins == 0:
         return 0, 0
     if bins <= MOST_FOR_LANES and n >= FEW and <uint64_t>n >= 4 * bins:
-        tables = <weight *>scratch_zeros(3 * bins * sizeof(weight))
+        tables = <weight *>scratch_zeros((lanes - 1) * bins * sizeof(weight))
         if tables == NULL:
             raise MemoryError()
         with nogil:
-            done = weigh_in_lanes(&sums[0], bins, &keys[0], &weights[0], n, &largest, tables)
+            done = weigh_in_lanes(&sums[0], bins, &keys[0], &weights[0], n, &largest, tables, lanes)
         scratch_free(tables)
     else:
         with nogil:
