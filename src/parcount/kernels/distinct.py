@@ -1,8 +1,8 @@
 """Which keys occur and how often each, of keys of which nobody knows how far apart they lie.
 
-Three roads, by what the keys turn out to be (``bench/test_distinct_roads.py``): in a table over their range if that is no longer
-than they are many; else in a hash table, as long as that stays in cache; and the keys that find no room in it are dealt
-out by size into pieces, each of which is sorted in cache.
+Three roads, by what the keys turn out to be (``bench/test_distinct_roads.py``): in a table over their range if that is
+no longer than they are many; else in a hash table, as long as that stays in cache; and the keys that find no room in it
+are dealt out by size into pieces, each of which is sorted in cache.
 """
 
 from __future__ import annotations
