@@ -267,8 +267,9 @@ cdef Py_ssize_t weigh(
 
 cdef Py_ssize_t weigh_in_lanes(
     weight *sums, uint64_t bins, const integer *keys, const weight *weights, Py_ssize_t n, uint64_t *largest,
-    weight *tables, int lanes,
+    weight *tables,
 ) noexcept nogil:
+    cdef int lanes = lanes_for(bins, sizeof(weight))
     cdef weight *second = tables
     cdef weight *third = second + bins if lanes == 4 else sums
     cdef weight *fourth = third + bins if lanes == 4 else second
@@ -299,17 +300,16 @@ def fill_weighted(weight[::1] sums not None, const integer[::1] keys not None, c
     cdef uint64_t bins = <uint64_t>sums.shape[0], largest = 0
     cdef Py_ssize_t n = keys.shape[0], done = 0
     cdef weight *tables
-    cdef int lanes = lanes_for(bins, sizeof(weight))
     if weights.shape[0] != n:
         raise ValueError(f"{n} keys want as many weights, not {weights.shape[0]}")
     if n == 0 or bins == 0:
         return 0, 0
     if bins <= MOST_FOR_LANES and n >= FEW and <uint64_t>n >= 4 * bins:
-        tables = <weight *>scratch_zeros((lanes - 1) * bins * sizeof(weight))
+        tables = <weight *>scratch_zeros((lanes_for(bins, sizeof(weight)) - 1) * bins * sizeof(weight))
         if tables == NULL:
             raise MemoryError()
         with nogil:
-            done = weigh_in_lanes(&sums[0], bins, &keys[0], &weights[0], n, &largest, tables, lanes)
+            done = weigh_in_lanes(&sums[0], bins, &keys[0], &weights[0], n, &largest, tables)
         scratch_free(tables)
     else:
         with nogil:

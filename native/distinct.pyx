@@ -9,6 +9,7 @@ import numpy as np
 from libc.stdint cimport (
     int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
 )
+from libc.string cimport memcpy
 
 cdef extern from "scratch.h" nogil:
     void *scratch_zeros(size_t size)
@@ -101,10 +102,9 @@ cdef class Near:
     def found(self):
         """The keys, ascending (as integers of 64 bits, with a sign or not), and how often each was met."""
         cdef int64_t[::1] rounds = np.empty(self.noted, np.int64)
-        cdef size_t i
-        for i in range(self.noted):
-            rounds[i] = self.rounds[i]
-        np.asarray(rounds).sort()
+        if self.noted:
+            memcpy(&rounds[0], self.rounds, self.noted * sizeof(int64_t))
+            np.asarray(rounds).sort()
         cdef Py_ssize_t met = count_of_runs(rounds)
         cdef uint64_t place
         with nogil:
@@ -211,7 +211,9 @@ cdef class Hashed:
     cdef int grow(self) except -1:
         cdef size_t size = self.size * 2, at, i
         cdef int shift = self.shift - 1
-        cdef Slot *slots = new_slots(size)
+        cdef Slot *slots
+        with nogil:
+            slots = new_slots(size)
         if slots == NULL:
             raise MemoryError()
         with nogil:
