@@ -40,6 +40,7 @@ setup(
             for source in sorted(Path("native").glob("*.pyx"))
             if not (ABI3 and source.stem in BEYOND_ABI3)
         ],
+        include_path=["native"],
         build_dir="build/cython",
         compiler_directives={
             "language_level": 3,

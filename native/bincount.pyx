@@ -10,24 +10,12 @@ from libc.stdint cimport (
 )
 from libc.string cimport memcpy, memset
 
+from integers cimport integer, unlikely
+
 cdef extern from "scratch.h" nogil:
     void *scratch_zeros(size_t size)
     void scratch_free(void *cells)
 
-
-cdef extern from *:
-    bint unlikely(bint condition) nogil
-
-
-ctypedef fused integer:
-    int8_t
-    int16_t
-    int32_t
-    int64_t
-    uint8_t
-    uint16_t
-    uint32_t
-    uint64_t
 
 ctypedef fused weight:
     int64_t
