@@ -55,13 +55,15 @@ test-installed:
 
 # The interpreter itself is not built for it: what the checks call must be there before anything is loaded, and what the
 # interpreter never frees is no leak of ours. pytest must not keep the report of what it is ended by.
+# What they find ends the run; a report is told by its head, for the frames of the interpreter below are many.
 CC ?= cc
+REPORT := log_path=$(CURDIR)/build/sanitize/report
 sanitize: $(VENV)/.wheel ## run the compiled loops' tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	rm -rf build/sanitize
 	$(BIN)/python -m build --sdist --outdir build/sanitize/sdist
 	PARCOUNT_SANITIZE=1 $(MAKE) test-installed WHERE=build/sanitize/installed DIST='build/sanitize/sdist/*' EXTRAS=study,test \
-		UNDER="env LD_PRELOAD='$(foreach library,asan ubsan stdc++,$(shell $(CC) -print-file-name=lib$(library).so))' ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1" \
-		ARGS="--capture=sys tests/arrays tests/kernels $(ARGS)"
+		UNDER="env LD_PRELOAD='$(foreach library,asan ubsan stdc++,$(shell $(CC) -print-file-name=lib$(library).so))' ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:$(REPORT) UBSAN_OPTIONS=print_stacktrace=1:$(REPORT)" \
+		ARGS="--capture=sys tests/arrays tests/kernels $(ARGS)" || { head -n 30 build/sanitize/report.*; false; }
 
 clean: ## remove everything that was built
 	rm -rf .venv .venvs build dist wheelhouse src/*.egg-info src/parcount/_native/*.so

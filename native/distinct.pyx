@@ -259,6 +259,8 @@ def deal(
     cdef uint64_t last = <uint64_t>pieces - 1
     if dealt.shape[0] < n:
         raise ValueError(f"{n} keys do not fit into {dealt.shape[0]} places")
+    if not 0 <= shift < 64:
+        raise ValueError(f"64 bits cannot be shifted by {shift}")
     ends[:] = 0
     with nogil:
         for i in range(n):

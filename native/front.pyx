@@ -16,9 +16,9 @@ def set_small(Py_ssize_t elements):
     front_small = elements
 
 
-def get_small():
-    """Below how many elements calls go to NumPy."""
-    return front_small
+def added(a, by=1):
+    """``a += by``, as a call, which Python has no function for that is as fast."""
+    a += by
 
 
 def front(numpys, *own, Py_ssize_t sized=0, Py_ssize_t needs=0):

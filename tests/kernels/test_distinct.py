@@ -70,6 +70,22 @@ def test_keys_are_dealt_out_in_order(keys: Any, pieces: int, shift: int, data: s
     assert all(before.max() < after.min() for before, after in pairwise(parts))
 
 
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_a_few_keys_may_lie_as_far_apart_as_keys_can(dtype: str) -> None:
+    info = np.iinfo(dtype)
+    keys = np.array([info.max, info.min, info.max], dtype)
+    values, counts = by_sorting(keys)
+    assert values.tolist() == [info.min, info.max]
+    assert counts.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("shift", [-1, 64])
+def test_a_shift_by_more_bits_than_a_key_has_is_refused(shift: int) -> None:
+    keys = np.arange(3)
+    with pytest.raises(ValueError, match=f"shifted by {shift}"):
+        native.deal(keys, np.empty(3, np.int64), np.empty(1, np.int64), np.int64(0), shift)
+
+
 def test_extent_looks_no_further_than_a_table_could_reach() -> None:
     assert extent(np.array([7, 5, 6])) == (5, 3)
     assert extent(np.array([250, 3], np.uint8)) == (3, 248)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike, NDArray
 
-from parcount._native.front import front, get_small
+from parcount._native.front import added, front
 from parcount.counting import count
 from parcount.execution import policy
 from parcount.kernels.indices import KERNEL
@@ -93,6 +93,7 @@ def _job(a: Any, indices: Any, b: Any) -> Slices | None:
     return None
 
 
+@front(added, "threads", needs=1)
 def increment(a: NDArray[Any], by: ArrayLike = 1, *, threads: int | None = None) -> None:
     """Add to every cell, in place: ``a += by`` on all cores.
 
@@ -123,9 +124,6 @@ def increment(a: NDArray[Any], by: ArrayLike = 1, *, threads: int | None = None)
     >>> a
     array([1, 2, 3])
     """
-    if threads is None and type(a) is ndarray and a.size < get_small():
-        a += by
-        return
     number = np.ndim(by) == 0
     if type(a) is not ndarray or not a.flags.c_contiguous or not (number or _alongside(a, by)):
         np.add(a, by, out=a)

@@ -117,7 +117,7 @@ def by_sorting(keys: NDArray[Any]) -> Found:
     tail = len(sample) // 64  # a few that lie far off do not spoil the pieces of the others
     low, high = int(sample[tail]), int(sample[-1 - tail])
     bits = (min(MOST_PIECES, len(keys) // PIECE + 1) - 1).bit_length()
-    shift = max(0, (high - low).bit_length() - bits)
+    shift = min(max(0, (high - low).bit_length() - bits), 63)  # all 64 bits may differ, and be one piece
     ends = np.empty(1 << bits, np.int64)
     dealt = np.empty(len(keys), dtype)
     native.deal(np.require(keys, dtype, ["C", "A"]), dealt, ends, dtype.type(low), shift)
