@@ -27,3 +27,13 @@ def test_methods(benchmark: BenchmarkFixture, method: str | None, bins: int) -> 
     benchmark.group = f"{bins} bins"
     benchmark.extra_info["method"] = method or "chosen"
     benchmark.pedantic(native.fill, (counts, keys, method), rounds=7, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("size", [1 << power for power in (8, 9, 10, 12, 16, 26)])
+@pytest.mark.parametrize("method", [None, "plain", *native.METHODS_OF_BYTES])
+def test_methods_of_bytes(benchmark: BenchmarkFixture, method: str | None, size: int) -> None:
+    keys = np.random.default_rng(0).integers(0, 256, size).astype(np.uint8)
+    counts = np.zeros(256, np.int64)
+    benchmark.group = f"{size} bytes"
+    benchmark.extra_info["method"] = method or "chosen"
+    benchmark.pedantic(native.fill, (counts, keys, method), rounds=7, iterations=max(1, (1 << 20) // size), warmup_rounds=1)

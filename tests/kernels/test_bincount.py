@@ -119,6 +119,41 @@ def test_no_cell_comes_round(method: str) -> None:
     assert counts.tolist() == [0, 100_000]
 
 
+@pytest.mark.parametrize("method", native.METHODS_OF_BYTES)
+class TestEveryMethodOfBytes:
+    # A heap's cells come round after 31 vectors of 64 bytes, and 8192 bytes are dealt out at a time.
+    SIZES = (1, 63, 64, 65, 1984, 1985, 3968, 8191, 8192, 8193, 100_000)
+
+    @given(st.sampled_from(SIZES), st.integers(0, 8), st.integers(0, 70), st.integers(0, 99))
+    def test_is_exact(self, method: str, size: int, bits: int, start: int, seed: int) -> None:
+        random = np.random.default_rng(seed)
+        values = (random.integers(0, 1 << bits, start + size) * int(random.integers(1, 256))).astype(np.uint8)[start:]
+        guarded = Guarded(256)
+        assert native.fill(guarded.table, values, method) == size
+        assert np.array_equal(guarded.table, np.bincount(values, minlength=256))
+        assert guarded.intact()
+
+    @pytest.mark.parametrize("value", [0, 63, 64, 127, 128, 255])
+    def test_one_value_many_times(self, method: str, value: int) -> None:
+        counts = np.zeros(256, np.int64)
+        assert native.fill(counts, np.full(1_000_003, value, np.uint8), method) == 1_000_003
+        assert counts.tolist() == [0] * value + [1_000_003] + [0] * (255 - value)
+
+    @pytest.mark.parametrize("dtype", ["int8", "uint8"])
+    def test_keys_outside_are_not_counted(self, method: str, dtype: str) -> None:
+        values = np.arange(20_000).astype(dtype)
+        guarded = Guarded(100)
+        assert native.fill(guarded.table, values, method) < 20_000
+        assert guarded.intact()
+        guarded = Guarded(100)
+        assert native.fill(guarded.table, values % 100, method) == 20_000
+        assert np.array_equal(guarded.table, np.bincount(values % 100, minlength=100))
+
+    def test_wider_keys_are_not_for_it(self, method: str) -> None:
+        with pytest.raises(KeyError):
+            native.fill(np.zeros(256, np.int64), np.zeros(3, np.int64), method)
+
+
 def test_all_keys_inside_leave_the_cells_beside_the_table_alone(variant: str) -> None:
     guarded = Guarded(100)
     run(kernel("bincount", variant), guarded.table, np.arange(1000) % 100)
