@@ -16,6 +16,9 @@ cdef extern from "scratch.h" nogil:
     void *scratch_zeros(size_t size)
     void scratch_free(void *cells)
 
+cdef extern from "ahead.h" nogil:
+    void read_ahead(const void *)
+
 cdef extern from "bytes.h" nogil:
     bint bytes_have_vectors()
     void bytes_by_vectors(const uint8_t *bytes, Py_ssize_t n, uint32_t *counts)
@@ -25,20 +28,16 @@ ctypedef fused weight:
     int64_t
     double
 
-ctypedef fused cell:
-    uint8_t
-    uint16_t
-
 # The method by the shape of the work. In ns a key, uniform int64 keys, one core of a Zen 5 server
 # (bench/test_bincount_methods.py):
 #
 #     bins       PLAIN   chosen
-#     1 024       0.31    0.30   LANES: several tables, so that no store waits for the one before it to the same key;
+#     1 024       0.26    0.26   LANES: several tables, so that no store waits for the one before it to the same key;
 #                                on CPUs that do not forward stores at once, one hot key else costs 4 to 6 times
-#     16 384      0.99    0.36   BYTES: cells so narrow that the table stays in the first cache
-#     65 536      1.06    1.03   HALVES: in the second cache
-#     2^20        0.84    0.69
-#     2^24        4.79    1.70   BYTES: in the last cache
+#     16 384      0.44    0.28   BYTES: cells so narrow that the table stays in a cache that is so much nearer
+#     65 536      0.40    0.29
+#     2^20        0.60    0.49
+#     2^24        3.75    2.36
 #
 # Keys of eight bits are compared with the table's length at the end. EIGHTS are lanes that read eight of them at once,
 # VECTORS need no store a key (native/bytes.h): 0.22 and 0.13 ns a key, and on few of them as fast.
@@ -48,14 +47,12 @@ cdef enum Method:
     VECTORS
     LANES
     BYTES
-    HALVES
 
 cdef enum:
     BYTE = 256              # different keys of eight bits, and counts of a narrow cell before it comes round
     MOST_FOR_LANES = 1024
     MOST_BYTES_FOR_FOUR = 2048  # of one table: four larger ones leave too little of the first cache to what is read
-    MOST_FOR_FIRST_CACHE = 32768
-    MOST_FOR_HALVES = 1 << 20
+    STEP = 8                # keys between two looks ahead: of eight bytes, a cache line
     APART = 16              # cells between tables: a load 4096 bytes behind a store seems to hit it
     BLOCK = 1 << 30         # keys before a lane's cell of 32 bits could come round
     FEW = 256               # keys for which no other table is worth its clearing
@@ -71,9 +68,7 @@ cdef Method method_for(uint64_t bins, Py_ssize_t n, size_t size) noexcept nogil:
         return VECTORS if n >= FEW_FOR_VECTORS and bytes_have_vectors() else EIGHTS
     if bins <= MOST_FOR_LANES:
         return LANES if <uint64_t>n >= 4 * bins else PLAIN
-    if <uint64_t>n < bins // BINS_A_KEY:
-        return PLAIN
-    return HALVES if MOST_FOR_FIRST_CACHE < bins <= MOST_FOR_HALVES else BYTES
+    return PLAIN if <uint64_t>n < bins // BINS_A_KEY else BYTES
 
 
 cdef int lanes_for(uint64_t bins, size_t size) noexcept nogil:
@@ -85,20 +80,24 @@ cdef size_t scratch_for(Method method, uint64_t bins) noexcept nogil:
     """Bytes of the table that a method counts in."""
     if method == LANES:
         return lanes_for(bins, sizeof(uint32_t)) * (bins + APART) * sizeof(uint32_t)
-    if method == HALVES:
-        return bins * sizeof(uint16_t)
     return bins if method == BYTES else 0
 
 
 cdef Py_ssize_t plain(int64_t *counts, uint64_t bins, const integer *keys, Py_ssize_t n) noexcept nogil:
     cdef uint64_t key
-    cdef Py_ssize_t i
-    for i in range(n):
-        key = <uint64_t>keys[i]
-        if unlikely(key >= bins):
-            return i
-        counts[key] += 1
-    return n
+    cdef Py_ssize_t i = 0, j
+    while n - i >= STEP:
+        read_ahead(keys + i)
+        for j in range(STEP):
+            key = <uint64_t>keys[i + j]
+            if unlikely(key >= bins):
+                return i + j
+            counts[key] += 1
+        i += STEP
+    while i < n and <uint64_t>keys[i] < bins:
+        counts[<uint64_t>keys[i]] += 1
+        i += 1
+    return i
 
 
 cdef Py_ssize_t in_lanes(
@@ -116,6 +115,7 @@ cdef Py_ssize_t in_lanes(
     while n - i >= 4 and not outside:
         stop = i + min(n - i, <Py_ssize_t>BLOCK) // 4 * 4
         while i < stop:
+            read_ahead(keys + i)
             a = <uint64_t>keys[i]
             b = <uint64_t>keys[i + 1]
             c = <uint64_t>keys[i + 2]
@@ -134,22 +134,39 @@ cdef Py_ssize_t in_lanes(
     return i + plain(counts, bins, keys + i, n - i)
 
 
-cdef Py_ssize_t in_narrow(
-    int64_t *counts, uint64_t bins, const integer *keys, Py_ssize_t n, cell *table
+cdef inline bint narrow(int64_t *counts, uint64_t bins, integer its, uint8_t *table) noexcept nogil:
+    """Count one key in its narrow cell, unless it lies outside."""
+    cdef uint64_t key = <uint64_t>its
+    cdef uint8_t count
+    if unlikely(key >= bins):
+        return False
+    count = table[key] + 1
+    table[key] = count
+    if unlikely(count == 0):
+        counts[key] += BYTE
+    return True
+
+
+cdef Py_ssize_t narrow_loop(
+    int64_t *counts, uint64_t bins, const integer *keys, Py_ssize_t n, uint8_t *table
 ) noexcept nogil:
-    cdef int64_t full = <int64_t>1 << (8 * sizeof(cell))
-    cdef uint64_t key, bin
-    cdef cell count
-    cdef Py_ssize_t i, done = n
-    for i in range(n):
-        key = <uint64_t>keys[i]
-        if unlikely(key >= bins):
-            done = i
-            break
-        count = table[key] + 1
-        table[key] = count
-        if unlikely(count == 0):
-            counts[key] += full
+    cdef Py_ssize_t i = 0, j
+    while n - i >= STEP:
+        read_ahead(keys + i)
+        for j in range(STEP):
+            if unlikely(not narrow(counts, bins, keys[i + j], table)):
+                return i + j
+        i += STEP
+    while i < n and narrow(counts, bins, keys[i], table):
+        i += 1
+    return i
+
+
+cdef Py_ssize_t in_narrow(
+    int64_t *counts, uint64_t bins, const integer *keys, Py_ssize_t n, uint8_t *table
+) noexcept nogil:
+    cdef Py_ssize_t done = narrow_loop(counts, bins, keys, n, table)
+    cdef uint64_t bin
     for bin in range(bins):
         counts[bin] += table[bin]
     return done
@@ -211,14 +228,12 @@ cdef Py_ssize_t loop(
         )
     if method == LANES:
         return in_lanes(counts, bins, keys, n, <uint32_t *>scratch)
-    if method == HALVES:
-        return in_narrow(counts, bins, keys, n, <uint16_t *>scratch)
     if method == BYTES:
         return in_narrow(counts, bins, keys, n, <uint8_t *>scratch)
     return plain(counts, bins, keys, n)
 
 
-METHODS = {"plain": <int>PLAIN, "lanes": <int>LANES, "bytes": <int>BYTES, "halves": <int>HALVES}
+METHODS = {"plain": <int>PLAIN, "lanes": <int>LANES, "bytes": <int>BYTES}
 """The ways to count keys of any size, by name."""
 
 METHODS_OF_BYTES = {"eights": <int>EIGHTS} | ({"vectors": <int>VECTORS} if bytes_have_vectors() else {})
@@ -272,16 +287,25 @@ cdef Py_ssize_t weigh(
     weight *sums, uint64_t bins, const integer *keys, const weight *weights, Py_ssize_t n, uint64_t *largest
 ) noexcept nogil:
     cdef uint64_t key, most = largest[0]
-    cdef Py_ssize_t i, done = n
-    for i in range(n):
+    cdef Py_ssize_t i = 0, j
+    while n - i >= STEP:
+        read_ahead(keys + i)
+        read_ahead(weights + i)
+        for j in range(STEP):
+            key = <uint64_t>keys[i + j]
+            if unlikely(key >= bins):
+                largest[0] = most
+                return i + j
+            most = max(most, key)
+            sums[key] += weights[i + j]
+        i += STEP
+    while i < n and <uint64_t>keys[i] < bins:
         key = <uint64_t>keys[i]
-        if unlikely(key >= bins):
-            done = i
-            break
         most = max(most, key)
         sums[key] += weights[i]
+        i += 1
     largest[0] = most
-    return done
+    return i
 
 
 cdef Py_ssize_t weigh_in_lanes(
@@ -295,6 +319,8 @@ cdef Py_ssize_t weigh_in_lanes(
     cdef uint64_t a, b, c, d, bin, most = 0, also = 0
     cdef Py_ssize_t i = 0
     while i + 4 <= n:
+        read_ahead(keys + i)
+        read_ahead(weights + i)
         a = <uint64_t>keys[i]
         b = <uint64_t>keys[i + 1]
         c = <uint64_t>keys[i + 2]

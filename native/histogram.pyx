@@ -13,6 +13,9 @@ cdef extern from "scratch.h" nogil:
     void scratch_free(void *cells)
 
 
+cdef extern from "ahead.h" nogil:
+    void read_ahead(const void *)
+
 cdef extern from "slots.h" nogil:
     enum:
         SLOTS_BLOCK
@@ -44,6 +47,7 @@ ctypedef fused floating:
     double
 
 cdef enum:
+    STEP = 8          # values between two looks ahead: of eight bytes, a cache line
     FEW_CELLS = 4096  # 16 kB: half of the first cache
     MOST_CELLS = 1 << 20
     MOST_FOR_LANES = 1024  # two tables of these and the slots stay in the first cache
@@ -205,6 +209,7 @@ cdef void count_loop(
         start += size
         i = 0
         while i + 2 <= size:
+            read_ahead(values + start + i)
             table[slots[i]] += 1
             other[slots[i + 1]] += 1
             i += 2
@@ -216,12 +221,20 @@ cdef void weigh_loop(
     const CGrid *grid, double *table, const floating *values, const double *weights, Py_ssize_t n
 ) noexcept nogil:
     cdef uint32_t slots[SLOTS_BLOCK]
-    cdef Py_ssize_t start = 0, size, i
+    cdef Py_ssize_t start = 0, size, i, j
     while start < n:
         size = min(n - start, <Py_ssize_t>SLOTS_BLOCK)
         slots_of(grid, values + start, size, slots)
-        for i in range(size):
+        i = 0
+        while i + STEP <= size:
+            read_ahead(values + start + i)
+            read_ahead(weights + start + i)
+            for j in range(STEP):
+                table[slots[i + j]] += weights[start + i + j]
+            i += STEP
+        while i < size:
             table[slots[i]] += weights[start + i]
+            i += 1
         start += size
 
 

@@ -7,6 +7,8 @@
 #ifndef PARCOUNT_SLOTS_H
 #define PARCOUNT_SLOTS_H
 
+#include "ahead.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -195,10 +197,15 @@ static void slots_of_axes(const Axis *axes, int count, ptrdiff_t start, ptrdiff_
     for (int axis = 0; axis < count; axis++) {
         const Grid *grid = axes[axis].grid;
         uint32_t *slots = axis ? more : cells, width = grid->count + 1;
-        if (axes[axis].single)
-            slots_for_float(grid)(grid, (const float *)axes[axis].values + start, n, slots);
-        else
-            slots_for_double(grid)(grid, (const double *)axes[axis].values + start, n, slots);
+        if (axes[axis].single) {
+            const float *values = (const float *)axes[axis].values + start;
+            read_block_ahead(values, (size_t)n * sizeof *values);
+            slots_for_float(grid)(grid, values, n, slots);
+        } else {
+            const double *values = (const double *)axes[axis].values + start;
+            read_block_ahead(values, (size_t)n * sizeof *values);
+            slots_for_double(grid)(grid, values, n, slots);
+        }
         if (axis)
             for (ptrdiff_t i = 0; i < n; i++)
                 cells[i] = cells[i] * width + more[i];
