@@ -36,4 +36,6 @@ def test_methods_of_bytes(benchmark: BenchmarkFixture, method: str | None, size:
     counts = np.zeros(256, np.int64)
     benchmark.group = f"{size} bytes"
     benchmark.extra_info["method"] = method or "chosen"
-    benchmark.pedantic(native.fill, (counts, keys, method), rounds=7, iterations=max(1, (1 << 20) // size), warmup_rounds=1)
+    benchmark.pedantic(
+        native.fill, (counts, keys, method), rounds=7, iterations=max(1, (1 << 20) // size), warmup_rounds=1
+    )

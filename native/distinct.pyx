@@ -13,6 +13,9 @@ from libc.string cimport memcpy
 
 from integers cimport integer, unlikely
 
+cdef extern from "ahead.h" nogil:
+    void read_ahead(const void *)
+
 cdef extern from "scratch.h" nogil:
     void *scratch_zeros(size_t size)
     void *scratch_longer(void *cells, size_t size)
@@ -20,6 +23,7 @@ cdef extern from "scratch.h" nogil:
 
 
 cdef enum:
+    STEP = 8                # keys between two looks ahead: of eight bytes, a cache line
     FULL = 256              # counts of a cell of eight bits before it comes round
     LANES = 4               # tables, so that no store waits for the one before it to the same key
     MOST_FOR_LANES = 1 << 13  # keys for which all of them stay in the first cache
@@ -128,6 +132,9 @@ cdef enum:
     MOST_SLOTS = 1 << 20
     ROOMY = 8           # slots a key while the table can grow: nearly every key is found where it is looked for first
     MOST_KEYS = 1 << 18
+
+MOST_HASHED = MOST_KEYS
+"""Keys that a `Hashed` takes."""
 
 cdef int64_t NO_KEY = 0x6AD1B3C9570E2F84  # any: see `Hashed`
 
@@ -247,6 +254,34 @@ cdef Slot *new_slots(size_t size) noexcept nogil:
     return slots
 
 
+def select(
+    const integer[::1] keys not None, Py_ssize_t start, integer low, integer high, integer[::1] selected not None
+):
+    """Copy the keys from `low` to `high`, those at `start` first, while there is room.
+
+    Return how many they are, and where the next one may be.
+    """
+    cdef Py_ssize_t n = keys.shape[0], room = selected.shape[0], taken = 0, i = start, stop, j
+    cdef uint64_t span = <uint64_t>high - <uint64_t>low
+    if not 0 <= start <= n:
+        raise ValueError(f"{n} keys have no position {start}")
+    with nogil:
+        while i < n and taken < room:
+            stop = i + min(n - i, room - taken)
+            while stop - i >= STEP:
+                read_ahead(&keys[i])
+                for j in range(STEP):
+                    # Whether it is one of them cannot be foreseen: it is written, and kept or written over.
+                    selected[taken] = keys[i + j]
+                    taken += <uint64_t>selected[taken] - <uint64_t>low <= span
+                i += STEP
+            while i < stop:
+                selected[taken] = keys[i]
+                taken += <uint64_t>selected[taken] - <uint64_t>low <= span
+                i += 1
+    return taken, i
+
+
 def deal(
     const integer[::1] keys not None, integer[::1] dealt not None, int64_t[::1] ends not None, integer low, int shift
 ):
@@ -292,19 +327,20 @@ def count_of_runs(const integer[::1] keys not None):
 
 
 def runs(const integer[::1] keys not None, integer[::1] values not None, int64_t[::1] counts not None):
-    """The different keys among sorted ones, and how often each is there."""
-    cdef Py_ssize_t n = keys.shape[0], room = values.shape[0], i, start = 0, met = 0
+    """The different keys among sorted ones, and how often each is there, as far as there is room."""
+    cdef Py_ssize_t n = keys.shape[0], room = values.shape[0], i = 0, start = 0, met = 0
+    cdef bint last
     if counts.shape[0] != room:
         raise ValueError("as many counts as values are wanted")
     with nogil:
-        for i in range(1, n + 1):
-            if i == n or keys[i] != keys[start]:
-                if met == room:
-                    break
-                values[met] = keys[start]
-                counts[met] = i - start
-                met += 1
-                start = i
+        while i < n and met < room:
+            # Where a run ends cannot be foreseen: its key and count are written each time, and kept or written over.
+            values[met] = keys[i]
+            i += 1
+            counts[met] = i - start
+            last = i == n or keys[i] != values[met]
+            start = i if last else start
+            met += last
 
 
 def merge(

@@ -73,6 +73,17 @@ def test_more_different_keys_than_the_hash_table_takes(
         assert_same(pc.unique_counts(x, threads=threads), expected)
 
 
+def test_most_keys_different_are_sought_by_range_and_others_part_by_part() -> None:
+    for x, kind in [
+        (scattered(400_000, 1 << 60), distinct.DistinctByRange),
+        (scattered(400_000, 9), distinct.Distinct),
+        (np.arange(400_000), distinct.Distinct),
+        (scattered(200_000, 1 << 60), distinct.Distinct),
+    ]:
+        job, _ = distinct.distinct(x, True, 2)
+        assert type(job) is kind
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_any_layout_by_sorting(layout: str) -> None:
     x = LAYOUTS[layout](scattered(600_000, 1 << 60))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from parcount.kernels import blocks as room
-from parcount.kernels.blocks import Flat, blocks, flat
+from parcount.kernels.blocks import Flat, blocks, flat, some
 from tests.arrays.support import LAYOUTS
 
 
@@ -56,6 +56,8 @@ def test_a_flat_array_is_cut_as_a_flattened_one(array: Any, data: st.DataObject)
         for one, other in ((lazy, whole), (lazy.real, whole.real), (lazy.imag, whole.imag)):
             assert np.array_equal(np.asarray(one), other)
         assert np.array_equal(pickle.loads(pickle.dumps(lazy)), whole)
+        size = data.draw(st.integers(1, 9))
+        assert np.array_equal(some(lazy, size), whole[:: max(1, len(whole) // size)])
         part = slice(*(data.draw(st.none() | st.integers(-len(whole) - 2, len(whole) + 2)) for _ in range(2)))
         lazy, whole = lazy[part], whole[part]
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from parcount._native import distinct as native
-from parcount.kernels.distinct import ALWAYS_NEAR, by_sorting, extent, found, merged
+from parcount.kernels import distinct
+from parcount.kernels.distinct import ALWAYS_NEAR, by_sorting, extent, found, found_in, merged, ranges
 
 DTYPES = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 
@@ -68,6 +69,35 @@ def test_keys_are_dealt_out_in_order(keys: Any, pieces: int, shift: int, data: s
     assert ends[-1] == len(keys)
     parts = [part for part in np.split(dealt, ends[:-1]) if len(part)]
     assert all(before.max() < after.min() for before, after in pairwise(parts))
+
+
+@given(integers, st.data())
+def test_keys_of_a_range_are_selected_as_far_as_there_is_room(keys: Any, data: st.DataObject) -> None:
+    low, high = sorted(data.draw(st.tuples(*[st.sampled_from(keys.tolist())] * 2)))
+    start, room = data.draw(st.integers(0, len(keys))), data.draw(st.integers(0, len(keys)))
+    guarded = np.full(room + 1, 77, keys.dtype)
+    taken, stopped = native.select(keys, start, low, high, guarded[:room])
+    inside = [key for key in keys[start:stopped].tolist() if low <= key <= high]
+    assert guarded[:taken].tolist() == inside
+    assert guarded[room] == 77
+    assert taken == room or stopped == len(keys)
+    with pytest.raises(ValueError, match="have no position"):
+        native.select(keys, len(keys) + 1, low, high, guarded)
+
+
+@given(integers, st.integers(1, 5), st.integers(1, 40))
+def test_ranges_hold_every_key_once(keys: Any, parts: int, chunk: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distinct, "CHUNK", chunk * 4)
+        within = ranges(np.sort(keys), len(keys), parts)
+        limits = np.iinfo(keys.dtype)
+        assert within[0][0] == limits.min
+        assert within[-1][1] == limits.max
+        assert all(high + 1 == low for (_, high), (low, _) in pairwise(within))
+        values, counts = found_in([keys], None, within)
+    assert counted((values, counts)) == Counter(keys.tolist())
+    assert ascending(values)
+    assert counted(found_in([keys], None, [])) == {}
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint64"])

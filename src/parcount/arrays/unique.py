@@ -13,7 +13,7 @@ from parcount.counting import count
 from parcount.execution import policy
 from parcount.execution.base import Execution
 from parcount.kernels.blocks import flat
-from parcount.kernels.distinct import KERNEL, Distinct
+from parcount.kernels.distinct import distinct
 
 _Result: Any = type(_numpys(np.arange(1)))
 """The named tuple that NumPy returns, which it does not name in public."""
@@ -74,6 +74,7 @@ def unique_counts(
         return _numpys(array)
     keys = flat(array.view(np.uint8) if array.dtype.kind == "b" else array, "K")
     execution = policy.choose(array.size, threads, on)
-    values, counts = count(Distinct([keys], None, (sorted or execution.workers > 1,)), KERNEL, execution)
+    job, kernel = distinct(keys, sorted or execution.workers > 1, execution.workers)
+    values, counts = count(job, kernel, execution)
     values = values.view(np.bool_) if array.dtype.kind == "b" else values.astype(array.dtype, copy=False)
     return _Result(values, counts.astype(np.intp, copy=False))

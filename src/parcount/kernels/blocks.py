@@ -59,6 +59,12 @@ class Flat:
         """The imaginary parts."""
         return Flat(self._array.imag, self._order, self._start, self._stop)
 
+    def every(self, step: int) -> NDArray[Any]:
+        """The first element, and each `step` further on; in C order, so not the slice's own if its order is another."""
+        places = np.unravel_index(np.arange(self._start, self._stop, step), self._array.shape)
+        picked: NDArray[Any] = self._array[places]
+        return picked
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("a flat array is made of a copy")
@@ -131,6 +137,18 @@ def blocks(arrays: Sequence[NDArray[Any]], dtypes: Sequence[np.dtype[Any]]) -> I
             np.require(array[start : start + BLOCK], dtype, ["C", "A"])
             for array, dtype in zip(arrays, native, strict=True)
         )
+
+
+def some(array: NDArray[Any], size: int) -> NDArray[Any]:
+    """At least so many elements of a flat array, from all over it; all, if it has no more.
+
+    Examples
+    --------
+    >>> some(np.arange(10), 4)
+    array([0, 2, 4, 6, 8])
+    """
+    step = max(1, len(array) // size)
+    return array.every(step) if isinstance(array, Flat) else array[::step]
 
 
 def _ready(array: NDArray[Any], dtype: np.dtype[Any]) -> bool:

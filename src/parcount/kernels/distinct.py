@@ -2,37 +2,51 @@
 
 Three roads, by what the keys turn out to be (``bench/test_distinct_roads.py``): in a table over their range if that is
 no longer than they are many; else in a hash table, as long as that stays in cache; and the keys that find no room in it
-are dealt out by size into pieces, each of which is sorted in cache.
+are sorted, those of one range of keys after those of another. So nothing needs to be merged, and a copy is made of no
+more than a range's keys: to read all keys once for each range takes 0.3 ns a key, to merge as many took ten times that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from parcount._native import distinct as native
-from parcount.kernels.blocks import BLOCK, blocks
+from parcount.kernels.blocks import BLOCK, blocks, some
 from parcount.kernels.slices import Slices
-from parcount.kernels.workload import Kernel
+from parcount.kernels.workload import Kernel, Part, cuts
 
 ALWAYS_NEAR = 1 << 16
 """A range for which a table is always worth its clearing; all keys of up to 16 bits lie in one."""
 
 CHUNK = 1 << 22
-"""Keys sorted at a time, at least: their copy is all that is ever made of the input."""
+"""Keys sorted at a time, at most: their copy is all that is ever made of the input."""
+
+FILLED = 0.75
+"""Of a chunk, the share that a range's keys should fill: a sample tells how many they will be."""
 
 PIECE = 1 << 13
 """Keys in a piece to be sorted: it stays in the second cache."""
 
+MOST_KEYS = native.MOST_HASHED
+"""Different keys that the hash table takes."""
+
 MOST_PIECES = 1 << 10
 """More, and dealing them out takes longer than is gained: every piece is written on a page of its own."""
 
-GLANCE = 1 << 10
-"""Keys looked at to see how they are spread."""
+GLANCE = 1 << 12
+"""Keys looked at to see how they are spread: of a million different ones, about eight of these are there twice."""
+
+TWICE = 8
+"""Keys that may be there twice among those, for which a hash table is not even tried."""
+
+Range = tuple[int, int]
+"""The least and the greatest key."""
 
 Found = tuple[NDArray[Any], NDArray[np.int64]]
 """Different keys, and how often each was met."""
@@ -40,6 +54,7 @@ Found = tuple[NDArray[Any], NDArray[np.int64]]
 _LARGE = 1 << 64
 
 KERNEL = Kernel("parcount.kernels.distinct:found")
+KERNEL_OF_RANGES = Kernel("parcount.kernels.distinct:found_in")
 
 
 class Distinct(Slices):
@@ -48,6 +63,42 @@ class Distinct(Slices):
     def merge(self, partials: Sequence[Found]) -> Found:  # type: ignore[override]
         """What was found in any."""
         return reduce(merged, partials)
+
+
+class DistinctByRange(Distinct):
+    """The same, of keys most of which are different: every part has them all, to look for those in ranges of its own.
+
+    Its settings are the ranges.
+    """
+
+    def split(self, parts: int) -> list[Part]:
+        """The ranges, dealt out."""
+        (ranges,) = self.settings
+        return [Part(None, (self.columns, None, ranges[start:stop])) for start, stop in cuts(len(ranges), parts)]
+
+    def merge(self, partials: Sequence[Found]) -> Found:  # type: ignore[override]
+        """What was found, one after the other."""
+        return joined(partials)
+
+
+def distinct(keys: NDArray[Any], ascending: bool, workers: int) -> tuple[Distinct, Kernel]:
+    """The job of finding the different keys in one column, and its kernel: as a glance at some of the keys suggests.
+
+    Parameters
+    ----------
+    keys : ndarray
+        Of any integer dtype, not empty.
+    ascending : bool
+        Whether they must be.
+    workers : int
+        How many will share the job.
+    """
+    if len(keys) > MOST_KEYS:
+        sample = glance(keys)
+        spread = int(sample[-1]) - int(sample[0])
+        if spread > len(keys) and len(sample) - native.count_of_runs(sample) <= TWICE:
+            return DistinctByRange([keys], None, (ranges(sample, len(keys), workers),)), KERNEL_OF_RANGES
+    return Distinct([keys], None, (ascending,)), KERNEL
 
 
 def found(columns: Sequence[NDArray[Any]], _: None, ascending: bool) -> Found:
@@ -63,7 +114,7 @@ def found(columns: Sequence[NDArray[Any]], _: None, ascending: bool) -> Found:
     (keys,) = columns
     dtype = keys.dtype.newbyteorder("=")
     if not len(keys):
-        return np.empty(0, dtype), np.empty(0, np.int64)
+        return _nothing(dtype)
     low, size = extent(keys)
     if size <= max(ALWAYS_NEAR, len(keys)):
         near = native.Near(low, size)
@@ -84,11 +135,69 @@ def found(columns: Sequence[NDArray[Any]], _: None, ascending: bool) -> Found:
         return values, counts
     order = np.argsort(values)
     so_far = values[order], counts[order]
-    while done < len(keys):
-        chunk = np.asarray(keys[done : done + max(CHUNK, 2 * len(so_far[0]))])
-        so_far = merged(so_far, by_sorting(chunk))
-        done += len(chunk)
-    return so_far
+    if done == len(keys):
+        return so_far
+    rest = keys[done:]
+    return merged(so_far, found_in([rest], None, ranges(glance(rest), len(rest))))
+
+
+def found_in(columns: Sequence[NDArray[Any]], _: None, within: Sequence[Range]) -> Found:
+    """Find the different keys in the one column that lie in some ranges, by sorting, and how often each is there.
+
+    Parameters
+    ----------
+    columns : sequence of ndarray
+        As in `found`.
+    within : sequence of Range
+        Ascending.
+    """
+    (keys,) = columns
+    dtype = keys.dtype.newbyteorder("=")
+    chunk, dealt = np.empty((2, min(CHUNK, len(keys))), dtype)
+    return joined([_found_between(keys, low, high, chunk, dealt) for low, high in within], dtype)
+
+
+def _found_between(keys: NDArray[Any], low: int, high: int, chunk: NDArray[Any], dealt: NDArray[Any]) -> Found:
+    """The same for one range; if it has more keys than there is room for, by so many at a time."""
+    sorted_: list[Found] = []
+    taken = 0
+    for (block,) in blocks([keys], [chunk.dtype]):
+        start = 0
+        while start < len(block):
+            more, start = native.select(block, start, low, high, chunk[taken:])
+            taken += more
+            if taken == len(chunk):
+                sorted_ = [reduce(merged, [*sorted_, by_sorting(chunk, dealt)])]
+                taken = 0
+    return reduce(merged, [*sorted_, by_sorting(chunk[:taken], dealt)])
+
+
+def glance(keys: NDArray[Any]) -> NDArray[Any]:
+    """Some of the keys, ascending."""
+    return np.sort(some(keys, GLANCE).astype(keys.dtype.newbyteorder("=")))
+
+
+def ranges(sample: NDArray[Any], size: int, parts: int = 1) -> list[Range]:
+    """Ranges that together hold all keys, and each about as many of them as suit a chunk.
+
+    Parameters
+    ----------
+    sample : ndarray
+        As from `glance`.
+    size : int
+        How many keys there are.
+    parts : int, optional
+        The ranges can be dealt out to so many evenly, unless one key is most of the sample.
+
+    Examples
+    --------
+    >>> ranges(np.array([10, 20, 30, 40], np.uint8), 4, parts=2)
+    [(0, 29), (30, 255)]
+    """
+    wanted = -(-size // int(CHUNK * FILLED * parts)) * parts
+    limits = np.iinfo(sample.dtype)
+    starts = sorted({int(sample[len(sample) * part // wanted]) for part in range(1, wanted)} - {int(limits.min)})
+    return [(low, high - 1) for low, high in pairwise([int(limits.min), *starts, int(limits.max) + 1])]
 
 
 def extent(keys: NDArray[Any]) -> tuple[int, int]:
@@ -110,16 +219,18 @@ def extent(keys: NDArray[Any]) -> tuple[int, int]:
     return low, high - low + 1
 
 
-def by_sorting(keys: NDArray[Any]) -> Found:
-    """Find the different keys by sorting a copy, a piece at a time."""
+def by_sorting(keys: NDArray[Any], room: NDArray[Any] | None = None) -> Found:
+    """Find the different keys by sorting a copy, a piece at a time; the copy is made in `room`, if there is some."""
     dtype = keys.dtype.newbyteorder("=")
-    sample = np.sort(keys[:: max(1, len(keys) // GLANCE)].astype(dtype))
+    if not len(keys):
+        return _nothing(dtype)
+    sample = glance(keys)
     tail = len(sample) // 64  # a few that lie far off do not spoil the pieces of the others
     low, high = int(sample[tail]), int(sample[-1 - tail])
     bits = (min(MOST_PIECES, len(keys) // PIECE + 1) - 1).bit_length()
     shift = min(max(0, (high - low).bit_length() - bits), 63)  # all 64 bits may differ, and be one piece
     ends = np.empty(1 << bits, np.int64)
-    dealt = np.empty(len(keys), dtype)
+    dealt = np.empty(len(keys), dtype) if room is None else room[: len(keys)]
     native.deal(np.require(keys, dtype, ["C", "A"]), dealt, ends, dtype.type(low), shift)
     start = 0
     for end in ends.tolist():
@@ -129,6 +240,18 @@ def by_sorting(keys: NDArray[Any]) -> Found:
     values, counts = np.empty(size, dtype), np.empty(size, np.int64)
     native.runs(dealt, values, counts)
     return values, counts
+
+
+def joined(those: Sequence[Found], dtype: Any = None) -> Found:
+    """One after the other; keys of this dtype, should there be none."""
+    if len(those) == 1:
+        return those[0]
+    values, counts = zip(*(those or [_nothing(dtype)]), strict=True)
+    return np.concatenate(values), np.concatenate(counts)
+
+
+def _nothing(dtype: Any) -> Found:
+    return np.empty(0, dtype), np.empty(0, np.int64)
 
 
 def merged(one: Found, other: Found) -> Found:
