@@ -77,11 +77,14 @@ def test_most_keys_different_are_sought_by_range_and_others_part_by_part() -> No
     for x, kind in [
         (scattered(400_000, 1 << 60), distinct.DistinctByRange),
         (scattered(400_000, 9), distinct.Distinct),
-        (np.arange(400_000), distinct.Distinct),
+        (np.arange(400_000) % 9, distinct.Distinct),
+        (np.arange(400_000), distinct.DistinctByRange),
         (scattered(200_000, 1 << 60), distinct.Distinct),
     ]:
         job, _ = distinct.distinct(x, True, 2)
         assert type(job) is kind
+    job, _ = distinct.distinct(np.arange(400_000), True, 1)
+    assert type(job) is distinct.Distinct
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from parcount._native import distinct as native
 from parcount.kernels import distinct
-from parcount.kernels.distinct import ALWAYS_NEAR, by_sorting, extent, found, found_in, merged, ranges
+from parcount.kernels.distinct import ALWAYS_NEAR, by_sorting, chunks, extent, found, found_in, merged, ranges
 
 DTYPES = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 
@@ -85,11 +85,12 @@ def test_keys_of_a_range_are_selected_as_far_as_there_is_room(keys: Any, data: s
         native.select(keys, len(keys) + 1, low, high, guarded)
 
 
-@given(integers, st.integers(1, 5), st.integers(1, 40))
-def test_ranges_hold_every_key_once(keys: Any, parts: int, chunk: int) -> None:
+@given(integers, st.integers(1, 5), st.integers(1, 40), st.data())
+def test_ranges_hold_every_key_once(keys: Any, parts: int, chunk: int, data: st.DataObject) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distinct, "CHUNK", chunk * 4)
-        within = ranges(np.sort(keys), len(keys), parts)
+        patch.setattr(distinct, "ALWAYS_NEAR", data.draw(st.sampled_from([1, 1 << 16])))
+        within = ranges(np.sort(keys), chunks(len(keys), parts))
         limits = np.iinfo(keys.dtype)
         assert within[0][0] == limits.min
         assert within[-1][1] == limits.max

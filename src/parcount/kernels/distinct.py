@@ -8,7 +8,7 @@ more than a range's keys: to read all keys once for each range takes 0.3 ns a ke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from itertools import pairwise
 from typing import Any
@@ -27,7 +27,7 @@ ALWAYS_NEAR = 1 << 16
 CHUNK = 1 << 22
 """Keys sorted at a time, at most: their copy is all that is ever made of the input."""
 
-FILLED = 0.75
+FILLED = 0.85
 """Of a chunk, the share that a range's keys should fill: a sample tells how many they will be."""
 
 PIECE = 1 << 13
@@ -95,9 +95,14 @@ def distinct(keys: NDArray[Any], ascending: bool, workers: int) -> tuple[Distinc
     """
     if len(keys) > MOST_KEYS:
         sample = glance(keys)
-        spread = int(sample[-1]) - int(sample[0])
-        if spread > len(keys) and len(sample) - native.count_of_runs(sample) <= TWICE:
-            return DistinctByRange([keys], None, (ranges(sample, len(keys), workers),)), KERNEL_OF_RANGES
+        if len(sample) - native.count_of_runs(sample) <= TWICE:
+            low, size = extent(keys)
+            near = size <= len(keys)
+            if workers > 1 or not near:
+                within = (
+                    ranges(sample, workers, low, low + size - 1) if near else ranges(sample, chunks(len(keys), workers))
+                )
+                return DistinctByRange([keys], None, (within,)), KERNEL_OF_RANGES
     return Distinct([keys], None, (ascending,)), KERNEL
 
 
@@ -117,11 +122,7 @@ def found(columns: Sequence[NDArray[Any]], _: None, ascending: bool) -> Found:
         return _nothing(dtype)
     low, size = extent(keys)
     if size <= max(ALWAYS_NEAR, len(keys)):
-        near = native.Near(low, size)
-        for (block,) in blocks([keys], [dtype]):
-            near.add(block)
-        values, counts = near.found()
-        return values.astype(dtype, copy=False), counts
+        return _in_table((block for (block,) in blocks([keys], [dtype])), low, size, dtype)
     hashed = native.Hashed()
     done = 0
     for (block,) in blocks([keys], [dtype]):
@@ -138,7 +139,7 @@ def found(columns: Sequence[NDArray[Any]], _: None, ascending: bool) -> Found:
     if done == len(keys):
         return so_far
     rest = keys[done:]
-    return merged(so_far, found_in([rest], None, ranges(glance(rest), len(rest))))
+    return merged(so_far, found_in([rest], None, ranges(glance(rest), chunks(len(rest)))))
 
 
 def found_in(columns: Sequence[NDArray[Any]], _: None, within: Sequence[Range]) -> Found:
@@ -158,8 +159,14 @@ def found_in(columns: Sequence[NDArray[Any]], _: None, within: Sequence[Range]) 
 
 
 def _found_between(keys: NDArray[Any], low: int, high: int, chunk: NDArray[Any], dealt: NDArray[Any]) -> Found:
-    """The same for one range; if it has more keys than there is room for, by so many at a time."""
-    sorted_: list[Found] = []
+    """The same for one range, whose keys are copied into `chunk`, as many at a time as there is room for."""
+    if high - low < max(ALWAYS_NEAR, len(keys)):
+        return _in_table(_selected(keys, low, high, chunk), low, high - low + 1, chunk.dtype)
+    return reduce(merged, (by_sorting(some_of_them, dealt) for some_of_them in _selected(keys, low, high, chunk)))
+
+
+def _selected(keys: NDArray[Any], low: int, high: int, chunk: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """The chunk, whenever it is full of keys from `low` to `high`; and what is in it at the end."""
     taken = 0
     for (block,) in blocks([keys], [chunk.dtype]):
         start = 0
@@ -167,9 +174,17 @@ def _found_between(keys: NDArray[Any], low: int, high: int, chunk: NDArray[Any],
             more, start = native.select(block, start, low, high, chunk[taken:])
             taken += more
             if taken == len(chunk):
-                sorted_ = [reduce(merged, [*sorted_, by_sorting(chunk, dealt)])]
+                yield chunk
                 taken = 0
-    return reduce(merged, [*sorted_, by_sorting(chunk[:taken], dealt)])
+    yield chunk[:taken]
+
+
+def _in_table(pieces: Iterable[NDArray[Any]], low: int, size: int, dtype: Any) -> Found:
+    near = native.Near(low, size)
+    for piece in pieces:
+        near.add(piece)
+    values, counts = near.found()
+    return values.astype(dtype, copy=False), counts
 
 
 def glance(keys: NDArray[Any]) -> NDArray[Any]:
@@ -177,27 +192,38 @@ def glance(keys: NDArray[Any]) -> NDArray[Any]:
     return np.sort(some(keys, GLANCE).astype(keys.dtype.newbyteorder("=")))
 
 
-def ranges(sample: NDArray[Any], size: int, parts: int = 1) -> list[Range]:
-    """Ranges that together hold all keys, and each about as many of them as suit a chunk.
+def chunks(size: int, parts: int = 1) -> int:
+    """Into how many ranges so many keys are divided to be sorted: a multiple of `parts`.
+
+    Examples
+    --------
+    >>> chunks(20_000_000, 2)
+    6
+    """
+    return -(-size // int(CHUNK * FILLED * parts)) * parts
+
+
+def ranges(sample: NDArray[Any], number: int, low: int | None = None, high: int | None = None) -> list[Range]:
+    """So many ranges, each with about as many keys; fewer, should one key be much of the sample.
 
     Parameters
     ----------
     sample : ndarray
         As from `glance`.
-    size : int
-        How many keys there are.
-    parts : int, optional
-        The ranges can be dealt out to so many evenly, unless one key is most of the sample.
+    number : int
+        How many ranges.
+    low, high : int, optional
+        Where the first begins and the last ends; all keys of that dtype by default.
 
     Examples
     --------
-    >>> ranges(np.array([10, 20, 30, 40], np.uint8), 4, parts=2)
+    >>> ranges(np.array([10, 20, 30, 40], np.uint8), 2)
     [(0, 29), (30, 255)]
     """
-    wanted = -(-size // int(CHUNK * FILLED * parts)) * parts
     limits = np.iinfo(sample.dtype)
-    starts = sorted({int(sample[len(sample) * part // wanted]) for part in range(1, wanted)} - {int(limits.min)})
-    return [(low, high - 1) for low, high in pairwise([int(limits.min), *starts, int(limits.max) + 1])]
+    low, high = (int(limits.min) if low is None else low), (int(limits.max) if high is None else high)
+    starts = sorted({int(sample[len(sample) * part // number]) for part in range(1, number)} - {low})
+    return [(start, stop - 1) for start, stop in pairwise([low, *starts, high + 1])]
 
 
 def extent(keys: NDArray[Any]) -> tuple[int, int]:
