@@ -258,7 +258,7 @@ class TestMemory:
         x = np.random.default_rng(0).integers(0, bins, 1 << 20)
         x[0] = bins - 1
         pc.bincount(x, threads=workers)  # so that the threads are there
-        assert self.most(x, threads=workers) <= 8 * bins + workers * (8 * bins + max(16_384, 2 * bins)) + self.SLACK
+        assert self.most(x, threads=workers) <= 8 * bins + workers * (8 * bins + max(16_384, bins)) + self.SLACK
 
     def test_of_a_file_no_copy(self, tmp_path: Path) -> None:
         keys = np.random.default_rng(0).integers(0, 256, 1 << 23).astype(np.uint16)

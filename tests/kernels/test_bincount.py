@@ -113,7 +113,7 @@ class TestEveryMethod:
 
 @pytest.mark.parametrize("method", native.METHODS)
 def test_no_cell_comes_round(method: str) -> None:
-    # One key a hundred thousand times: more than a cell of 16 bits holds.
+    # One key a hundred thousand times: more than a narrow cell holds.
     counts = np.zeros(2, np.int64)
     native.fill(counts, np.ones(100_000, np.int64), method)
     assert counts.tolist() == [0, 100_000]

@@ -73,7 +73,7 @@ def bincount(
     Notes
     -----
     One pass: O(len(x) + bins) time. At most ``8 * bins`` bytes for the result, and for each worker ``8 * bins`` and
-    ``max(16384, 2 * bins)``, with `bins` rounded up to a power of two, or from 2**20 on by a 64th. Input that is not
+    ``max(16384, bins)``, with `bins` rounded up to a power of two, or from 2**20 on by a 64th. Input that is not
     contiguous or not in native byte order is converted 2**18 elements at a time. The GIL is released throughout.
 
     Sums of floating `weights` may differ from NumPy's in their last bits, for each worker adds up its own part first:

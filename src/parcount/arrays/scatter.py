@@ -45,7 +45,7 @@ def add_at(a: NDArray[Any], indices: Any, b: ArrayLike = 1, *, threads: int | No
     Notes
     -----
     O(len(indices) + len(a)) time; each worker has a table of 8 bytes a cell of `a`, and for a while one more of at most
-    ``max(16384, 2 * len(a))``. The GIL is released throughout. Integers come round at their dtype's limit, as in NumPy.
+    ``max(16384, len(a))``. The GIL is released throughout. Integers come round at their dtype's limit, as in NumPy.
 
     That holds for what is counted most: a one-dimensional array of integers or float64, one-dimensional indices, and
     for integers a number or int64 array `b` of the same dtype, for float64 a float64 array. All else NumPy adds, as it
