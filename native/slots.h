@@ -13,7 +13,10 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { SLOTS_BLOCK = 512 }; /* values at a time: their slots stay in the first cache */
+enum {
+    SLOTS_BLOCK = 512, /* values at a time: their slots stay in the first cache */
+    SLOTS_FIRST = 32   /* of which the first tell whether the others are worth the attempt */
+};
 
 typedef struct {
     const double *edges;   /* ascending; after the last one a NaN, than which nothing is greater */
@@ -95,30 +98,45 @@ static inline int64_t slots_rank(double value)
         search(g, values, n, cells, slots);                                                                            \
     }
 
+/* By comparing with the nearest of uniform edges: a value lies between the edges beside that one, so this says where. */
+#define SLOTS_BY_EDGE(name, real, features)                                                                           \
+    SLOTS_TARGET(features) static void name(const Grid *g, const real *values, ptrdiff_t n, uint32_t *slots)           \
+    {                                                                                                                  \
+        double low = g->low, scale = g->uniform_scale, last = g->count - 1.0;                                          \
+        for (ptrdiff_t i = 0; i < n; i++) {                                                                            \
+            double place = ((double)values[i] - low) * scale + 0.5;                                                    \
+            place = place > 0 ? place : 0; /* NaN too */                                                               \
+            uint32_t nearest = (uint32_t)(int32_t)(place < last ? place : last);                                       \
+            slots[i] = nearest + ((double)values[i] >= g->edges[nearest]);                                             \
+        }                                                                                                              \
+    }
+
 /* By arithmetic alone, for uniform edges: a value that is further from a computed edge than any edge is off needs no
    comparison, and the others are few. */
-#define SLOTS_BY_PLACE(name, real, features)                                                                          \
+#define SLOTS_BY_PLACE(name, real, features)                                                                           \
+    SLOTS_BY_EDGE(name##_by_edge, real, features)                                                                      \
     SLOTS_TARGET(features) static void name(const Grid *g, const real *values, ptrdiff_t n, uint32_t *slots)           \
     {                                                                                                                  \
         uint8_t unsure[SLOTS_BLOCK];                                                                                   \
         double low = g->low, scale = g->uniform_scale, top = g->uniform_top;                                           \
         double least = g->margin, most = 1 - g->margin;                                                                \
-        int many = 0;                                                                                                  \
-        for (ptrdiff_t i = 0; i < n; i++) {                                                                            \
-            double place = ((double)values[i] - low) * scale + 1.0;                                                    \
-            place = place > 0.5 ? place : 0.5; /* NaN too */                                                           \
-            place = place < top ? place : top;                                                                         \
-            int32_t slot = (int32_t)place;                                                                             \
-            double within = place - slot;                                                                              \
-            int close = (within < least) | (within > most);                                                            \
-            slots[i] = (uint32_t)slot;                                                                                 \
-            unsure[i] = (uint8_t)close;                                                                                \
-            many += close;                                                                                             \
-        }                                                                                                              \
-        if (many > SLOTS_BLOCK / 16) /* as in data that was rounded */                                                 \
-            slots_by_cell_##real(g, values, n, slots);                                                                 \
+        ptrdiff_t many = 0, i = 0;                                                                                     \
+        for (ptrdiff_t stop = n < SLOTS_FIRST ? n : SLOTS_FIRST; i < stop && many <= i / 64; stop = n)                 \
+            for (; i < stop; i++) {                                                                                    \
+                double place = ((double)values[i] - low) * scale + 1.0;                                                \
+                place = place > 0.5 ? place : 0.5; /* NaN too */                                                       \
+                place = place < top ? place : top;                                                                     \
+                int32_t slot = (int32_t)place;                                                                         \
+                double within = place - slot;                                                                          \
+                int close = (within < least) | (within > most);                                                        \
+                slots[i] = (uint32_t)slot;                                                                             \
+                unsure[i] = (uint8_t)close;                                                                            \
+                many += close;                                                                                         \
+            }                                                                                                          \
+        if (many > i / 64) /* as in data that was rounded */                                                           \
+            name##_by_edge(g, values, n, slots);                                                                       \
         else if (many)                                                                                                 \
-            for (ptrdiff_t i = 0; i < n; i++)                                                                          \
+            for (i = 0; i < n; i++)                                                                                    \
                 if (unsure[i]) {                                                                                       \
                     uint32_t slot = slots[i] ? slots[i] - 1 : 0;                                                       \
                     while ((double)values[i] >= g->edges[slot])                                                        \
