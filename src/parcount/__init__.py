@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from parcount.arrays.scatter import add_at, increment
     from parcount.arrays.tally import tally
     from parcount.arrays.unique import unique_counts
+    from parcount.counters.atomic import AtomicCounter
+    from parcount.counters.local import LocalCounter
+    from parcount.counters.locked import LockedCounter
+    from parcount.counters.sharded import ShardedCounter
     from parcount.execution.base import Execution
     from parcount.execution.cores import available_cores
     from parcount.execution.errors import WorkerDied
@@ -27,9 +31,13 @@ if TYPE_CHECKING:
     from parcount.studies import Study, study
 
 __all__ = [
+    "AtomicCounter",
     "Execution",
+    "LocalCounter",
+    "LockedCounter",
     "Processes",
     "Serial",
+    "ShardedCounter",
     "Study",
     "Threads",
     "WorkerDied",
@@ -51,14 +59,18 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AtomicCounter": "parcount.counters.atomic",
     "Execution": "parcount.execution.base",
+    "LocalCounter": "parcount.counters.local",
+    "LockedCounter": "parcount.counters.locked",
     "Processes": "parcount.execution.processes",
     "Serial": "parcount.execution.serial",
+    "ShardedCounter": "parcount.counters.sharded",
     "Study": "parcount.studies",
     "Threads": "parcount.execution.threads",
     "WorkerDied": "parcount.execution.errors",
-    "available_cores": "parcount.execution.cores",
     "add_at": "parcount.arrays.scatter",
+    "available_cores": "parcount.execution.cores",
     "bincount": "parcount.arrays.bincount",
     "get_grain": "parcount.execution.policy",
     "get_num_threads": "parcount.execution.policy",

@@ -1,0 +1,80 @@
+"""Counters of a cell for each thread: the cells."""
+
+from typing import Any
+
+import pytest
+
+import parcount as pc
+from parcount.counters.parts import FEW
+from tests.counters.support import in_a_thread, repeat, together
+
+
+def cells(counter: Any) -> int:
+    """How many cells there are."""
+    return counter.cells if isinstance(counter, pc.ShardedCounter) else len(counter._sum.cells)
+
+
+@pytest.fixture(params=[pc.ShardedCounter, pc.LocalCounter])
+def counter(request: pytest.FixtureRequest) -> Any:
+    """One of either kind."""
+    return request.param()
+
+
+def test_thousands_of_threads_leave_their_counts_and_no_cells(counter: Any) -> None:
+    for _ in range(500):
+        together(*[repeat(counter.increment, 3)] * 4)
+        assert cells(counter) <= 2 * 5 + FEW + 1
+    assert counter.value == 6000
+    assert cells(counter) == 0
+
+
+def test_a_thread_has_one_cell_and_each_of_its_handles_another() -> None:
+    counter = pc.ShardedCounter()
+    for _ in range(3):
+        counter.increment()
+    assert counter.cells == 1
+    handles = [counter.local() for _ in range(3)]
+    assert counter.cells == 4
+    handles[1].add(5)
+    del handles[1]
+    assert counter.cells == 3
+    assert counter.value == 8
+
+
+def test_the_handle_of_a_local_counter_is_the_threads_part() -> None:
+    counter = pc.LocalCounter()
+    assert counter.local() is counter.local()
+    assert in_a_thread(counter.local) is not counter.local()
+
+
+def test_only_its_thread_writes_a_cell(counter: Any) -> None:
+    handle = counter.local()
+    handle.add(3)
+    in_a_thread(repeat(handle.increment, 100))
+    assert counter.value == 103
+    handle.increment()
+    assert counter.value == 104
+
+
+def test_a_full_cell_goes_to_the_base(counter: Any) -> None:
+    for handle in (counter, counter.local()):
+        for sign in (1, -1):
+            for _ in range(1100):
+                handle.add(sign << 31)
+    assert counter.value == 0
+    counter.add(1 << 62)
+    counter.add(1 << 40)
+    assert counter.value == (1 << 62) + (1 << 40)
+
+
+def test_cells_of_many_threads_near_the_limit(counter: Any) -> None:
+    # The base is just below the point from which the limit is looked at, and passes it with what the cells hold.
+    counter.add((1 << 62) - 1000)
+    together(*[repeat(lambda: counter.add(1 << 32), 2000)] * 4)
+    assert counter.value == (1 << 62) - 1000 + (8000 << 32)
+    counter.add((1 << 63) - 1 - counter.value)
+    with pytest.raises(OverflowError):
+        counter.increment()
+    assert counter.reset() == (1 << 63) - 1
+    counter.increment()
+    assert counter.value == 1
