@@ -87,6 +87,10 @@ cdef class Cell:
         """Be closed from now on. The memory stays as long as this object: another thread may be in the midst of it."""
         atomic_write(&self.closed, True)
 
+    @property
+    def is_shut(self):
+        return atomic_read(&self.closed) != 0
+
     cdef int64_t *open(self) except NULL:
         if unlikely(atomic_read(&self.closed)):
             raise ValueError("this counter is closed")

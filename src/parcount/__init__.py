@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from parcount.counters.local import LocalCounter
     from parcount.counters.locked import LockedCounter
     from parcount.counters.sharded import ShardedCounter
+    from parcount.counters.shared import SharedCounter
     from parcount.execution.base import Execution
     from parcount.execution.cores import available_cores
     from parcount.execution.errors import WorkerDied
@@ -38,6 +39,7 @@ __all__ = [
     "Processes",
     "Serial",
     "ShardedCounter",
+    "SharedCounter",
     "Study",
     "Threads",
     "WorkerDied",
@@ -66,6 +68,7 @@ _HOMES = {
     "Processes": "parcount.execution.processes",
     "Serial": "parcount.execution.serial",
     "ShardedCounter": "parcount.counters.sharded",
+    "SharedCounter": "parcount.counters.shared",
     "Study": "parcount.studies",
     "Threads": "parcount.execution.threads",
     "WorkerDied": "parcount.execution.errors",

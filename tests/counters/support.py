@@ -11,12 +11,14 @@ from tests.remote import TIME_LIMIT
 
 LEAST, MOST = -(1 << 63), (1 << 63) - 1
 
-ONE_CELL: dict[str, Any] = {"locked": pc.LockedCounter, "atomic": pc.AtomicCounter}
+ONE_CELL: dict[str, Any] = {"locked": pc.LockedCounter, "atomic": pc.AtomicCounter, "shared": pc.SharedCounter}
 """Those whose `add` and `increment` return the new value."""
 
 SPREAD: dict[str, Any] = {"sharded": pc.ShardedCounter, "local": pc.LocalCounter}
 
 SCALARS = ONE_CELL | SPREAD
+
+OF_ONE_PROCESS = [name for name in SCALARS if name != "shared"]
 
 
 @contextmanager
@@ -31,7 +33,7 @@ def frequent_switches() -> Iterator[None]:
 
 
 def together(*functions: Callable[[], Any]) -> list[Any]:
-    """What the functions return, each in a thread of its own, all from one instant; or the first thing that one raises."""
+    """What functions return, each in a thread of its own, all from one instant; or the first error that one raises."""
     barrier = Barrier(len(functions))
     results: list[Any] = [None] * len(functions)
     errors: list[BaseException] = []

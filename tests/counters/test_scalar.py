@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from parcount.counters.scalar import Scalar
 from tests.conftest import Run
-from tests.counters.support import LEAST, MOST, ONE_CELL, SCALARS, SPREAD, in_a_thread, repeat, together
+from tests.counters.support import LEAST, MOST, OF_ONE_PROCESS, ONE_CELL, SCALARS, SPREAD, in_a_thread, repeat, together
 from tests.remote import TIME_LIMIT
 
 Kind = Any
@@ -79,7 +79,7 @@ class TestOne:
         counter = kind(3)
         assert int(counter) == 3
         assert type(int(counter)) is type(counter.value) is int
-        assert repr(counter) == f"{kind.__name__}(3)"
+        assert repr(counter).startswith(f"{kind.__name__}(3")
 
     def test_reset_takes_everything_away(self, kind: Kind, way: Any) -> None:
         counter = kind(5)
@@ -135,14 +135,15 @@ class TestOne:
 
     def test_a_subclass_may_hold_more(self, kind: Kind) -> None:
         class Named(kind):
-            def __init__(self, name: str) -> None:
+            def __init__(self, label: str) -> None:
                 super().__init__(5)
-                self.name = name
+                self.label = label
 
         counter = Named("visits")
         counter.itself = counter
         counter.increment()
-        assert (counter.name, int(counter), repr(counter)) == ("visits", 6, "Named(6)")
+        assert (counter.label, int(counter)) == ("visits", 6)
+        assert repr(counter).startswith("Named(6")
         del counter
         gc.collect()
 
@@ -390,7 +391,9 @@ class TestGoingAway:
 
 
 class TestTravelling:
-    def test_a_counter_of_one_process_stays_there(self, kind: Kind) -> None:
+    @pytest.mark.parametrize("name", OF_ONE_PROCESS)
+    def test_a_counter_of_one_process_stays_there(self, name: str) -> None:
+        kind = SCALARS[name]
         for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
             with pytest.raises(TypeError, match=rf"{kind.__name__} cannot be copied or pickled.*SharedCounter"):
                 attempt(kind())
@@ -402,7 +405,7 @@ class TestTravelling:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-@pytest.mark.parametrize("name", SCALARS)
+@pytest.mark.parametrize("name", OF_ONE_PROCESS)
 def test_a_forked_child_counts_on_for_itself(run_script: Run, name: str) -> None:
     # While it forks, others count and hold whatever lock there is; none of them goes on in the child.
     ran = run_script(

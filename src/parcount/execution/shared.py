@@ -61,7 +61,7 @@ class Block:
         memory = _create(size) if name is None else SharedMemory(name)
         if name is None:
             try:
-                _reserve(memory, size)
+                reserve(getattr(memory, "_fd", -1), size)
             except OSError:
                 memory.close()
                 memory.unlink()
@@ -272,13 +272,25 @@ def _create(size: int) -> SharedMemory:
             return SharedMemory(f"{_mark}-{next(_numbers)}", create=True, size=size)
 
 
-def _reserve(memory: SharedMemory, size: int) -> None:
-    """Take the pages now, so that a full /dev/shm is an error here and not a SIGBUS later."""
-    reserve: Callable[[int, int, int], None] | None = getattr(os, "posix_fallocate", None)
-    descriptor = getattr(memory, "_fd", -1)
-    if reserve is not None and descriptor >= 0:
+def reserve(descriptor: int, size: int) -> None:
+    """Take the pages now, so that a full /dev/shm is an error here and not a SIGBUS later.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of the file in shared memory; negative if there is none.
+    size : int
+        Bytes.
+
+    Raises
+    ------
+    OSError
+        If there is no room (``ENOSPC``).
+    """
+    allocate: Callable[[int, int, int], None] | None = getattr(os, "posix_fallocate", None)
+    if allocate is not None and descriptor >= 0:
         try:
-            reserve(descriptor, 0, size)
+            allocate(descriptor, 0, size)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 return  # a file system that cannot reserve: as before

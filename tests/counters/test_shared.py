@@ -1,0 +1,541 @@
+"""`SharedCounter`: one total of many processes."""
+
+import errno
+import gc
+import multiprocessing
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import parcount as pc
+from parcount.counters import segment, tracked
+from tests.conftest import Run
+from tests.counters import workers
+from tests.counters.support import repeat, together
+from tests.execution.executions import START_METHODS
+from tests.remote import TIME_LIMIT, until
+
+pytestmark = pytest.mark.timeout(60)
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the process that made it unlinks it")
+has_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+
+Start = Callable[[Any, tuple[Any, ...]], "multiprocessing.process.BaseProcess"]
+
+
+def left() -> set[str]:
+    """The segments there are; only Linux can list them."""
+    return {path.name for path in Path("/dev/shm").glob("parcount-*")}
+
+
+def exists(name: str) -> bool:
+    """Whether others can still find a segment."""
+    return f"parcount-{name}" in left()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    gc.collect()
+    before = left()
+    yield
+    gc.collect()
+    assert left() <= before
+
+
+@pytest.fixture(params=START_METHODS)
+def start(request: pytest.FixtureRequest) -> Iterator[Start]:
+    """Start a process by each method; those that still run are killed."""
+    context = multiprocessing.get_context(request.param)
+    started: list[Any] = []
+
+    def start(target: Any, args: tuple[Any, ...]) -> Any:
+        process = context.Process(target=target, args=args)  # type: ignore[attr-defined]
+        process.start()
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.join(TIME_LIMIT)
+
+
+def ended(process: Any) -> int:
+    """The exit code of a process that ends."""
+    process.join(TIME_LIMIT)
+    assert process.exitcode is not None, "it goes on"
+    return int(process.exitcode)
+
+
+class Obeying:
+    """A process that has a counter and does as it is told."""
+
+    def __init__(self, start: Start, counter: Any) -> None:
+        self.pipe, theirs = multiprocessing.Pipe()
+        self.process = start(workers.obey, (theirs, counter))
+        theirs.close()
+        assert self("increment")
+
+    def __call__(self, method: str) -> Any:
+        self.pipe.send(method)
+        assert self.pipe.poll(TIME_LIMIT), "no answer"
+        return self.pipe.recv()
+
+    def end(self) -> int:
+        self.pipe.send("end")
+        return ended(self.process)
+
+
+class TestCounting:
+    def test_workers_lose_no_count(self, start: Start) -> None:
+        with pc.SharedCounter(7) as counter:
+            processes = [start(workers.count, (counter,)) for _ in range(3)]
+            workers.count(counter)
+            assert [ended(process) for process in processes] == [0, 0, 0]
+            assert counter.value == 7 + 4 * 3000
+
+    @pytest.mark.parametrize("method", START_METHODS)
+    def test_it_is_an_item_as_any(self, method: str) -> None:
+        with pc.SharedCounter() as counter, pc.Processes(2, start_method=method) as processes:
+            for _ in range(5):
+                processes.together(workers.count, [counter] * 2)
+            assert counter.value == 10 * 3000
+
+    def test_a_worker_takes_away_what_others_counted(self, start: Start) -> None:
+        with pc.SharedCounter() as counter:
+            other = Obeying(start, counter)
+            counter.add(4)
+            assert other("reset") == 5
+            assert counter.value == 0
+            assert other("increment") == 1
+            assert counter.increment() == 2
+            assert other.end() == 0
+
+    def test_threads_of_several_processes(self, start: Start) -> None:
+        with pc.SharedCounter() as counter:
+            process = start(workers.count, (counter,))
+            together(*[lambda: workers.count(pickle.loads(pickle.dumps(counter)))] * 3)
+            assert ended(process) == 0
+            assert counter.value == 4 * 3000
+
+    def test_unrelated_processes_by_name(self, tmp_path: Path) -> None:
+        script = tmp_path / "script.py"
+        script.write_text(
+            """
+import sys, time
+import parcount as pc
+
+with pc.SharedCounter.attach(sys.argv[1]) as there, pc.SharedCounter.attach(sys.argv[2]) as counter:
+    there.increment()
+    deadline = time.monotonic() + 30
+    while there.value < 3:
+        assert time.monotonic() < deadline
+    for _ in range(2000):
+        counter.increment()
+"""
+        )
+        with pc.SharedCounter() as there, pc.SharedCounter(name=f"visits-{os.getpid()}") as counter:
+            others = [
+                subprocess.Popen([sys.executable, script, there.name, counter.name], stderr=subprocess.PIPE, text=True)
+                for _ in range(3)
+            ]
+            errors = [other.communicate(timeout=TIME_LIMIT)[1] for other in others]
+            assert errors == ["", "", ""]
+            assert counter.value == 6000
+
+    def test_a_new_process_finds_the_count(self, run_script: Run) -> None:
+        with pc.SharedCounter(5) as counter:
+            ran = run_script(f"import parcount as pc\nprint(pc.SharedCounter.attach({counter.name!r}).add(-7))")
+            assert (ran.stdout, ran.stderr) == ("-2\n", "")
+            assert counter.value == -2
+
+
+class TestDeaths:
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to kill a process with")
+    def test_a_killed_worker_costs_nothing_but_what_it_had_not_counted(self, start: Start) -> None:
+        many, times = 4, 20_000
+        order = random.Random(1)
+        before, after = multiprocessing.RawArray("q", many), multiprocessing.RawArray("q", many)
+        with pc.SharedCounter() as counter:
+            victims = order.sample(range(many), 2)
+            goals = [1 << 40 if worker in victims else times for worker in range(many)]
+            processes = [
+                start(
+                    workers.report_and_count, (counter, before, after, worker, 1 << 40 if worker in victims else times)
+                )
+                for worker in range(many)
+            ]
+            for victim in victims:
+                instant = order.randrange(1, times)
+                until(lambda victim=victim, instant=instant: before[victim] >= instant, "a worker does not count")
+                processes[victim].kill()
+            codes = [ended(process) for process in processes]
+            assert codes == [-signal.SIGKILL if worker in victims else 0 for worker in range(many)]
+            unharmed = [worker for worker in range(many) if worker not in victims]
+            assert [after[worker] for worker in unharmed] == [times, times]
+            assert all(0 <= begun - done <= 1 for begun, done in zip(before, after, strict=True))
+            assert sum(after) <= counter.value <= sum(before)
+            value = counter.value
+            assert counter.increment() == value + 1
+
+    @on_linux
+    @pytest.mark.parametrize("end", [workers.end_at_once, workers.die_counting])
+    def test_the_name_stays_with_the_others(self, start: Start, end: Any) -> None:
+        with pc.SharedCounter() as counter:
+            assert ended(start(end, (counter,))) in (3, -signal.SIGKILL)
+            assert exists(counter.name)
+            assert counter.value == 1
+        assert not exists(counter.name)
+
+    @on_linux
+    def test_a_family_that_is_killed_is_swept_away_by_the_next(self, run_script: Run) -> None:
+        ran = run_script("""
+import os, signal, parcount as pc
+
+counter = pc.SharedCounter()
+kept = pc.SharedCounter()
+print(counter.name, flush=True)
+if os.fork():
+    os.wait()
+os.kill(os.getpid(), signal.SIGKILL)
+""")
+        assert ran.returncode == -signal.SIGKILL
+        name = ran.stdout.split()[0]
+        assert exists(name)
+        with pc.SharedCounter():
+            assert not exists(name)
+        with pytest.raises(FileNotFoundError):
+            pc.SharedCounter.attach(name)
+
+
+@on_linux
+class TestOwners:
+    def test_the_last_to_end_unlinks(self, start: Start) -> None:
+        counter = pc.SharedCounter()
+        name = counter.name
+        others = [Obeying(start, counter) for _ in range(2)]
+        counter.close()
+        assert exists(name)
+        assert others[0].end() == 0
+        assert exists(name)
+        with pc.SharedCounter.attach(name) as again:
+            assert again.increment() == 3
+        assert exists(name)
+        assert others[1]("increment") == 4
+        assert others[1].end() == 0
+        assert not exists(name)
+
+    def test_the_last_to_close_unlinks(self, start: Start) -> None:
+        counter = pc.SharedCounter()
+        other = Obeying(start, counter)
+        counter.close()
+        assert exists(counter.name)
+        other("close")
+        assert not exists(counter.name)
+        assert other.end() == 0
+
+    def test_one_that_goes_is_closed(self, start: Start) -> None:
+        counter = pc.SharedCounter()
+        name = counter.name
+        other = Obeying(start, counter)
+        del counter
+        gc.collect()
+        assert exists(name)
+        assert other.end() == 0
+        assert not exists(name)
+
+    def test_each_object_of_a_process_owns_it(self) -> None:
+        counter = pc.SharedCounter(1)
+        again = pickle.loads(pickle.dumps(counter))
+        counter.close()
+        assert exists(again.name)
+        assert again.increment() == 2
+        again.close()
+        assert not exists(again.name)
+
+    @pytest.mark.parametrize("how", ["", "counter.close()", "sys.exit(0)", "raise SystemExit", "del counter"])
+    def test_the_end_of_a_script_leaves_nothing(self, run_script: Run, how: str) -> None:
+        ran = run_script(f"""
+import sys, parcount as pc
+counter = pc.SharedCounter()
+kept = [counter.local()]
+print(counter.name)
+{how}
+""")
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert not exists(ran.stdout.strip())
+
+    @pytest.mark.parametrize("end", ["os._exit(0)", "sys.exit(0)"])
+    def test_a_forked_child_owns_it_too(self, run_script: Run, end: str) -> None:
+        # The parent ends first, without a word; then the child's lock alone keeps the name.
+        ran = run_script(f"""
+import os, sys, time
+import parcount as pc
+
+counter = pc.SharedCounter()
+parent = os.getpid()
+if os.fork():
+    os._exit(0)
+deadline = time.monotonic() + 30
+while os.getppid() == parent:
+    assert time.monotonic() < deadline
+    time.sleep(0.001)
+print(counter.name, os.path.exists("/dev/shm/parcount-" + counter.name), flush=True)
+{end}
+""")
+        assert ran.stderr == ""
+        name, still = ran.stdout.split()
+        assert still == "True"
+        if end == "os._exit(0)":  # nothing is done at such an end: the next one sweeps
+            assert exists(name)
+            pc.SharedCounter().close()
+        assert not exists(name)
+
+    def test_a_child_of_a_child(self, run_script: Run) -> None:
+        ran = run_script("""
+import os, sys
+import parcount as pc
+
+counter = pc.SharedCounter()
+for _ in range(3):
+    child = os.fork()
+    if child:
+        assert os.waitpid(child, 0)[1] == 0
+        assert os.path.exists("/dev/shm/parcount-" + counter.name)
+        break
+    counter.increment()
+else:
+    counter.close()
+print(counter.name)
+sys.exit(0)
+""")
+        assert ran.stderr == ""
+        (name,) = set(ran.stdout.split())
+        assert not exists(name)
+
+    def test_a_program_that_is_started_does_not_own_it(self) -> None:
+        counter = pc.SharedCounter()
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False) as other:
+            counter.close()
+            assert not exists(counter.name)
+            other.communicate(b"\n", TIME_LIMIT)
+
+    def test_no_file_stays_open(self) -> None:
+        def churn() -> int:
+            for _ in range(20):
+                with pc.SharedCounter() as counter:
+                    pickle.loads(pickle.dumps(counter)).increment()
+            gc.collect()
+            return len(list(Path("/proc/self/fd").iterdir()))
+
+        assert churn() == churn()
+
+    @has_fork
+    def test_neither_in_a_forked_child_nor_in_its_parent(self, run_script: Run) -> None:
+        ran = run_script("""
+import os, parcount as pc
+
+counter = pc.SharedCounter()
+before = len(os.listdir("/proc/self/fd"))
+for _ in range(3):
+    child = os.fork()
+    if child == 0:
+        os._exit(len(os.listdir("/proc/self/fd")) - before)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+print(len(os.listdir("/proc/self/fd")) - before)
+""")
+        assert (ran.stdout, ran.stderr) == ("0\n", "")
+
+    def test_attaching_and_closing_all_the_time(self) -> None:
+        with pc.SharedCounter() as counter:
+
+            def again() -> None:
+                with pc.SharedCounter.attach(counter.name) as also, pc.SharedCounter() as swept:
+                    also.increment()
+                    assert exists(swept.name)
+
+            together(*[repeat(again, 100)] * 4)
+            assert counter.value == 400
+
+    def test_of_all_that_close_at_once_one_unlinks(self) -> None:
+        for _ in range(30):
+            counter = pc.SharedCounter()
+            together(*[pc.SharedCounter.attach(counter.name).close for _ in range(4)], counter.close)
+            assert not exists(counter.name)
+
+    def test_a_descriptor_too_few_for_the_child(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(*_: Any) -> int:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        counter = pc.SharedCounter()
+        lock = counter._segment._lock  # type: ignore[attr-defined]
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", full)
+            lock.before_fork()
+        lock.after_fork_in_parent()
+        counter.close()
+        assert not exists(counter.name)
+
+
+class TestNames:
+    def test_a_name_in_use_is_refused(self) -> None:
+        with pc.SharedCounter(3, name=f"twice-{os.getpid()}") as counter:
+            with pytest.raises(FileExistsError):
+                pc.SharedCounter(name=counter.name)
+            assert counter.value == 3
+            assert pc.SharedCounter.attach(counter.name).value == 3
+        with pc.SharedCounter(4, name=counter.name) as counter:
+            assert counter.value == 4
+
+    def test_one_of_many_gets_it(self) -> None:
+        def attempt() -> bool:
+            try:
+                made.append(pc.SharedCounter(name=f"race-{os.getpid()}"))
+            except FileExistsError:
+                return False
+            return True
+
+        for _ in range(20):
+            made: list[pc.SharedCounter] = []
+            assert sum(together(*[attempt] * 4)) == 1
+            made[0].close()
+
+    def test_a_name_that_nobody_has(self) -> None:
+        with pytest.raises(FileNotFoundError):
+            pc.SharedCounter.attach("nobody-has-this-name")
+
+    @pytest.mark.parametrize("name", ["", "a/b", "../x", "a\0b", "a~b"])
+    def test_what_is_no_name(self, name: str) -> None:
+        with pytest.raises(ValueError, match="a name has"):
+            pc.SharedCounter(name=name)
+        with pytest.raises(ValueError, match="a name has"):
+            pc.SharedCounter.attach(name)
+
+    @pytest.mark.parametrize("name", [b"bytes", 5])
+    def test_what_is_no_str(self, name: Any) -> None:
+        with pytest.raises(TypeError, match="a name is a str"):
+            pc.SharedCounter(name=name)
+
+    @on_linux
+    def test_something_else_of_that_name(self) -> None:
+        path = Path(f"/dev/shm/parcount-other-{os.getpid()}")
+        for content in (b"", b"short", b"not ours".ljust(500), b"parcountcounter\0" + bytes(4) + b"\x7f" + bytes(500)):
+            path.write_bytes(content)
+            with pytest.raises(ValueError, match=r"is no counter|cannot mmap an empty file"):
+                pc.SharedCounter.attach(path.name.removeprefix("parcount-"))
+            path.unlink(missing_ok=True)
+
+
+class TestClosing:
+    def test_a_closed_one_says_so(self) -> None:
+        counter = pc.SharedCounter(5)
+        handle = counter.local()
+        counter.close()
+        counter.close()
+        for use in (
+            counter.increment,
+            lambda: counter.add(1),
+            lambda: counter.value,
+            lambda: int(counter),
+            counter.reset,
+            counter.local,
+            handle.increment,
+            lambda: handle.add(1),
+            lambda: pickle.dumps(counter),
+        ):
+            with pytest.raises(ValueError, match="this counter is closed"):
+                use()
+        assert repr(counter) == f"<SharedCounter {counter.name!r}, closed>"
+
+    def test_with_closes(self) -> None:
+        with pytest.raises(LookupError), pc.SharedCounter() as counter:
+            raise LookupError
+        with pytest.raises(ValueError, match="closed"):
+            counter.increment()
+
+    def test_closing_while_others_count(self) -> None:
+        for _ in range(20):
+            counter = pc.SharedCounter()
+
+            handle = counter.local()
+
+            def count_on(*ways: Callable[[], int]) -> None:
+                while True:
+                    for way in ways:
+                        way()
+
+            def count(*ways: Callable[[], int]) -> None:
+                with pytest.raises(ValueError, match="closed"):
+                    count_on(*ways)
+
+            together(partial(count, counter.increment), partial(count, handle.increment), counter.close)
+
+
+class TestRoom:
+    @on_linux
+    def test_no_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(descriptor: int, offset: int, size: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "posix_fallocate", full)
+        with pytest.raises(OSError, match=r"no room for .* bytes of shared memory"):
+            pc.SharedCounter()
+
+
+class TestElsewhere:
+    """Where files in shared memory cannot be locked: tried here too, for Linux has what is then used."""
+
+    @pytest.fixture(autouse=True)
+    def elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(segment, "System", tracked.Tracked)
+
+    def test_counts(self) -> None:
+        with pc.SharedCounter(5) as counter:
+            assert pc.SharedCounter.attach(counter.name).add(3) == 8
+            assert counter.value == 8
+            with pytest.raises(FileExistsError):
+                pc.SharedCounter(name=counter.name)
+        if sys.platform != "win32":
+            with pytest.raises(FileNotFoundError):
+                pc.SharedCounter.attach(counter.name)
+
+    def test_attaching_takes_nothing_away(self, run_script: Run) -> None:
+        with pc.SharedCounter() as counter:
+            for value in (1, 2):
+                ran = run_script(f"""
+import parcount as pc
+from parcount.counters import segment, tracked
+
+segment.System = tracked.Tracked
+with pc.SharedCounter.attach({counter.name!r}) as counter:
+    print(counter.increment())
+""")
+                assert (ran.stdout, ran.stderr) == (f"{value}\n", "")
+            assert counter.value == 2
+
+    def test_the_end_of_a_script_leaves_nothing(self, run_script: Run) -> None:
+        ran = run_script("""
+import os, parcount as pc
+from parcount.counters import segment, tracked
+
+segment.System = tracked.Tracked
+counter = pc.SharedCounter()
+if hasattr(os, "fork"):
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        pc.SharedCounter.attach(counter.name)
+print(counter.name)
+""")
+        assert ran.stderr == ""
+        with pytest.raises(FileNotFoundError):
+            pc.SharedCounter.attach(ran.stdout.split()[0])
