@@ -84,4 +84,12 @@ static inline int atomic_add(int64_t *cell, int64_t n, int64_t *sum)
     return 1;
 }
 
+/* Undoes an addition of `n`, which may have been more than 64 bits hold: what is cut off then is cut off here too. */
+static inline void atomic_take_back(int64_t *cell, uint64_t n)
+{
+    int64_t held = atomic_read(cell);
+    while (!atomic_swap_if(cell, &held, (int64_t)((uint64_t)held - n)))
+        ;
+}
+
 #endif

@@ -7,21 +7,14 @@ critical section of its owner, in which nothing waits or runs other Python code.
 
 cimport cython
 from cpython.number cimport PyNumber_Index
-from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
+from atomic cimport (
+    PyLong_AsLongLongAndOverflow, add_to, atomic_add, atomic_exchange_with, atomic_read, atomic_write, checked,
+)
 from integers cimport unlikely
 
 from _thread import _local
-
-cdef extern from "Python.h":
-    int64_t PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
-
-cdef extern from "atomic.h" nogil:
-    int64_t atomic_read(const int64_t *cell)
-    void atomic_write(int64_t *cell, int64_t value)
-    int64_t atomic_exchange_with(int64_t *cell, int64_t value)
-    bint atomic_swap_if(int64_t *cell, int64_t *expected, int64_t value)
-    bint atomic_add(int64_t *cell, int64_t n, int64_t *sum)
 
 cdef extern from "shards.h" nogil:
     const void *shards_thread()
@@ -32,32 +25,6 @@ cdef extern from "shards.h" nogil:
 
 cdef enum:
     APART = 128  # bytes that keep a cell to itself: a cache line, or two where they are fetched in pairs
-
-
-cdef object checked(object total):
-    """`total`, if it fits into 64 bits."""
-    if not INT64_MIN <= total <= INT64_MAX:
-        raise OverflowError(f"the count would be {total}, which does not fit into 64 bits")
-    return total
-
-
-cdef object add_to(int64_t *cell, object n):
-    """Add `n` to a cell; return the sum."""
-    cdef int64_t sum = 0
-    cdef int overflow = 0
-    cdef int64_t number = PyLong_AsLongLongAndOverflow(n, &overflow)
-    if overflow or not atomic_add(cell, number, &sum):
-        return add_in_python(cell, PyNumber_Index(n))
-    return sum
-
-
-cdef object add_in_python(int64_t *cell, object n):
-    """The same where C's integers do not suffice: most likely for nothing but an error."""
-    cdef int64_t held = atomic_read(cell)
-    while True:
-        total = checked(held + n)
-        if atomic_swap_if(cell, &held, total):
-            return total
 
 
 @cython.no_gc  # it refers to nothing that could refer back

@@ -9,13 +9,17 @@ import gc
 import os
 import subprocess
 import sys
+import sysconfig
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from parcount.kernels import VARIANTS
+from tests.remote import TIME_LIMIT, until
 
 # Nothing here asserts a time: neither Hypothesis' deadline for an example nor its limit on making one.
 settings.register_profile(
@@ -71,3 +75,44 @@ def no_collector() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+
+
+class Bumper:
+    """A thread that adds one to `count` whenever it gets the GIL, and then gives it back.
+
+    With an endless switch interval a thread keeps the GIL until it gives it away by itself: if `count` has changed, what
+    ran meanwhile has done that.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.stopped = False
+        self.started = Event()
+        self.thread = Thread(target=self.bump)
+
+    def bump(self) -> None:
+        self.started.set()
+        while not self.stopped:
+            self.count += 1
+            time.sleep(0.0001)  # the only thing that makes it let go
+
+
+@pytest.fixture
+def bumper() -> Iterator[Bumper]:
+    """Shows whether the GIL is given away."""
+    if sysconfig.get_config_var("Py_GIL_DISABLED") and not getattr(sys, "_is_gil_enabled", lambda: True)():
+        pytest.skip("there is no GIL to release")
+    bumper = Bumper()
+    interval = sys.getswitchinterval()
+    bumper.thread.start()
+    assert bumper.started.wait(TIME_LIMIT)
+    try:
+        sys.setswitchinterval(1000)
+        # Once more round: it may yet be waiting, with the old interval, to ask for the GIL.
+        seen = bumper.count
+        until(lambda: bumper.count > seen + 1, "the other thread never ran")
+        yield bumper
+    finally:
+        bumper.stopped = True
+        sys.setswitchinterval(interval)
+        bumper.thread.join(TIME_LIMIT)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from parcount.arrays.scatter import add_at, increment
     from parcount.arrays.tally import tally
     from parcount.arrays.unique import unique_counts
+    from parcount.counters.array import CounterArray
     from parcount.counters.atomic import AtomicCounter
     from parcount.counters.local import LocalCounter
     from parcount.counters.locked import LockedCounter
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AtomicCounter",
+    "CounterArray",
     "Execution",
     "LocalCounter",
     "LockedCounter",
@@ -62,6 +64,7 @@ __all__ = [
 
 _HOMES = {
     "AtomicCounter": "parcount.counters.atomic",
+    "CounterArray": "parcount.counters.array",
     "Execution": "parcount.execution.base",
     "LocalCounter": "parcount.counters.local",
     "LockedCounter": "parcount.counters.locked",

@@ -1,10 +1,16 @@
 """The kinds of counters, and threads that begin together."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 from sys import getswitchinterval, setswitchinterval
 from threading import Barrier, Thread
 from typing import Any
+
+import pytest
 
 import parcount as pc
 from tests.remote import TIME_LIMIT
@@ -71,3 +77,29 @@ def repeat(function: Callable[[], Any], times: int) -> Callable[[], None]:
             function()
 
     return run
+
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the process that made it unlinks it")
+
+MARK = f"test{os.getpid()}-"
+"""What the names of segments that these tests make begin with: others may run them at the same time."""
+
+
+def left() -> set[str]:
+    """The segments of these tests that there are; only Linux can list them."""
+    return {path.name for path in Path("/dev/shm").glob(f"parcount-{MARK}*")}
+
+
+def exists(name: str | None) -> bool:
+    """Whether others can still find a segment."""
+    return Path(f"/dev/shm/parcount-{name}").exists()
+
+
+Start = Callable[[Any, tuple[Any, ...]], BaseProcess]
+
+
+def ended(process: BaseProcess) -> int:
+    """The exit code of a process that ends."""
+    process.join(TIME_LIMIT)
+    assert process.exitcode is not None, "it goes on"
+    return int(process.exitcode)

@@ -9,9 +9,8 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,65 +20,11 @@ import parcount as pc
 from parcount.counters import segment, tracked
 from tests.conftest import Run
 from tests.counters import workers
-from tests.counters.support import repeat, together
+from tests.counters.support import MARK, Start, ended, exists, on_linux, repeat, together
 from tests.execution.executions import START_METHODS
 from tests.remote import TIME_LIMIT, until
 
-pytestmark = pytest.mark.timeout(60)
-
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the process that made it unlinks it")
-has_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-
-MARK = f"test{os.getpid()}-"
-"""What names made here begin with: others may run these tests at the same time."""
-
-
-def left() -> set[str]:
-    """The segments of these tests that there are; only Linux can list them."""
-    return {path.name for path in Path("/dev/shm").glob(f"parcount-{MARK}*")}
-
-
-def exists(name: str) -> bool:
-    """Whether others can still find a segment."""
-    return Path(f"/dev/shm/parcount-{name}").exists()
-
-
-Start = Callable[[Any, tuple[Any, ...]], "multiprocessing.process.BaseProcess"]
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    numbers = count()
-    monkeypatch.setattr(segment, "token_hex", lambda _: f"{MARK}{next(numbers)}")
-    yield
-    if left():
-        gc.collect()  # of what refers to itself
-    assert not left()
-
-
-@pytest.fixture(params=START_METHODS)
-def start(request: pytest.FixtureRequest) -> Iterator[Start]:
-    """Start a process by each method; those that still run are killed."""
-    context = multiprocessing.get_context(request.param)
-    started: list[Any] = []
-
-    def start(target: Any, args: tuple[Any, ...]) -> Any:
-        process = context.Process(target=target, args=args)  # type: ignore[attr-defined]
-        process.start()
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.join(TIME_LIMIT)
-
-
-def ended(process: Any) -> int:
-    """The exit code of a process that ends."""
-    process.join(TIME_LIMIT)
-    assert process.exitcode is not None, "it goes on"
-    return int(process.exitcode)
+pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("nothing_is_left")]
 
 
 class Obeying:
@@ -338,7 +283,6 @@ sys.exit(0)
 
         assert churn() == churn()
 
-    @has_fork
     def test_neither_in_a_forked_child_nor_in_its_parent(self, run_script: Run) -> None:
         ran = run_script("""
 import os, parcount as pc

@@ -5,6 +5,8 @@ import signal
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
+import numpy as np
+
 from tests.remote import TIME_LIMIT
 
 
@@ -48,3 +50,31 @@ def report_and_count(counter: Any, before: Any, after: Any, worker: int, times: 
         before[worker] = done
         counter.increment()
         after[worker] = done
+
+
+def keys_of(size: int, seed: int) -> np.ndarray:
+    """Some keys."""
+    return np.random.default_rng(seed).integers(0, size, 5 * size)
+
+
+def count_keys(cells: Any, seed: int) -> None:
+    """Count keys, all at once and in small pieces, and one by one."""
+    keys = keys_of(len(cells), seed)
+    for _ in range(20):
+        cells.add_at(keys)
+    for piece in np.array_split(keys, 100):
+        cells.add_at(piece, 2)
+    for key in keys:
+        cells.add(key)
+
+
+def counts_of_keys(size: int, seed: int) -> np.ndarray:
+    """What `count_keys` comes to."""
+    return np.bincount(keys_of(size, seed), minlength=size) * 23
+
+
+def count_forever(cells: Any) -> NoReturn:
+    """Count every cell once, and again."""
+    keys = np.arange(len(cells))
+    while True:
+        cells.add_at(keys)

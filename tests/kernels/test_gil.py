@@ -4,61 +4,17 @@ With an endless switch interval a thread keeps the GIL until it gives it away by
 that another thread bumps, through the loop, to the second reading, only the loop can have given it away.
 """
 
-import sys
-import sysconfig
-import threading
-import time
-from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 import pytest
 
 from parcount.kernels import WORKLOADS
-from tests.conftest import INSTALLED
+from tests.conftest import INSTALLED, Bumper
 from tests.kernels.support import kernel
-from tests.remote import TIME_LIMIT, until
-
-pytestmark = pytest.mark.skipif(
-    bool(sysconfig.get_config_var("Py_GIL_DISABLED")) and not getattr(sys, "_is_gil_enabled", lambda: True)(),
-    reason="there is no GIL to release",
-)
+from tests.remote import until
 
 RELEASING = [name for name in ("cython", "numba", "numba-parallel") if name in INSTALLED]
-
-
-class Bumper:
-    """A thread that adds one to `count` whenever it gets the GIL, and then gives it back."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.stopped = False
-        self.started = threading.Event()
-        self.thread = threading.Thread(target=self.bump)
-
-    def bump(self) -> None:
-        self.started.set()
-        while not self.stopped:
-            self.count += 1
-            time.sleep(0.0001)  # the only thing that makes it let go
-
-
-@pytest.fixture
-def bumper() -> Iterator[Bumper]:
-    bumper = Bumper()
-    interval = sys.getswitchinterval()
-    bumper.thread.start()
-    assert bumper.started.wait(TIME_LIMIT)
-    try:
-        sys.setswitchinterval(1000)
-        # Once more round: it may yet be waiting, with the old interval, to ask for the GIL.
-        seen = bumper.count
-        until(lambda: bumper.count > seen + 1, "the other thread never ran")
-        yield bumper
-    finally:
-        bumper.stopped = True
-        sys.setswitchinterval(interval)
-        bumper.thread.join(TIME_LIMIT)
 
 
 class Loop:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self, SupportsIndex
 
 from parcount._native.counters import Cell
+from parcount.counters.owned import Owned
 from parcount.counters.scalar import Scalar, integer
-from parcount.counters.segment import Segment, attach, cells_of, create
+from parcount.counters.segment import create
 
 
-class SharedCounter(Scalar, Cell):
+class SharedCounter(Owned, Scalar, Cell):
     """One cell of 64 bits in named shared memory, added to by atomic operations: exact across processes, and no lock.
 
     It is pickled by its name, so it can be sent to worker processes, however they are started; a forked child has it
@@ -49,50 +49,10 @@ class SharedCounter(Scalar, Cell):
 
     __slots__ = ("_segment",)
 
+    kind = "counter"
+
     def __init__(self, value: SupportsIndex = 0, *, name: str | None = None) -> None:
-        self._open(create("counter", 1, integer(value), name))
-
-    @classmethod
-    def attach(cls, name: str) -> Self:
-        """Open the counter that another process, or this one, made by this name.
-
-        Parameters
-        ----------
-        name : str
-            Its `name`.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is none; its last owner may be gone.
-        ValueError
-            If there is something else.
-        """
-        counter = cls.__new__(cls)
-        counter._open(attach("counter", name))
-        return counter
-
-    def _open(self, segment: Segment) -> None:
-        self._segment = segment
-        self.lie_in(cells_of(segment))
-
-    @property
-    def name(self) -> str:
-        """By which other processes can attach it."""
-        return self._segment.name
-
-    def close(self) -> None:
-        """Own it no longer. It can then be neither counted with nor read, nor can its handles. May be called again."""
-        self.shut()
-        self._segment.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
+        self._own(create(self.kind, 1, integer(value), name))
 
     def __repr__(self) -> str:
         if self.is_shut:
@@ -100,6 +60,4 @@ class SharedCounter(Scalar, Cell):
         return f"{type(self).__name__}({self.value}, name={self.name!r})"
 
     def __reduce__(self) -> tuple[Callable[[str], Self], tuple[str]]:
-        if self.is_shut:
-            raise ValueError("this counter is closed")
-        return type(self).attach, (self.name,)
+        return self._by_name()

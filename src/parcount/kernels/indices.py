@@ -21,7 +21,7 @@ def added(columns: Sequence[NDArray[Any]], addends: NDArray[Any] | None, cells: 
     Parameters
     ----------
     columns, addends
-        As in `Slices`; the indices of any integer dtype but uint64, the addends int64 or float64.
+        As in `Slices`; the indices of any integer dtype, the addends int64 or float64.
     cells : int
         How long the table is.
 
@@ -55,14 +55,16 @@ def added(columns: Sequence[NDArray[Any]], addends: NDArray[Any] | None, cells: 
     return sums
 
 
-def _from_the_start(indices: NDArray[Any], cells: int) -> NDArray[np.int64]:
+def _from_the_start(indices: NDArray[Any], cells: int) -> NDArray[Any]:
     """The indices with negative ones counted from the end."""
+    if indices.dtype.kind == "u":
+        return indices  # int64 does not hold all of uint64
     far = indices.astype(np.int64)
     far[far < 0] += cells
     return far
 
 
-def _all(done: int, indices: NDArray[np.int64], cells: int) -> None:
+def _all(done: int, indices: NDArray[Any], cells: int) -> None:
     if done < len(indices):
         index = int(indices[done])
         raise IndexError(

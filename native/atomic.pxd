@@ -1,0 +1,41 @@
+"""Atomic operations on cells of 64 bits, and additions to them by what Python calls integers."""
+
+from cpython.number cimport PyNumber_Index
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint64_t
+
+cdef extern from "Python.h":
+    int64_t PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
+
+cdef extern from "atomic.h" nogil:
+    int64_t atomic_read(const int64_t *cell)
+    void atomic_write(int64_t *cell, int64_t value)
+    int64_t atomic_exchange_with(int64_t *cell, int64_t value)
+    bint atomic_swap_if(int64_t *cell, int64_t *expected, int64_t value)
+    bint atomic_add(int64_t *cell, int64_t n, int64_t *sum)
+    void atomic_take_back(int64_t *cell, uint64_t n)
+
+
+cdef inline object checked(object total):
+    """`total`, if it fits into 64 bits."""
+    if not INT64_MIN <= total <= INT64_MAX:
+        raise OverflowError(f"the count would be {total}, which does not fit into 64 bits")
+    return total
+
+
+cdef inline object add_to(int64_t *cell, object n):
+    """Add `n` to a cell; return the sum."""
+    cdef int64_t sum = 0
+    cdef int overflow = 0
+    cdef int64_t number = PyLong_AsLongLongAndOverflow(n, &overflow)
+    if overflow or not atomic_add(cell, number, &sum):
+        return add_in_python(cell, PyNumber_Index(n))
+    return sum
+
+
+cdef inline object add_in_python(int64_t *cell, object n):
+    """The same where C's integers do not suffice: most likely for nothing but an error."""
+    cdef int64_t held = atomic_read(cell)
+    while True:
+        total = checked(held + n)
+        if atomic_swap_if(cell, &held, total):
+            return total
