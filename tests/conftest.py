@@ -80,8 +80,8 @@ def no_collector() -> Iterator[None]:
 class Bumper:
     """A thread that adds one to `count` whenever it gets the GIL, and then gives it back.
 
-    With an endless switch interval a thread keeps the GIL until it gives it away by itself: if `count` has changed, what
-    ran meanwhile has done that.
+    With an endless switch interval a thread keeps the GIL until it gives it away by itself: where `count` has changed,
+    what ran meanwhile has done that.
     """
 
     def __init__(self) -> None:

@@ -40,6 +40,14 @@ class TestCost:
         source = "import parcount as pc\nif __name__ == '__main__':\n    pc.tally(1000, on=pc.Processes(1))"
         assert not loaded_by(run_script, source) & set(OPTIONAL)
 
+    @pytest.mark.parametrize("kind", ["Atomic", "Concurrent", "Local", "Locked", "Sharded"])
+    def test_counters_of_threads_load_no_numpy(self, run_script: Run, kind: str) -> None:
+        loaded = loaded_by(run_script, f"import parcount as pc; pc.{kind}Counter()")
+        assert not loaded & {*OPTIONAL, "multiprocessing", "numpy"}
+
+    def test_shared_counters_load_nothing_optional(self, run_script: Run) -> None:
+        assert not loaded_by(run_script, "import parcount as pc; pc.SharedCounter()") & set(OPTIONAL)
+
 
 class TestFace:
     @pytest.mark.parametrize("name", parcount.__all__)

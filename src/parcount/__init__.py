@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from parcount.arrays.unique import unique_counts
     from parcount.counters.array import CounterArray
     from parcount.counters.atomic import AtomicCounter
+    from parcount.counters.concurrent import ConcurrentCounter
     from parcount.counters.local import LocalCounter
     from parcount.counters.locked import LockedCounter
     from parcount.counters.sharded import ShardedCounter
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AtomicCounter",
+    "ConcurrentCounter",
     "CounterArray",
     "Execution",
     "LocalCounter",
@@ -64,6 +66,7 @@ __all__ = [
 
 _HOMES = {
     "AtomicCounter": "parcount.counters.atomic",
+    "ConcurrentCounter": "parcount.counters.concurrent",
     "CounterArray": "parcount.counters.array",
     "Execution": "parcount.execution.base",
     "LocalCounter": "parcount.counters.local",

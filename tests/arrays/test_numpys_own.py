@@ -1,10 +1,8 @@
 """NumPy's own tests of the functions whose place ours take."""
 
-import os
-import subprocess
-import sys
-
 import pytest
+
+from tests.others import assert_they_pass
 
 SUITES = [
     "numpy.lib.tests.test_function_base::TestBincount",
@@ -22,14 +20,4 @@ MODES = {
 @pytest.mark.parametrize("mode", MODES)
 def test_numpys_own_tests_pass(mode: str) -> None:
     pytest.importorskip("numpy.lib.tests", reason="this NumPy came without its tests")
-    plugins = ["-p", "tests.arrays.numpys_own", "-p", "no:cacheprovider", "-c", os.devnull]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *plugins, "--pyargs", *SUITES],
-        env={**os.environ, **MODES[mode]},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " passed" in done.stdout
+    assert_they_pass(SUITES, "tests.arrays.numpys_own", MODES[mode])
