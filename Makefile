@@ -49,7 +49,7 @@ test-installed:
 	$(PYTHON) -m venv $(WHERE)/venv
 	$(WHERE)/venv/bin/python -m pip wheel --quiet --no-cache-dir --no-deps --wheel-dir $(WHERE)/dist $(DIST)
 	$(WHERE)/venv/bin/python -m pip install --quiet "$$(echo $(WHERE)/dist/*.whl)[$(EXTRAS)]"
-	cp -R pyproject.toml docs native tests $(wildcard examples) $(WHERE)
+	cp -R pyproject.toml docs examples native tests $(WHERE)
 	@cd $(WHERE) && venv/bin/python -c 'import parcount, sysconfig; print("testing", parcount.__file__); assert parcount.__file__.startswith(sysconfig.get_path("platlib"))'
 	cd $(WHERE) && $(UNDER) venv/bin/python -m pytest $(ARGS)
 
