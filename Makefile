@@ -7,10 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study test bench bench-peers lint wheel test-installed sanitize clean
+.PHONY: help study test bench bench-peers bench-counters lint wheel test-installed sanitize clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 study: $(VENV)/.stamp ## measure what threads and processes buy on this machine
 	$(BIN)/parcount study $(ARGS)
@@ -23,6 +23,9 @@ bench: $(VENV)/.stamp ## time the kernels and the counters against their peers
 
 bench-peers: $(VENV)/.stamp ## time the array functions against NumPy and other libraries
 	$(BIN)/python bench/peers.py $(ARGS)
+
+bench-counters: $(VENV)/.stamp ## time the counters against their peers, with one worker and with two
+	$(BIN)/python bench/counters.py $(ARGS)
 
 lint: $(VENV)/.lint ## check style and types
 	$(BIN)/ruff check .

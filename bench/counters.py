@@ -1,0 +1,290 @@
+"""The counters against what people use today: ``python bench/counters.py``.
+
+Every way to count is timed with one worker or with two, in interleaved and shuffled rounds of one run; what is printed
+is the ratio of medians, the other's time for an increment to ours, beside the floor that it is held to. ``--json FILE``
+keeps the times, ``--check`` ends non-zero if a floor is not reached. Every total is compared with what was counted.
+
+With two workers the time is that from the first one's start to the last one's end, for the increments of both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import random
+import sys
+import sysconfig
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import count, repeat
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from threading import Barrier, Lock, Thread
+from time import perf_counter
+from typing import Any
+
+import cereggii
+import numpy as np
+
+import parcount as pc
+from parcount.studies.machine import environment
+
+INCREMENTS = 200_000
+KEYS, CELLS = 10_000_000, 65_536
+WORDS, VOCABULARY = 1_000_000, 50_000
+TIME_LIMIT = 300.0
+
+HAS_GIL = not sysconfig.get_config_var("Py_GIL_DISABLED") or getattr(sys, "_is_gil_enabled", lambda: True)()
+
+Timed = Callable[[], float]
+"""Counts, and tells the seconds that each increment took."""
+
+
+def loop(increment: Callable[[], Any], times: int) -> None:
+    """Call it so often; what this takes by itself is part of every time."""
+    for _ in repeat(None, times):
+        increment()
+
+
+def by_threads(works: list[Callable[[], Any]]) -> float:
+    """The seconds that threads take, one for each piece of work, from one instant on."""
+    spans: list[tuple[float, float]] = []
+    barrier = Barrier(len(works))
+
+    def run(work: Callable[[], Any]) -> None:
+        barrier.wait(TIME_LIMIT)
+        start = perf_counter()
+        work()
+        spans.append((start, perf_counter()))
+
+    threads = [Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if len(spans) != len(works):
+        raise RuntimeError("a thread failed")
+    return max(end for _, end in spans) - min(start for start, _ in spans)
+
+
+def increments(make: Callable[[], Any], way: Callable[[Any], Callable[[], Any]], read: Any, threads: int) -> float:
+    """Seconds an increment of a new counter; each thread gets the way to increment it from `way`."""
+    counter = make()
+    seconds = by_threads([lambda: loop(way(counter), INCREMENTS)] * threads)
+    if read(counter) != threads * INCREMENTS:
+        raise SystemExit(f"{make}: {read(counter)} of {threads * INCREMENTS} increments were counted")
+    return seconds / (threads * INCREMENTS)
+
+
+class ByHand:
+    """An integer and a lock, as people write it."""
+
+    def __init__(self) -> None:
+        self.value = 0
+        self.lock = Lock()
+
+    def increment(self) -> None:
+        """Add one."""
+        with self.lock:
+            self.value += 1
+
+
+def cereggiis(counter: Any) -> Any:
+    """What it recommends for threads: a handle of each one's own."""
+    return counter.get_handle().increment_and_get
+
+
+WAYS: dict[str, tuple[Callable[[], Any], Callable[[Any], Callable[[], Any]], Callable[[Any], int]]] = {
+    "itertools.count": (count, lambda c: c.__next__, next),
+    "a lock by hand": (ByHand, lambda c: c.increment, lambda c: c.value),
+    "cereggii": (lambda: cereggii.AtomicInt64(0), lambda c: c.increment_and_get, lambda c: c.get()),
+    "cereggii, handles": (lambda: cereggii.AtomicInt64(0), cereggiis, lambda c: c.get()),
+    "LockedCounter": (pc.LockedCounter, lambda c: c.increment, int),
+    "AtomicCounter": (pc.AtomicCounter, lambda c: c.increment, int),
+    "AtomicCounter, handles": (pc.AtomicCounter, lambda c: c.local().increment, int),
+    "ShardedCounter": (pc.ShardedCounter, lambda c: c.increment, int),
+    "ShardedCounter, handles": (pc.ShardedCounter, lambda c: c.local().increment, int),
+    "LocalCounter": (pc.LocalCounter, lambda c: c.increment, int),
+}
+"""How each is made, incremented by a thread, and read."""
+
+
+def add_at(keys: np.ndarray, threads: int) -> float:
+    """Seconds a key, each thread counting all of them into the one array."""
+    cells = pc.CounterArray(CELLS)
+    seconds = by_threads([lambda: cells.add_at(keys)] * threads)
+    if cells.values().sum() != threads * len(keys):
+        raise SystemExit("CounterArray: not every key was counted")
+    return seconds / (threads * len(keys))
+
+
+def update(kind: Callable[[], Any], lists: list[list[str]]) -> float:
+    """Seconds a word, each thread counting a list of its own into the one counter."""
+    counter = kind()
+    seconds = by_threads([lambda words=words: counter.update(words) for words in lists])  # type: ignore[misc]
+    if counter.total() != sum(map(len, lists)):
+        raise SystemExit(f"{kind}: not every word was counted")
+    return seconds / sum(map(len, lists))
+
+
+def words(seed: int) -> list[str]:
+    """Some words, a few of them often, as in a text."""
+    ranks = np.random.default_rng(seed).zipf(1.2, WORDS) % VOCABULARY
+    return [f"word{rank}" for rank in ranks]
+
+
+def serve(pipe: Connection, barrier: Any, value: Any, counter: pc.SharedCounter) -> None:
+    """In a process: count in the way that comes through the pipe, and send back from when to when."""
+
+    def locked() -> None:
+        with value.get_lock():
+            value.value += 1
+
+    ways = {"SharedCounter": counter.increment, "multiprocessing.Value": locked}
+    while (order := pipe.recv()) is not None:
+        way, workers, times = order
+        if workers > 1:
+            barrier.wait(TIME_LIMIT)
+        start = perf_counter()
+        loop(ways[way], times)
+        pipe.send((start, perf_counter()))
+
+
+@contextmanager
+def processes() -> Iterator[Callable[[str, int], float]]:
+    """Two of them that count together; yields what times that, by the way and the number of them that take part."""
+    context = multiprocessing.get_context("spawn")
+    value, barrier = context.Value("q", 0), context.Barrier(2)
+    with ExitStack() as stack:
+        counter = stack.enter_context(pc.SharedCounter())
+        pipes = []
+        for _ in range(2):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=serve, args=(theirs, barrier, value, counter))
+            process.start()
+            stack.callback(process.join)
+            stack.callback(ours.send, None)
+            pipes.append(ours)
+
+        def timed(way: str, workers: int) -> float:
+            value.value = 0
+            counter.reset()
+            for pipe in pipes[:workers]:
+                pipe.send((way, workers, INCREMENTS))
+            spans = [pipe.recv() for pipe in pipes[:workers]]
+            if value.value + counter.value != workers * INCREMENTS:
+                raise SystemExit(f"{way}: {value.value + counter.value} increments were counted")
+            seconds = max(end for _, end in spans) - min(start for start, _ in spans)
+            return float(seconds / (workers * INCREMENTS))
+
+        yield timed
+
+
+@dataclass(frozen=True)
+class Row:
+    """A ratio of two ways to count.
+
+    Parameters
+    ----------
+    ours, against : (str, int)
+        What, and with how many workers: time of the latter by time of the former.
+    floor : float
+        How much it must be at least; zero: not held to any.
+    free_threaded : bool
+        Whether only a Python without the GIL can show it.
+    """
+
+    ours: tuple[str, int]
+    against: tuple[str, int]
+    floor: float = 0.0
+    free_threaded: bool = False
+
+    @property
+    def told(self) -> bool:
+        """Whether this Python can show it."""
+        return not (self.free_threaded and HAS_GIL)
+
+
+ROWS = [
+    Row(("AtomicCounter", 1), ("itertools.count", 1), 1 / 1.2),
+    Row(("AtomicCounter", 1), ("LockedCounter", 1), 6),
+    Row(("AtomicCounter", 1), ("a lock by hand", 1)),
+    Row(("AtomicCounter", 1), ("cereggii", 1), 1.4),
+    Row(("AtomicCounter", 2), ("LockedCounter", 2)),
+    Row(("AtomicCounter", 2), ("a lock by hand", 2)),
+    Row(("AtomicCounter", 2), ("cereggii", 2)),
+    Row(("AtomicCounter, handles", 2), ("cereggii, handles", 2)),
+    Row(("ShardedCounter", 1), ("AtomicCounter", 1)),
+    Row(("LocalCounter", 1), ("LockedCounter", 1)),
+    Row(("ShardedCounter, handles", 2), ("ShardedCounter, handles", 1), 1.6, free_threaded=True),
+    Row(("ShardedCounter, handles", 2), ("AtomicCounter, handles", 2), 1.0, free_threaded=True),
+    Row(("ShardedCounter, handles", 2), ("LockedCounter", 2), free_threaded=True),
+    Row(("SharedCounter", 1), ("multiprocessing.Value", 1), 8),
+    Row(("SharedCounter", 2), ("multiprocessing.Value", 2), 8),
+    Row(("CounterArray.add_at", 2), ("CounterArray.add_at", 1), 1.6),
+    Row(("ConcurrentCounter.update", 1), ("Counter.update", 1), 1 / 1.15),
+    Row(("ConcurrentCounter.update", 2), ("ConcurrentCounter.update", 1), 1.6, free_threaded=True),
+]
+
+
+def calls(in_processes: Callable[[str, int], float]) -> dict[tuple[str, int], Timed]:
+    """Every way with every number of workers that the rows speak of."""
+    found: dict[tuple[str, int], Timed] = {}
+    keys = np.random.default_rng(0).integers(0, CELLS, KEYS)
+    lists = [words(seed) for seed in range(2)]
+    for workers in (1, 2):
+        for name, (make, way, read) in WAYS.items():
+            found[name, workers] = partial(increments, make, way, read, workers)
+        for name in ("SharedCounter", "multiprocessing.Value"):
+            found[name, workers] = partial(in_processes, name, workers)
+        found["CounterArray.add_at", workers] = partial(add_at, keys, workers)
+        found["ConcurrentCounter.update", workers] = partial(update, pc.ConcurrentCounter, lists[:workers])
+    found["Counter.update", 1] = partial(update, Counter, lists[:1])
+    wanted = {end for row in ROWS if row.told for end in (row.ours, row.against)}
+    return {name: call for name, call in found.items() if name in wanted}
+
+
+def main() -> int:
+    """Measure, print, save; say whether every floor was reached."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    order = random.Random(0)
+    with processes() as in_processes:
+        timed = calls(in_processes)
+        for call in timed.values():
+            call()
+        seconds: dict[tuple[str, int], list[float]] = {name: [] for name in timed}
+        for _ in range(options.rounds):
+            for name in order.sample(list(timed), len(timed)):
+                seconds[name].append(timed[name]())
+    usual = {name: median(times) for name, times in seconds.items()}
+    kept = True
+    rows = []
+    print(f"{'':<38}{'against':<38}{'its ns':>9}{'our ns':>9}{'ratio':>9}{'floor':>7}")
+    for row in ROWS:
+        text = "".join(f"{f'{what} × {n}' if n > 1 else what:<38}" for what, n in (row.ours, row.against))
+        ratio = usual[row.against] / usual[row.ours] if row.told else None
+        if ratio is None:
+            print(f"{text}  needs a Python without the GIL")
+        else:
+            kept &= ratio >= row.floor
+            text += f"{usual[row.against] * 1e9:>9.2f}{usual[row.ours] * 1e9:>9.2f}{ratio:>8.2f}×"
+            print(text + (f"{row.floor:>6.2f}" + ("!" if ratio < row.floor else "") if row.floor else ""))
+        rows.append({"ours": row.ours, "against": row.against, "ratio": ratio, "floor": row.floor})
+    if options.json:
+        measured = [{"what": what, "workers": n, "seconds": times} for (what, n), times in seconds.items()]
+        written = {"environment": environment(), "rows": rows, "measured": measured}
+        options.json.write_text(json.dumps(written, indent=1) + "\n")
+    return 0 if kept or not options.check else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
