@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
 import numpy as np
@@ -125,6 +126,18 @@ class TestErrors:
         # Workers of Processes take the end of their own pipe, which raises the same, for the caller's end.
         with pytest.raises(EOFError, match="nothing left to read"):
             getattr(pool, call)(remote.end_of_file, [0])
+
+
+class TestCallers:
+    @pytest.mark.timeout(remote.TIME_LIMIT, method="thread")  # no exception would free them
+    def test_several_threads_may_call_at_once(self, pool: pc.Execution, call: str) -> None:
+        def ask(number: int) -> bool:
+            items = [number * WORKERS + item for item in range(pool.workers)]
+            answer = getattr(pool, call)(remote.double, items)
+            return (answer if call == "map" else answer[0]) == [2 * item for item in items]
+
+        with ThreadPoolExecutor(4) as callers:
+            assert all(callers.map(ask, range(100)))
 
 
 class TestLife:

@@ -17,7 +17,8 @@ Result = TypeVar("Result")
 class Execution(ABC):
     """Who runs a function over items.
 
-    A context manager: inside a ``with`` its workers stay; a call outside one starts and ends them for itself.
+    A context manager: inside a ``with`` its workers stay; a call outside one starts and ends them for itself. Several
+    threads may call one.
 
     Parameters
     ----------
@@ -52,6 +53,7 @@ class Execution(ABC):
         self.workers = workers
         self._held = 0
         self._entrance = RLock()
+        self._turn = RLock()  # of a call that wants all the workers
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.workers})"
@@ -130,7 +132,7 @@ class Execution(ABC):
         """
         if len(items) > self.workers:
             raise ValueError(f"{len(items)} items cannot start together on {self.workers} workers")
-        with self:
+        with self, self._turn:  # of two calls at once, each might get some of the workers, and wait for the others
             return self._together(function, items)
 
     def pids(self) -> list[int]:

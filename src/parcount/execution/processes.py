@@ -54,8 +54,9 @@ class Processes(Execution):
     The function and the items must pickle. Large arrays among them, and in the results, cross by shared memory: an
     array made by `shared_array`, or a slice of one, without any copy; any other with one.
 
-    An exception ends the call once the items already begun are done. A worker that dies, and any interruption of
-    the caller (Ctrl-C too), ends all of them; inside a ``with`` the next call starts new ones.
+    Calls from several threads take turns. An exception ends the call once the items already begun are done. A worker
+    that dies, and any interruption of the caller (Ctrl-C too), ends all of them; inside a ``with`` the next call
+    starts new ones.
 
     Parameters
     ----------
@@ -157,7 +158,7 @@ class Processes(Execution):
         self._crew = []
 
     def _map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        with _Call(self, function, items) as call:
+        with self._turn, _Call(self, function, items) as call:
             idle = list(self._crew)
             waiting = iter(range(len(items)))
             while True:
