@@ -9,10 +9,10 @@ import gc
 import os
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from threading import Event, Thread
 
 import pytest
@@ -27,6 +27,8 @@ settings.register_profile(
 )
 settings.load_profile("parcount")
 
+GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+
 INSTALLED = [name for name, variant in VARIANTS.items() if variant.missing() is None]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -34,10 +36,18 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "forks: forks this process, which must not have run GNU OpenMP before")
+    config.addinivalue_line("markers", "thread_unsafe(reason): pytest-run-parallel must not run it in several threads")
+
+
+THREADED = {Path(__file__).parent / room for room in ("arrays", "counters", "kernels")}
+"""Whose tests pytest-run-parallel is to run each in several threads at once: those of the compiled loops."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if THREADED.isdisjoint(item.path.parents):
+            item.add_marker(pytest.mark.thread_unsafe(reason="no test of the compiled loops"))
     # Once `numba-parallel` has run here on its usual layer, this process cannot fork workers any more.
     items.sort(key=lambda item: item.get_closest_marker("forks") is None)
 
@@ -54,10 +64,10 @@ def run_script(tmp_path: Path) -> Run:
     """Run a script, from a file, in a Python of its own."""
 
     def run(source: str, *, environment: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
-        script = tmp_path / "script.py"
-        script.write_text(source)
+        with NamedTemporaryFile("w", dir=tmp_path, suffix=".py", delete=False) as script:  # threads may run several
+            script.write(source)
         return subprocess.run(
-            [sys.executable, script],
+            [sys.executable, script.name],
             env={**os.environ, **(environment or {})},
             capture_output=True,
             text=True,
@@ -100,7 +110,7 @@ class Bumper:
 @pytest.fixture
 def bumper() -> Iterator[Bumper]:
     """Shows whether the GIL is given away."""
-    if sysconfig.get_config_var("Py_GIL_DISABLED") and not getattr(sys, "_is_gil_enabled", lambda: True)():
+    if not GIL:
         pytest.skip("there is no GIL to release")
     bumper = Bumper()
     interval = sys.getswitchinterval()

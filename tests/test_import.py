@@ -3,11 +3,13 @@
 import doctest
 import importlib
 from pathlib import Path
+from sysconfig import get_config_var
 
 import pytest
 
 import parcount
 from tests.conftest import Run
+from tests.test_distribution import MODULES as COMPILED
 
 PACKAGE = Path(parcount.__file__).parent
 OPTIONAL = ("matplotlib", "numba", "rich")
@@ -47,6 +49,23 @@ class TestCost:
 
     def test_shared_counters_load_nothing_optional(self, run_script: Run) -> None:
         assert not loaded_by(run_script, "import parcount as pc; pc.SharedCounter()") & set(OPTIONAL)
+
+
+@pytest.mark.skipif(not get_config_var("Py_GIL_DISABLED"), reason="there is always a GIL in this build of CPython")
+class TestGIL:
+    """Whatever loads a module that does not declare itself safe without the GIL turns it back on, and warns."""
+
+    def stays_off(self, run_script: Run, source: str) -> None:
+        check = "import sys\nassert not sys._is_gil_enabled()\n"
+        ran = run_script(check + source + check, environment={"PYTHON_GIL": "", "PYTHONWARNINGS": "error"})
+        assert ran.returncode == 0, ran.stderr
+
+    def test_no_public_name_turns_it_on(self, run_script: Run) -> None:
+        self.stays_off(run_script, "from parcount import *\n")
+
+    @pytest.mark.parametrize("module", COMPILED)
+    def test_no_compiled_module_turns_it_on(self, module: str, run_script: Run) -> None:
+        self.stays_off(run_script, f"import parcount._native.{module}\n")
 
 
 class TestFace:

@@ -4,12 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 
 Array = NDArray[Any]
+
+measures_memory = pytest.mark.thread_unsafe(reason="tracemalloc counts what any thread takes")
+warns_as_numpy_does = pytest.mark.filterwarnings("ignore")
+"""Set before the test's threads start: `warnings.catch_warnings` inside it would change the filters of all of them."""
 
 
 def strided(a: Array) -> Array:

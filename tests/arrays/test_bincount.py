@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import parcount as pc
 from parcount.execution import policy
 from parcount.kernels import blocks
-from tests.arrays.support import INTEGERS, LAYOUTS, Array, assert_same, layouts, outcome
+from tests.arrays.support import INTEGERS, LAYOUTS, Array, assert_same, layouts, measures_memory, outcome
 
 pytestmark = pytest.mark.usefixtures("finest_grain")
 
@@ -232,6 +232,7 @@ def test_it_looks_like_a_function() -> None:
     assert pickle.loads(pickle.dumps(pc.bincount)) is pc.bincount
 
 
+@pytest.mark.thread_unsafe(reason="changes the grain and the policy of all threads")
 def test_small_arrays_go_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     pc.set_grain(None)
     monkeypatch.setattr(policy, "choose", None)  # what our own road would ask
@@ -240,6 +241,7 @@ def test_small_arrays_go_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
         pc.bincount(np.zeros(100_000, int))
 
 
+@measures_memory
 class TestMemory:
     def most(self, x: Array, **keywords: Any) -> int:
         tracemalloc.start()

@@ -1,7 +1,6 @@
 """`histogram`, against `numpy.histogram`."""
 
 import tracemalloc
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,16 @@ from hypothesis import strategies as st
 
 import parcount as pc
 from parcount.kernels import blocks
-from tests.arrays.support import INTEGERS, LAYOUTS, Array, assert_same, layouts, outcome
+from tests.arrays.support import (
+    INTEGERS,
+    LAYOUTS,
+    Array,
+    assert_same,
+    layouts,
+    measures_memory,
+    outcome,
+    warns_as_numpy_does,
+)
 
 pytestmark = pytest.mark.usefixtures("finest_grain")
 
@@ -53,18 +61,11 @@ ranges = st.one_of(
 edges = st.lists(st.floats(-5, 5, width=32), min_size=2, max_size=40).map(sorted)
 
 
-def numpys(a: Array, *args: Any, **kwargs: Any) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return outcome(np.histogram, a, *args, **kwargs)
-
-
+@warns_as_numpy_does
 @given(some_values(), st.one_of(st.integers(1, 300), edges), ranges, st.booleans(), threads)
 def test_equals_numpys(a: Array, bins: Any, between: Any, density: bool, threads: int) -> None:
-    expected = numpys(a, bins, between, density)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        assert_same(outcome(pc.histogram, a, bins, between, density, threads=threads), expected)
+    expected = outcome(np.histogram, a, bins, between, density)
+    assert_same(outcome(pc.histogram, a, bins, between, density, threads=threads), expected)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -82,7 +83,7 @@ def test_values_on_and_beside_the_edges(dtype: str, data: st.DataObject) -> None
             [at, np.nextafter(at, at.dtype.type(np.inf)), np.nextafter(at, at.dtype.type(-np.inf)), SPECIAL]
         )
         a = np.tile(a.astype(dtype), 5)
-        expected = numpys(a, bins, (low, low + width))
+        expected = outcome(np.histogram, a, bins, (low, low + width))
     assert_same(pc.histogram(a, bins, (low, low + width), threads=2), expected)
     explicit = np.histogram(a[~np.isnan(a)], at)
     assert_same(pc.histogram(a, at, threads=2), explicit)
@@ -126,7 +127,7 @@ def test_weights(a: Array, bins: Any, data: st.DataObject, threads: int) -> None
     )
     weights = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, 50, len(a)).astype(dtype)
     weights = LAYOUTS[data.draw(layouts)](weights)
-    expected = numpys(a, bins, (-2, 2), weights=weights)
+    expected = outcome(np.histogram, a, bins, (-2, 2), weights=weights)
     assert_same(outcome(pc.histogram, a, bins, (-2, 2), weights=weights, threads=threads), expected)
 
 
@@ -165,6 +166,7 @@ ODD = {
 }
 
 
+@warns_as_numpy_does
 @pytest.mark.parametrize("name", ODD)
 @pytest.mark.parametrize(
     "bins",
@@ -173,11 +175,9 @@ ODD = {
 )
 @pytest.mark.parametrize("between", [None, (0, 3), (3, 0), (0, np.inf), (0,)], ids=str)
 def test_whatever_numpy_says_of_odd_input(name: str, bins: Any, between: Any) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        expected = outcome(np.histogram, ODD[name], bins, between)
-        assert_same(outcome(pc.histogram, ODD[name], bins, between, threads=2), expected)
-        assert_same(outcome(pc.histogram, ODD[name], bins, between), expected)
+    expected = outcome(np.histogram, ODD[name], bins, between)
+    assert_same(outcome(pc.histogram, ODD[name], bins, between, threads=2), expected)
+    assert_same(outcome(pc.histogram, ODD[name], bins, between), expected)
 
 
 def test_as_many_bins_as_the_dtype_barely_tells_apart() -> None:
@@ -244,6 +244,7 @@ def test_arguments_with_a_protocol_see_what_the_caller_gave() -> None:
     assert pc.histogram([1], weights=duck) == (np.histogram, ([1],), {"weights": duck})
 
 
+@measures_memory
 class TestMemory:
     def most(self, a: Array, *args: Any, **keywords: Any) -> int:
         pc.histogram(a, *args, **keywords)

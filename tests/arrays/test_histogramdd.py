@@ -1,7 +1,6 @@
 """`histogramdd` and `histogram2d`, against NumPy's."""
 
 import tracemalloc
-import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parcount as pc
-from tests.arrays.support import LAYOUTS, Array, assert_same, layouts, outcome
+from tests.arrays.support import LAYOUTS, Array, assert_same, layouts, measures_memory, outcome, warns_as_numpy_does
 from tests.arrays.test_histogram import SPECIAL, some_values
 
 pytestmark = pytest.mark.usefixtures("finest_grain")
@@ -21,33 +20,30 @@ axis_bins = st.one_of(st.integers(1, 40), edges)
 axis_range = st.one_of(st.none(), st.sampled_from([(0, 1), (-2.5, 2), (0.1, 0.7)]))
 
 
-def numpys(function: Any, *args: Any, **kwargs: Any) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return outcome(function, *args, **kwargs)
-
-
+@warns_as_numpy_does
 @given(some_values(), st.lists(axis_bins, min_size=1, max_size=3), st.data(), st.booleans(), threads)
 def test_columns_equal_numpys(a: Array, bins: list[Any], data: st.DataObject, density: bool, threads: int) -> None:
     columns = [np.roll(a, shift) for shift in range(len(bins))]
     between = data.draw(st.one_of(st.none(), st.tuples(*[axis_range] * len(bins))))
-    expected = numpys(np.histogramdd, columns, bins, between, density)
-    assert_same(numpys(pc.histogramdd, columns, bins, between, density, threads=threads), expected)
+    expected = outcome(np.histogramdd, columns, bins, between, density)
+    assert_same(outcome(pc.histogramdd, columns, bins, between, density, threads=threads), expected)
 
 
+@warns_as_numpy_does
 @given(st.integers(0, 3), st.integers(0, 2000), st.sampled_from(["float32", "float64", "int16"]), st.data(), threads)
 def test_rows_equal_numpys(axes: int, size: int, dtype: str, data: st.DataObject, threads: int) -> None:
     rows = np.random.default_rng(size).normal(scale=3, size=(size, axes)).astype(dtype)
     rows = data.draw(st.sampled_from([rows, rows[::-1], np.asfortranarray(rows), np.repeat(rows, 2, 0)[::2]]))
-    expected = numpys(np.histogramdd, rows, 5)
-    assert_same(numpys(pc.histogramdd, rows, 5, threads=threads), expected)
+    expected = outcome(np.histogramdd, rows, 5)
+    assert_same(outcome(pc.histogramdd, rows, 5, threads=threads), expected)
 
 
+@warns_as_numpy_does
 @given(some_values(), some_values(), st.one_of(axis_bins, st.tuples(axis_bins, axis_bins)), threads)
 def test_points_equal_numpys(x: Array, y: Array, bins: Any, threads: int) -> None:
     size = min(len(x), len(y))
-    expected = numpys(np.histogram2d, x[:size], y[:size], bins)
-    assert_same(numpys(pc.histogram2d, x[:size], y[:size], bins, threads=threads), expected)
+    expected = outcome(np.histogram2d, x[:size], y[:size], bins)
+    assert_same(outcome(pc.histogram2d, x[:size], y[:size], bins, threads=threads), expected)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -62,14 +58,15 @@ def test_values_on_and_beside_the_edges(dtype: str, bins: Any) -> None:
     assert_same(pc.histogram2d(x, y, bins, between, threads=2), np.histogram2d(x, y, bins, between))
 
 
+@warns_as_numpy_does
 @given(
     some_values(), st.sampled_from(["int8", "uint64", "float32", "float64", "bool", "complex128"]), st.data(), threads
 )
 def test_weights(a: Array, dtype: str, data: st.DataObject, threads: int) -> None:
     weights = LAYOUTS[data.draw(layouts)](np.random.default_rng(0).integers(0, 50, len(a)).astype(dtype))
     columns, between = [a, a[::-1]], [(-2, 2), (-1, 3)]
-    expected = numpys(np.histogramdd, columns, 4, between, weights=weights)
-    assert_same(numpys(pc.histogramdd, columns, 4, between, weights=weights, threads=threads), expected)
+    expected = outcome(np.histogramdd, columns, 4, between, weights=weights)
+    assert_same(outcome(pc.histogramdd, columns, 4, between, weights=weights, threads=threads), expected)
 
 
 ODD = {
@@ -90,22 +87,24 @@ ODD = {
 }
 
 
+@warns_as_numpy_does
 @pytest.mark.parametrize("name", ODD)
 @pytest.mark.parametrize("bins", [4, (2, 3), (2,), 0, (2, -1), 2.5, [[0, 1, 2], [2, 1]], [[0, 1], 3], "auto"], ids=str)
 @pytest.mark.parametrize("between", [None, [(0, 3), None], [(3, 0), None], [(0, 3)]], ids=str)
 def test_whatever_numpy_says_of_odd_input(name: str, bins: Any, between: Any) -> None:
-    expected = numpys(np.histogramdd, ODD[name], bins, between)
-    assert_same(numpys(pc.histogramdd, ODD[name], bins, between, threads=2), expected)
-    assert_same(numpys(pc.histogramdd, ODD[name], bins, between), expected)
+    expected = outcome(np.histogramdd, ODD[name], bins, between)
+    assert_same(outcome(pc.histogramdd, ODD[name], bins, between, threads=2), expected)
+    assert_same(outcome(pc.histogramdd, ODD[name], bins, between), expected)
 
 
+@warns_as_numpy_does
 @pytest.mark.parametrize(
     "bins", [3, [3], [2, 3], [0, 1, 2], [[0, 1], [0, 1, 2]], np.int8(2), np.array(4), [], 2.5], ids=str
 )
 @pytest.mark.parametrize("y", [[1, 2, 1], [1, 2], 5], ids=str)
 def test_whatever_numpy_says_of_odd_points(bins: Any, y: Any) -> None:
-    expected = numpys(np.histogram2d, [0, 1, 2], y, bins)
-    assert_same(numpys(pc.histogram2d, [0, 1, 2], y, bins, threads=2), expected)
+    expected = outcome(np.histogram2d, [0, 1, 2], y, bins)
+    assert_same(outcome(pc.histogram2d, [0, 1, 2], y, bins, threads=2), expected)
 
 
 @pytest.mark.parametrize("on", [pc.Serial(), pc.Threads(3), pc.Processes(2)], ids=lambda on: on.name)
@@ -127,6 +126,7 @@ def test_arguments_with_a_protocol_see_what_the_caller_gave() -> None:
     assert pc.histogram2d([1], [2], bins=[duck, 3]) == (np.histogram2d, ([1], [2]), {"bins": [duck, 3]})
 
 
+@measures_memory
 @pytest.mark.parametrize("workers", [1, 3])
 def test_memory_is_tables_and_nothing_else(workers: int) -> None:
     x, y = np.random.default_rng(0).random((2, 1 << 20))

@@ -17,6 +17,7 @@ MODES = {
 }
 
 
+@pytest.mark.thread_unsafe(reason="its process does the work: several would only take turns")
 @pytest.mark.parametrize("mode", MODES)
 def test_numpys_own_tests_pass(mode: str) -> None:
     pytest.importorskip("numpy.lib.tests", reason="this NumPy came without its tests")

@@ -1,7 +1,7 @@
 """`unique_counts`, against `numpy.unique_counts`."""
 
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Event, Thread
 from typing import Any
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import parcount as pc
 from parcount.kernels import distinct
-from tests.arrays.support import INTEGERS, LAYOUTS, Array, assert_same, layouts, outcome
+from tests.arrays.support import INTEGERS, LAYOUTS, Array, assert_same, layouts, measures_memory, outcome
 
 pytestmark = pytest.mark.usefixtures("finest_grain")
 
@@ -60,13 +60,17 @@ SPREADS = {
 }
 
 
+@pytest.fixture(params=[distinct.CHUNK, 1 << 15])
+def chunk(request: pytest.FixtureRequest) -> Iterator[None]:
+    before, distinct.CHUNK = distinct.CHUNK, request.param
+    yield
+    distinct.CHUNK = before
+
+
 @pytest.mark.parametrize("spread", SPREADS)
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint32", "uint64"])
-@pytest.mark.parametrize("chunk", [1 << 22, 1 << 15])
-def test_more_different_keys_than_the_hash_table_takes(
-    spread: str, dtype: str, chunk: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(distinct, "CHUNK", chunk)
+@pytest.mark.usefixtures("chunk")
+def test_more_different_keys_than_the_hash_table_takes(spread: str, dtype: str) -> None:
     x = SPREADS[spread](400_000).astype(dtype)
     expected = np.unique_counts(x)
     for threads in (1, 2):
@@ -144,6 +148,7 @@ def test_under_processes() -> None:
         assert_same(pc.unique_counts(x, on=pc.Processes(2)), np.unique_counts(x))
 
 
+@pytest.mark.thread_unsafe(reason="has another thread already, with which it would only take turns")
 @pytest.mark.parametrize("spread", [1, 1 << 20, 1 << 62], ids=["near", "hashed", "sorted"])
 def test_keys_that_another_thread_changes(spread: int) -> None:
     n = 700_000
@@ -174,6 +179,7 @@ def with_gaps(a: Array) -> Array:
     return np.repeat(a, 2).reshape(-1, 100)[:, ::2]
 
 
+@measures_memory
 @pytest.mark.parametrize("layout", [*LAYOUTS.values(), with_gaps], ids=[*LAYOUTS, "with gaps"])
 def test_memory(layout: Callable[[Array], Array]) -> None:
     n = 6_000_000

@@ -1,6 +1,7 @@
 """Arrays as compiled loops take them."""
 
 import pickle
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -14,10 +15,17 @@ from parcount.kernels.blocks import Flat, blocks, flat, some
 from tests.arrays.support import LAYOUTS
 
 
+@pytest.fixture
+def blocks_of_100() -> Iterator[None]:
+    before, room.BLOCK = room.BLOCK, 100
+    yield
+    room.BLOCK = before
+
+
+@pytest.mark.usefixtures("blocks_of_100")
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("size", [0, 1, 99, 100, 101, 250])
-def test_pieces_are_ready_and_make_up_the_whole(layout: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "BLOCK", 100)
+def test_pieces_are_ready_and_make_up_the_whole(layout: str, size: int) -> None:
     a, b = LAYOUTS[layout](np.arange(size, dtype=np.int16)), np.arange(size, dtype=">f4")
     pieces = list(blocks([a, b], [a.dtype, np.dtype(np.float64)]))
     assert all(len(one) == len(other) <= 100 for one, other in pieces)

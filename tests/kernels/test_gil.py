@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 
 from parcount.kernels import WORKLOADS
-from tests.conftest import INSTALLED, Bumper
+from tests.conftest import GIL, INSTALLED, Bumper
 from tests.kernels.support import kernel
 from tests.remote import until
+
+pytestmark = [
+    pytest.mark.skipif(not GIL, reason="there is no GIL to release"),
+    pytest.mark.thread_unsafe(reason="sets the switch interval of all threads"),
+]
 
 RELEASING = [name for name in ("cython", "numba", "numba-parallel") if name in INSTALLED]
 
