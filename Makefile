@@ -47,6 +47,7 @@ endif
 # tests read is copied there, away from src/, and pyproject.toml beside it, for pytest's settings.
 # pip would install a cached wheel for an sdist of the same name, were it not told to build without its cache.
 WHERE ?= build/installed
+LOOPS := tests/arrays $(wildcard tests/counters) tests/kernels  # which test compiled code
 test-installed:
 	rm -rf $(WHERE)
 	$(PYTHON) -m venv $(WHERE)/venv
@@ -64,9 +65,9 @@ REPORT := log_path=$(CURDIR)/build/sanitize/report
 sanitize: $(VENV)/.wheel ## run the compiled loops' tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	rm -rf build/sanitize
 	$(BIN)/python -m build --sdist --outdir build/sanitize/sdist
-	PARCOUNT_SANITIZE=1 $(MAKE) test-installed WHERE=build/sanitize/installed DIST='build/sanitize/sdist/*' EXTRAS=study,test \
+	PARCOUNT_SANITIZE=memory $(MAKE) test-installed WHERE=build/sanitize/installed DIST='build/sanitize/sdist/*' EXTRAS=study,test \
 		UNDER="env LD_PRELOAD='$(foreach library,asan ubsan stdc++,$(shell $(CC) -print-file-name=lib$(library).so))' ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:$(REPORT) UBSAN_OPTIONS=print_stacktrace=1:$(REPORT)" \
-		ARGS="--capture=sys tests/arrays tests/kernels $(ARGS)" || { head -n 30 build/sanitize/report.*; false; }
+		ARGS="--capture=sys $(LOOPS) $(ARGS)" || { head -n 30 build/sanitize/report.*; false; }
 
 clean: ## remove everything that was built
 	rm -rf .venv .venvs build dist wheelhouse src/*.egg-info src/parcount/_native/*.so

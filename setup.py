@@ -10,10 +10,15 @@ from setuptools import Extension, setup
 # -O3: the loops are the product. No -march: wheels must run on every CPU of their architecture.
 OPTIMISE = ["/O2"] if sys.platform == "win32" else ["-O3"]
 
-# PARCOUNT_SANITIZE=1: every access and every operation checked as it is done (make sanitize).
-SANITIZE = os.environ.get("PARCOUNT_SANITIZE") == "1"
-CHECKS = ["-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
-if SANITIZE:
+# PARCOUNT_SANITIZE: every access and every operation checked as it is done (make sanitize), or every access against
+# those of other threads (make sanitize-threads).
+SANITIZERS = {
+    "": [],
+    "memory": ["-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"],
+    "threads": ["-fsanitize=thread"],
+}
+CHECKS = SANITIZERS[os.environ.get("PARCOUNT_SANITIZE", "")]
+if CHECKS:
     OPTIMISE = ["-O1", "-g", "-fno-omit-frame-pointer", *CHECKS]
 
 HEADERS = sorted(str(header) for header in Path("native").glob("*.h"))
@@ -35,7 +40,7 @@ setup(
                 define_macros=[("Py_LIMITED_API", LIMITED_API)] if ABI3 else [],
                 py_limited_api=ABI3,
                 extra_compile_args=OPTIMISE,
-                extra_link_args=CHECKS if SANITIZE else [],
+                extra_link_args=CHECKS,
             )
             for source in sorted(Path("native").glob("*.pyx"))
             if not (ABI3 and source.stem in BEYOND_ABI3)
