@@ -63,6 +63,17 @@ def test_a_study_prints_its_table_and_verdict_and_writes_its_files(tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.png"]
 
 
+def test_a_study_of_counters(tmp_path: Path) -> None:
+    done = parcount("study", "counters", "--variants", "counter += 1,AtomicCounter", "--workers", "2", "--size", "9999",
+                    *SHORT, "--json", tmp_path / "a.json", "--plot", tmp_path / "a.svg")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "way to count" in done.stdout
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content["options"]["question"] == "counters"
+    assert {cell["variant"] for cell in content["cells"]} == {"counter += 1", "AtomicCounter"}
+    assert "<svg" in (tmp_path / "a.svg").read_text()
+
+
 def test_a_file_given_by_data_is_counted(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("counted")
     done = parcount("study", "--data", tmp_path / "text", "--variants", "cython", "--executions", "threads", *SHORT,
@@ -99,6 +110,10 @@ def test_numba_not_installed_stands_in_the_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["abacus"], "invalid choice: 'abacus'"),
+        (["counters", "--variants", "cython"], "no way to count 'cython'"),
+        (["counters", "--data", __file__], "argument --data: the study of counters has none"),
+        (["counters", "--executions", "threads"], "argument --executions: the study of counters has none"),
         (["--workload", "tallly"], "there are tally, increment, bincount, histogram"),
         (["--variants", "rust"], "there are python, numpy, cython, cython-gil, numba, numba-parallel"),
         (["--executions", "gpu"], "there are serial, threads, processes"),
@@ -121,7 +136,7 @@ def test_numba_not_installed_stands_in_the_table(tmp_path: Path) -> None:
         (["--plot", "no/such/folder/a.png"], "cannot write no/such/folder/a.png"),
         (["--plot", "a.pdf"], ".png or .svg"),
         (["--frobnicate"], "unrecognized arguments"),
-        (["everything"], "unrecognized arguments"),
+        (["gil", "everything"], "unrecognized arguments"),
     ],
 )
 def test_a_wrong_call_is_refused_before_measuring(words: list[str], message: str) -> None:

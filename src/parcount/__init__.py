@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from parcount.execution.shared import shared_array
     from parcount.execution.threads import Threads
     from parcount.studies import Study, study
+    from parcount.studies.counters import study_counters
 
 __all__ = [
     "AtomicCounter",
@@ -60,6 +61,7 @@ __all__ = [
     "set_num_threads",
     "shared_array",
     "study",
+    "study_counters",
     "tally",
     "unique_counts",
 ]
@@ -91,6 +93,7 @@ _HOMES = {
     "set_num_threads": "parcount.execution.policy",
     "shared_array": "parcount.execution.shared",
     "study": "parcount.studies",
+    "study_counters": "parcount.studies.counters",
     "tally": "parcount.arrays.tally",
     "unique_counts": "parcount.arrays.unique",
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from parcount.kernels import VARIANTS, WORKLOADS
-from parcount.studies.plan import EXECUTIONS, QUICK_SECONDS, SECONDS, file_bytes, options
+from parcount.studies.plan import EXECUTIONS, QUESTIONS, QUICK_SECONDS, SECONDS, file_bytes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,15 +44,22 @@ def _parser() -> argparse.ArgumentParser:
     study = commands.add_parser(
         "study",
         help="measure threads against processes against compiled loops on this machine",
-        description="Measure how the counting loop scales on this machine: every variant under every execution, "
-        "checked for exactness. Ends in a table and a verdict. Ctrl-C reports what has been measured by then.",
+        description="gil (the default): how the counting loop scales on this machine, every variant under every "
+        "execution, checked for exactness. counters: what each way to count with several workers costs, and what it "
+        "loses. Ends in a table and a verdict. Ctrl-C reports what has been measured by then.",
         epilog="Lists are separated by commas: --variants python,cython --workers 1,2,4",
     )
     study.set_defaults(command=_study, parser=study)
+    study.add_argument("question", nargs="?", choices=QUESTIONS, default=QUESTIONS[0], help="what to measure")
     study.add_argument(
         "--workload", type=_list, metavar="LIST", help=f"of {', '.join(WORKLOADS)}, or all; tally by default"
     )
-    study.add_argument("--variants", type=_list, metavar="LIST", help=f"of {', '.join(VARIANTS)}; all by default")
+    study.add_argument(
+        "--variants",
+        type=_list,
+        metavar="LIST",
+        help=f"of {', '.join(VARIANTS)}; all by default. For counters: ways to count, as their table spells them",
+    )
     study.add_argument(
         "--executions",
         type=_list,
@@ -94,17 +101,32 @@ def _parser() -> argparse.ArgumentParser:
 def _study(words: argparse.Namespace) -> int:
     refuse = words.parser.error
     asked: dict[str, Any] = {
-        "workloads": list(WORKLOADS) if words.workload == ["all"] else words.workload,
         "variants": words.variants,
-        "executions": words.executions,
         "workers": words.workers,
         "size": words.size,
-        "data": words.data,
         "seed": words.seed,
         "seconds": words.seconds or (QUICK_SECONDS if words.quick else SECONDS),
     }
+    check: Any
+    conduct: Any
+    if words.question == "counters":
+        for option in ("workload", "executions", "data"):
+            if getattr(words, option) is not None:
+                refuse(f"argument --{option}: the study of counters has none")
+        from parcount.studies import counters
+
+        check, conduct = counters.options, counters.study_counters
+    else:
+        from parcount import studies
+
+        check, conduct = studies.options, studies.study
+        asked |= {
+            "workloads": list(WORKLOADS) if words.workload == ["all"] else words.workload,
+            "executions": words.executions,
+            "data": words.data,
+        }
     try:
-        options(**asked)
+        check(**asked)
     except ValueError as error:
         refuse(str(error))
     _check_files(refuse, words)
@@ -118,11 +140,9 @@ def _study(words: argparse.Namespace) -> int:
     if words.plot is not None and Path(words.plot).suffix.lower() not in plot.FORMATS:
         refuse(f"argument --plot: a plot is {' or '.join(plot.FORMATS)} by its extension: {words.plot}")
 
-    from parcount.studies import study
-
     try:
         with progress_bar(sys.stderr) as progress:
-            result = study(**asked, progress=progress)
+            result = conduct(**asked, progress=progress)
         show(result, sys.stdout)
         if words.json is not None:
             result.save(words.json)

@@ -98,8 +98,10 @@ def test_what_is_no_result_file_is_refused(text: str, message: str, tmp_path: Pa
 
 def test_exact_only_if_every_cell_is(study: Study) -> None:
     assert study.exact
-    wrong = replace(study.cells[0], exact=False)
+    wrong = replace(study.cells[0], exact=False, status="failed")
     assert not replace(study, cells=[*study.cells[1:], wrong]).exact
+    there_to_lose = replace(study.cells[0], exact=False, lost=[3])
+    assert replace(study, cells=[*study.cells[1:], there_to_lose]).exact
     absent = replace(study.cells[0], exact=None)
     assert replace(study, cells=[absent]).exact
 

@@ -1,27 +1,25 @@
-"""A study as a picture: speedup against workers, a panel for each variant, a line for each execution."""
+"""A study as a picture: speedup against workers, a panel for each variant, a line for each execution.
+
+A study of counters has a picture of its own.
+"""
 
 from __future__ import annotations
 
 import math
 import os
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from parcount.report import counters_plot
+from parcount.report.looks import LOOKS, machine
 from parcount.studies.analysis import CellResult
 from parcount.studies.result import Study
 
 FORMATS = (".png", ".svg")
 
-# Distinct in hue and in lightness, so that they also tell apart in grey and for colour-blind eyes
-# (Okabe and Ito's palette, 2008).
-LOOKS: dict[str, dict[str, Any]] = {
-    "threads": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
-    "processes": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
-}
 COLUMNS = 3
 
 
@@ -50,6 +48,8 @@ def save(study: Study, path: str | os.PathLike[str]) -> None:
 
 def draw(study: Study) -> Figure:
     """The figure that `save` writes."""
+    if study.question == "counters":
+        return counters_plot.draw(study)
     panels: dict[tuple[str, str], list[CellResult]] = {}
     for cell in study.cells:
         if cell.execution != "serial" and cell.speedup is not None:
@@ -78,14 +78,8 @@ def draw(study: Study) -> Figure:
         figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), frameon=False)
     else:
         figure.text(0.5, 0.5, "no cell with workers was measured", ha="center", va="center")
-    environment = study.environment
     workloads = ", ".join(dict.fromkeys(workload for workload, _ in panels))
-    gil = "with the GIL" if environment["python"]["gil"] else "without a GIL"
-    figure.suptitle(
-        f"What more workers buy: {workloads}\n{environment['cpu']}, {available} cores, "
-        f"Python {environment['python']['version']} {gil}",
-        fontsize=11,
-    )
+    figure.suptitle(f"What more workers buy: {workloads}\n{machine(study)}", fontsize=11)
     return figure
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from parcount.kernels import WORKLOADS
+from parcount.report import counters_table
 from parcount.studies import Progress as Told
 from parcount.studies.analysis import MEASURED, CellResult
 from parcount.studies.result import Study
@@ -47,6 +48,25 @@ def show(study: Study, stream: TextIO) -> None:
     console = Console(file=stream, highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, WIDTH_OF_A_FILE)
+    if study.question == "counters":
+        _show_counters(study, console)
+    else:
+        _show_workloads(study, console)
+    console.print()
+    first, *others = study.verdict.sentences
+    console.print(Text(first, style="bold"))
+    for sentence in others:
+        console.print(Text(sentence))
+
+
+def _show_counters(study: Study, console: Console) -> None:
+    console.print()
+    console.print(Text(counters_table.TITLE, style="bold"))
+    console.print(counters_table.table(study))
+    console.print(Text(f"{counters_table.LEGEND}\n{_machine(study)}", style="dim"))
+
+
+def _show_workloads(study: Study, console: Console) -> None:
     available = study.environment["cores"]["available"]
     for workload in dict.fromkeys(cell.workload for cell in study.cells):
         cells = [cell for cell in study.cells if cell.workload == workload]
@@ -58,11 +78,6 @@ def show(study: Study, stream: TextIO) -> None:
             table = _table(cells, available, intervals=False)
         console.print(table)
     console.print(Text(_legend(study, available), style="dim"))
-    console.print()
-    first, *others = study.verdict.sentences
-    console.print(Text(first, style="bold"))
-    for sentence in others:
-        console.print(Text(sentence))
 
 
 def _table(cells: Sequence[CellResult], available: int, *, intervals: bool) -> Table:
@@ -141,11 +156,16 @@ def _legend(study: Study, available: int) -> str:
     if (data := study.options["data"]) is not None:
         most = max((cell.work or 0 for cell in study.cells if cell.workload == "bincount"), default=0)
         lines.append(f"bincount counted bytes of {data}: the first {most} of them, fewer in slower variants.")
+    lines.append(_machine(study))
+    return "\n".join(lines)
+
+
+def _machine(study: Study) -> str:
     environment = study.environment
+    available = environment["cores"]["available"]
     gil = "GIL" if environment["python"]["gil"] else "no GIL"
-    lines.append(
+    return (
         f"{environment['cpu']}, {available} core{'s' if available > 1 else ''} available; "
         f"Python {environment['python']['version']} ({gil}), NumPy {environment['versions']['numpy']}, "
         f"Numba {environment['versions']['numba'] or 'not installed'}."
     )
-    return "\n".join(lines)

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import os
-import random
-from collections.abc import Callable, Sequence
-from time import perf_counter
+from collections.abc import Sequence
 
-from parcount.execution.cores import available_cores
-from parcount.studies.analysis import CellResult, analyse
-from parcount.studies.cells import Cell, Round
+from parcount.studies.conduct import Progress, conduct
 from parcount.studies.laboratory import Laboratory
-from parcount.studies.load import Watch
-from parcount.studies.machine import environment, gil_enabled, threading_layer
 from parcount.studies.plan import QUICK_SECONDS, SECONDS, matrix, options
 from parcount.studies.result import Study
-from parcount.studies.rounds import measure
-from parcount.studies.verdict import reach, unclear
+from parcount.studies.verdict import reach
 
-__all__ = ["Study", "study"]
-
-Progress = Callable[[str, float, float], None]
-"""Told what is going on, the seconds passed, and the seconds that it will take in all."""
+__all__ = ["Progress", "Study", "options", "study"]
 
 TARGET = 1 / 800
 """Of the time there is, the share that one run of a serial cell should take: thirty cells then have twenty rounds."""
 
 LEAST_TARGET = 0.05
 """Seconds that it should take at least: in less, the milliseconds count until the system has spread the workers."""
-
-STOLEN = 0.05
-"""Cores taken by the hypervisor from which it is told as a load."""
 
 
 def study(
@@ -104,7 +91,6 @@ def study(
     >>> result.exact
     True
     """
-    began = perf_counter()
     if seconds is None:
         seconds = QUICK_SECONDS if quick else SECONDS
     asked = options(
@@ -118,51 +104,8 @@ def study(
         seconds=seconds,
     )
     cells, unmeasured = matrix(asked)
-    surroundings = environment()
-    available = available_cores()
-    rounds: list[Round] = []
-    complete = False
-    watch = Watch()
-
-    def tell(what: str) -> None:
-        passed = perf_counter() - began
-        if progress is not None:
-            progress(what, passed, max(passed, asked.seconds))
-
-    with Laboratory(asked, max(asked.seconds * TARGET, LEAST_TARGET)) as laboratory:
-
-        def results() -> list[CellResult]:
-            return analyse(
-                cells,
-                rounds,
-                work=laboratory.work,
-                startup=laboratory.startup,
-                unmeasured={**unmeasured, **laboratory.failed},
-            )
-
-        try:
-            runnable = [cell for cell in cells if cell not in unmeasured]
-            laboratory.prepare(runnable, tell)
-            measure(
-                [cell for cell in runnable if cell not in laboratory.failed],
-                laboratory.run,
-                rounds=rounds,
-                until=began + asked.seconds,
-                wanting=lambda _: unclear(results(), available) if asked.size != 0 else set[Cell](),
-                order=random.Random(asked.seed),
-                progress=tell,
-            )
-            complete = True
-        except KeyboardInterrupt:
-            pass  # what has been measured is worth telling
-        load = [str(neighbour) for neighbour in watch.neighbours(laboratory.pids())]
-        if (stolen := watch.stolen()) > STOLEN:
-            load.append(f"the hypervisor gave {stolen:.2f} cores to other machines")
-
-    found = results()
-    verdict = reach(found, rounds, available=available, gil=gil_enabled(), load=load, partial=not complete)
-    surroundings |= {"threading_layer": threading_layer(), "load": load}
-    return Study(surroundings, asked.asdict(), found, verdict, complete)
+    laboratory = Laboratory(asked, max(asked.seconds * TARGET, LEAST_TARGET))
+    return conduct(asked, cells, unmeasured, laboratory, reach, progress=progress)
 
 
 def _several(names: str | Sequence[str] | None) -> Sequence[str] | None:

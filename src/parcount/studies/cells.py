@@ -49,11 +49,14 @@ class Sample:
     waited : float
         Of the time that its workers could have run, the share that they waited for a core: what other programs took,
         or a virtual machine's host.
+    lost : int
+        Increments that were made and are missing from the count.
     """
 
     seconds: float
     exact: bool
     waited: float = 0.0
+    lost: int = 0
 
     @property
     def disturbed(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from parcount.kernels import VARIANTS, WORKLOADS
 from parcount.studies.analysis import NOT_INSTALLED, NOT_SUPPORTED
 from parcount.studies.cells import Cell
 
+QUESTIONS = ("gil", "counters")
 EXECUTIONS = ("serial", "threads", "processes")
 
 SECONDS = 60.0
@@ -39,6 +40,8 @@ class Options:
         Of the generated data, and of the order of the cells.
     seconds : float
         How long to measure.
+    question : str
+        What the study is about: one of `QUESTIONS`.
     """
 
     workloads: tuple[str, ...]
@@ -49,6 +52,7 @@ class Options:
     data: str | None
     seed: int
     seconds: float
+    question: str = QUESTIONS[0]
 
     def asdict(self) -> dict[str, Any]:
         """As the result file stores them."""
@@ -81,22 +85,33 @@ def options(
             raise ValueError(
                 "only the bincount workload counts a file's bytes: leave the workload out, or name bincount"
             )
+    check_numbers(size, seed, seconds)
+    return Options(
+        names("workload", workloads, WORKLOADS, default=("tally",)),
+        names("variant", variants, VARIANTS, default=tuple(VARIANTS)),
+        names("execution", executions, EXECUTIONS, default=EXECUTIONS),
+        worker_counts(workers),
+        size,
+        None if data is None else os.fspath(data),
+        seed,
+        seconds,
+    )
+
+
+def check_numbers(size: int | None, seed: int, seconds: float) -> None:
+    """Refuse numbers that no study can have.
+
+    Raises
+    ------
+    ValueError
+        If one is out of range.
+    """
     if size is not None and size < 0:
         raise ValueError(f"the size must be at least 0, not {size}")
     if not 0 <= seed < 1 << 63:
         raise ValueError(f"the seed must be from 0 to 2**63 - 1, not {seed}")
     if not seconds > 0:
         raise ValueError(f"the time to measure must be more than 0 seconds, not {seconds}")
-    return Options(
-        _names("workload", workloads, WORKLOADS, default=("tally",)),
-        _names("variant", variants, VARIANTS, default=tuple(VARIANTS)),
-        _names("execution", executions, EXECUTIONS, default=EXECUTIONS),
-        _workers(workers),
-        size,
-        None if data is None else os.fspath(data),
-        seed,
-        seconds,
-    )
 
 
 def doublings(cores: int) -> tuple[int, ...]:
@@ -172,9 +187,16 @@ def _numba_threads() -> int:
     return most_threads()
 
 
-def _names(
-    what: str, asked: Sequence[str] | None, existing: Sequence[str] | dict[str, Any] | Any, default: tuple[str, ...]
+def names(
+    what: str, asked: str | Sequence[str] | None, existing: Collection[str], default: tuple[str, ...]
 ) -> tuple[str, ...]:
+    """The names that were asked for, in the order of those that exist.
+
+    Raises
+    ------
+    ValueError
+        If one does not exist, or none was named.
+    """
     if asked is None:
         return default
     asked = (asked,) if isinstance(asked, str) else asked
@@ -186,7 +208,14 @@ def _names(
     return tuple(name for name in existing if name in asked)
 
 
-def _workers(asked: Sequence[int] | None) -> tuple[int, ...]:
+def worker_counts(asked: int | Sequence[int] | None) -> tuple[int, ...]:
+    """The numbers of workers that were asked for, rising.
+
+    Raises
+    ------
+    ValueError
+        If one is less than one, or none was named.
+    """
     if asked is None:
         return doublings(available_cores())
     asked = (asked,) if isinstance(asked, int) else asked

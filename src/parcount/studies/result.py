@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from parcount.studies.analysis import CellResult
+from parcount.studies.analysis import MEASURED, CellResult
+from parcount.studies.plan import QUESTIONS
 from parcount.studies.statistics import Estimate
 from parcount.studies.verdict import Claim, Comparison, Verdict
 
@@ -49,9 +50,14 @@ class Study:
         return "\n".join(self.verdict.sentences)
 
     @property
+    def question(self) -> str:
+        """What it is about: one of `QUESTIONS`."""
+        return str(self.options.get("question", QUESTIONS[0]))
+
+    @property
     def exact(self) -> bool:
-        """Whether every run of every cell gave the exact counts."""
-        return all(cell.exact is not False for cell in self.cells)
+        """Whether every run gave the exact counts, but for the cells that are there to show what is lost."""
+        return all(cell.exact is not False or cell.status == MEASURED for cell in self.cells)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result file: all of it, or nothing.

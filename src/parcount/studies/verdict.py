@@ -75,8 +75,8 @@ class Verdict:
     ----------
     answer : str
         To "does releasing the GIL make threads truly parallel here?": "yes", "partly", "no", "undecided"; "no GIL" on
-        a Python that has none; "not exact" if any count was wrong; "not asked" if the cells for it were not in the
-        study.
+        a Python that has none. To "does counting without a lock lose counts?": "lost" or "none lost". "not exact" if
+        any count was wrong; "not asked" if the cells for it were not in the study.
     sentences : list of str
         In plain words.
     claims : list of Claim

@@ -1,0 +1,24 @@
+"""What all pictures share: how executions look, and the machine in a line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from parcount.studies.result import Study
+
+# Distinct in hue and in lightness, so that they also tell apart in grey and for colour-blind eyes
+# (Okabe and Ito's palette, 2008).
+LOOKS: dict[str, dict[str, Any]] = {
+    "threads": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
+    "processes": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
+}
+
+
+def machine(study: Study) -> str:
+    """The CPU, the cores and the Python, for a title."""
+    environment = study.environment
+    gil = "with the GIL" if environment["python"]["gil"] else "without a GIL"
+    return (
+        f"{environment['cpu']}, {environment['cores']['available']} cores, "
+        f"Python {environment['python']['version']} {gil}"
+    )

@@ -1,0 +1,130 @@
+"""A study from its first look at the machine to its verdict, whatever it is about."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from time import perf_counter
+from typing import Protocol
+
+from parcount.execution.cores import available_cores
+from parcount.studies.analysis import CellResult, analyse
+from parcount.studies.cells import Cell, Round, Sample
+from parcount.studies.load import Watch
+from parcount.studies.machine import environment, gil_enabled, threading_layer
+from parcount.studies.plan import Options
+from parcount.studies.result import Study
+from parcount.studies.rounds import measure
+from parcount.studies.verdict import Verdict, unclear
+
+Progress = Callable[[str, float, float], None]
+"""Told what is going on, the seconds passed, and the seconds that it will take in all."""
+
+STOLEN = 0.05
+"""Cores taken by the hypervisor from which it is told as a load."""
+
+
+class Laboratory(Protocol):
+    """What prepares and runs cells.
+
+    Attributes
+    ----------
+    work : mapping of Cell to int
+        Increments in one run, of each prepared cell.
+    startup : mapping of Cell to float
+        Seconds by which new workers' first answer comes later than a warm one.
+    failed : mapping of Cell to (status, reason)
+        Cells that raised, and what.
+    """
+
+    work: dict[Cell, int]
+    startup: dict[Cell, float]
+    failed: dict[Cell, tuple[str, str]]
+
+    def pids(self) -> list[int]:
+        """The ids of this process and of all workers'."""
+
+    def prepare(self, cells: Sequence[Cell], progress: Callable[[str], None]) -> None:
+        """Run every cell once, untimed, with all that it takes."""
+
+    def run(self, cell: Cell) -> Sample | None:
+        """Run a prepared cell once; None if it raised."""
+
+
+def conduct(
+    asked: Options,
+    cells: Sequence[Cell],
+    unmeasured: Mapping[Cell, tuple[str, str]],
+    equipped: AbstractContextManager[Laboratory],
+    reach: Callable[..., Verdict],
+    *,
+    may_lose: Collection[str] = (),
+    progress: Progress | None = None,
+) -> Study:
+    """Measure cells in rounds for as long as was asked for, and reach a verdict.
+
+    Parameters
+    ----------
+    asked : Options
+        What the study's caller asked for.
+    cells : sequence of Cell
+        In the order of the result.
+    unmeasured : mapping of Cell to (status, reason)
+        Those to leave out.
+    equipped : context manager
+        Gives the laboratory, and cleans up.
+    reach : callable
+        As `parcount.studies.verdict.reach`.
+    may_lose : collection of str
+        Variants whose counts need not be exact: how much they lose is what is asked.
+    progress : callable, optional
+        Told what is going on, the seconds passed and the seconds expected.
+    """
+    began = perf_counter()
+    surroundings = environment()
+    available = available_cores()
+    rounds: list[Round] = []
+    complete = False
+    watch = Watch()
+
+    def tell(what: str) -> None:
+        passed = perf_counter() - began
+        if progress is not None:
+            progress(what, passed, max(passed, asked.seconds))
+
+    with equipped as laboratory:
+
+        def results() -> list[CellResult]:
+            return analyse(
+                cells,
+                rounds,
+                work=laboratory.work,
+                startup=laboratory.startup,
+                unmeasured={**unmeasured, **laboratory.failed},
+                may_lose=may_lose,
+            )
+
+        try:
+            runnable = [cell for cell in cells if cell not in unmeasured]
+            laboratory.prepare(runnable, tell)
+            measure(
+                [cell for cell in runnable if cell not in laboratory.failed],
+                laboratory.run,
+                rounds=rounds,
+                until=began + asked.seconds,
+                wanting=lambda _: unclear(results(), available) if asked.size != 0 else set[Cell](),
+                order=random.Random(asked.seed),
+                progress=tell,
+            )
+            complete = True
+        except KeyboardInterrupt:
+            pass  # what has been measured is worth telling
+        load = [str(neighbour) for neighbour in watch.neighbours(laboratory.pids())]
+        if (stolen := watch.stolen()) > STOLEN:
+            load.append(f"the hypervisor gave {stolen:.2f} cores to other machines")
+
+    found = results()
+    verdict = reach(found, rounds, available=available, gil=gil_enabled(), load=load, partial=not complete)
+    surroundings |= {"threading_layer": threading_layer(), "load": load}
+    return Study(surroundings, asked.asdict(), found, verdict, complete)

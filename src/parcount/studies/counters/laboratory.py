@@ -1,0 +1,191 @@
+"""Runs the ways to count: serially, by threads, and by processes that the counter was handed down to."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self
+
+from parcount.execution.serial import Serial
+from parcount.execution.threads import Threads
+from parcount.kernels.workload import cuts
+from parcount.studies.analysis import FAILED
+from parcount.studies.cells import Cell, Sample
+from parcount.studies.counters.ways import WAYS, Way
+from parcount.studies.load import stolen_time, waiting_time
+
+PATIENCE = 60.0
+"""Seconds within which all workers must have come to the barrier."""
+
+_counter: Any = None
+_barrier: Any = None
+
+
+class Laboratory:
+    """Prepares ways to count, runs them, and cleans up: a context manager.
+
+    Parameters
+    ----------
+    target : float
+        Seconds that one run of a serial cell should take.
+    size : int or None
+        Increments in each run instead, if not None.
+
+    Attributes
+    ----------
+    work, startup, failed
+        As `parcount.studies.conduct.Laboratory` has them.
+    """
+
+    def __init__(self, target: float, size: int | None) -> None:
+        self._target = target
+        self._size = size
+        self._context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+        self._stack = ExitStack()
+        self._threads: dict[int, Threads] = {}
+        self._crews: dict[Cell, Crew] = {}
+        self.work: dict[Cell, int] = {}
+        self.startup: dict[Cell, float] = {}
+        self.failed: dict[Cell, tuple[str, str]] = {}
+
+    def __enter__(self) -> Self:
+        self._stack.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+        self._crews.clear()
+
+    def pids(self) -> list[int]:
+        """The ids of this process and of all workers'."""
+        return [os.getpid(), *(pid for crew in self._crews.values() for pid in crew.pids)]
+
+    def prepare(self, cells: Sequence[Cell], progress: Callable[[str], None]) -> None:
+        """Find how often each way counts in the time of a run, start the workers, and run every cell once."""
+        for cell in cells:
+            progress(f"{cell.variant}, {cell.execution}")
+            self._attempt(cell, self._calibrate if cell.execution == "serial" else self._warm)
+
+    def run(self, cell: Cell) -> Sample | None:
+        """Run a prepared cell once; None if it raised."""
+        return self._attempt(cell, self._run)
+
+    def _attempt(self, cell: Cell, action: Callable[[Cell], Sample]) -> Sample | None:
+        """A cell that raises fails alone: the study goes on without it."""
+        if cell in self.failed:
+            return None
+        try:
+            return action(cell)
+        except Exception as error:  # noqa: BLE001 - whatever a counter, a worker or the system raises
+            self.failed[cell] = FAILED, f"{type(error).__name__}: {error}"
+            return None
+
+    def _calibrate(self, cell: Cell) -> Sample:
+        """Find the size at which the serial cell takes about the target time."""
+        self.work[cell] = 1 << 10 if self._size is None else self._size
+        while True:
+            sample = self._run(cell)
+            if self._size is not None:
+                return sample
+            if sample.seconds >= self._target / 8:
+                self.work[cell] = 1 << max(10, round(math.log2(self.work[cell] * self._target / sample.seconds)))
+                return sample
+            self.work[cell] *= 2
+
+    def _warm(self, cell: Cell) -> Sample:
+        if cell.baseline in self.failed:
+            raise RuntimeError("its serial cell failed")
+        self.work[cell] = self.work[cell.baseline]
+        way = WAYS[cell.variant]
+        before = perf_counter()
+        if cell.execution == "processes":
+            self._crews[cell] = self._stack.enter_context(Crew(way, cell.workers, self._context))
+        elif cell.workers not in self._threads:
+            self._threads[cell.workers] = self._stack.enter_context(Threads(cell.workers))
+        self._run(cell)
+        first = perf_counter() - before
+        sample = self._run(cell)
+        self.startup[cell] = max(0.0, first - sample.seconds)
+        return sample
+
+    def _run(self, cell: Cell) -> Sample:
+        work = self.work[cell]
+        shares = [stop - start for start, stop in cuts(work, cell.workers)]
+        ours = [os.getpid(), *(self._crews[cell].pids if cell.execution == "processes" else ())]
+        before = waiting_time(ours) + stolen_time()
+        if cell.execution == "processes":
+            counted, seconds = self._crews[cell].count(shares)
+        else:
+            on = Serial() if cell.execution == "serial" else self._threads[cell.workers]
+            way = WAYS[cell.variant]
+            counter = way.make(self._context)
+            _, opened = on.together(partial(way.loop, counter), shares)
+            seconds = perf_counter() - opened
+            counted = way.read(counter)
+        waited = waiting_time(ours) + stolen_time() - before
+        return Sample(seconds, counted == work, min(1.0, max(0.0, waited) / (seconds * cell.workers)), work - counted)
+
+
+class Crew:
+    """Processes that were given one counter when they were started, as a `multiprocessing.Value` must be.
+
+    The pool is the standard library's; a barrier that comes with the counter has each take one share, and all begin at
+    one instant.
+
+    Parameters
+    ----------
+    way : Way
+        How they count.
+    workers : int
+        How many.
+    context : multiprocessing context
+        How they are started.
+    """
+
+    def __init__(self, way: Way, workers: int, context: Any) -> None:
+        self._way = way
+        self._counter = way.make(context)
+        self._pool = ProcessPoolExecutor(
+            workers, context, initializer=_take, initargs=(self._counter, context.Barrier(workers))
+        )
+        self.pids: set[int] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        if hasattr(self._counter, "close"):
+            self._counter.close()
+
+    def count(self, shares: Sequence[int]) -> tuple[int, float]:
+        """Have each worker count its share; return what was counted, and how long that took."""
+        before = self._way.read(self._counter)
+        done: list[Future[tuple[int, float, float]]] = [
+            self._pool.submit(_work, self._way.loop, share) for share in shares
+        ]
+        pids, began, ended = zip(*(future.result() for future in done), strict=True)
+        self.pids.update(pids)
+        return self._way.read(self._counter) - before, max(ended) - min(began)
+
+
+def _take(counter: Any, barrier: Any) -> None:
+    global _counter, _barrier
+    _counter, _barrier = counter, barrier
+
+
+def _work(loop: Callable[[Any, int], None], share: int) -> tuple[int, float, float]:
+    _barrier.wait(PATIENCE)
+    began = perf_counter()
+    loop(_counter, share)
+    return os.getpid(), began, perf_counter()

@@ -1,0 +1,47 @@
+"""Which ways to count are to be measured, with how many workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from parcount.execution.cores import available_cores
+from parcount.studies.cells import Cell
+from parcount.studies.counters.ways import WAYS
+from parcount.studies.plan import EXECUTIONS, Options, check_numbers, doublings, names, worker_counts
+
+WORKLOAD = "counter"
+
+
+def options(
+    *,
+    variants: str | Sequence[str] | None,
+    workers: int | Sequence[int] | None,
+    size: int | None,
+    seed: int,
+    seconds: float,
+) -> Options:
+    """Check what was asked for, and fill in what was not.
+
+    Raises
+    ------
+    ValueError
+        If a way to count does not exist (the message lists those that do), or a number is out of range.
+    """
+    check_numbers(size, seed, seconds)
+    counts = doublings(max(2, available_cores())) if workers is None else worker_counts(workers)
+    ways = names("way to count", variants, WAYS, tuple(WAYS))
+    return Options((WORKLOAD,), ways, EXECUTIONS, counts, size, None, seed, seconds, question="counters")
+
+
+def matrix(asked: Options) -> list[Cell]:
+    """All cells: each way by itself, and with several workers wherever it can count for these."""
+    cells = []
+    for name in asked.variants:
+        cells.append(Cell(WORKLOAD, name, "serial", 1))
+        cells += [
+            Cell(WORKLOAD, name, execution, workers)
+            for execution in WAYS[name].executions
+            for workers in asked.workers
+            if workers > 1
+        ]
+    return cells
