@@ -2,6 +2,7 @@
 
 import os
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
@@ -21,6 +22,9 @@ ONE_CELL: dict[str, Any] = {"locked": pc.LockedCounter, "atomic": pc.AtomicCount
 """Those whose `add` and `increment` return the new value."""
 
 SPREAD: dict[str, Any] = {"sharded": pc.ShardedCounter, "local": pc.LocalCounter}
+
+UNNOTICED = 75 if sysconfig.get_config_var("Py_GIL_DISABLED") else 25
+"""Blocks of memory that Python may keep after 50 counters: without a GIL, one for each thread that has ended."""
 
 SCALARS = ONE_CELL | SPREAD
 

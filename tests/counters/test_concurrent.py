@@ -22,7 +22,7 @@ import parcount as pc
 from parcount.counters.concurrent import CHUNK
 from parcount.counters.parts import FEW
 from tests.conftest import Run
-from tests.counters.support import in_a_thread, repeat, together
+from tests.counters.support import UNNOTICED, in_a_thread, repeat, together
 from tests.remote import TIME_LIMIT
 
 pytestmark = pytest.mark.timeout(60)
@@ -572,7 +572,7 @@ class TestManyThreads:
 
         blocks()
         first = blocks()
-        assert blocks() - first < 50
+        assert blocks() - first < UNNOTICED
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")

@@ -18,7 +18,18 @@ from hypothesis import strategies as st
 
 from parcount.counters.scalar import Scalar
 from tests.conftest import Run
-from tests.counters.support import LEAST, MOST, OF_ONE_PROCESS, ONE_CELL, SCALARS, SPREAD, in_a_thread, repeat, together
+from tests.counters.support import (
+    LEAST,
+    MOST,
+    OF_ONE_PROCESS,
+    ONE_CELL,
+    SCALARS,
+    SPREAD,
+    UNNOTICED,
+    in_a_thread,
+    repeat,
+    together,
+)
 from tests.remote import TIME_LIMIT
 
 Kind = Any
@@ -367,7 +378,7 @@ class TestGoingAway:
 
         blocks()
         first = blocks()
-        assert blocks() - first < 50
+        assert blocks() - first < UNNOTICED
 
     def test_a_counter_may_go_while_a_thread_that_counted_runs_on(self, kind: Kind) -> None:
         ready, go = Event(), Event()

@@ -474,9 +474,11 @@ segment.System = tracked.Tracked
 counter = pc.SharedCounter()
 if hasattr(os, "fork"):
     child = os.fork()
-    if child:
-        os.waitpid(child, 0)
-        pc.SharedCounter.attach(counter.name)
+    if child == 0:
+        del counter
+        os._exit(0)
+    os.waitpid(child, 0)
+    pc.SharedCounter.attach(counter.name)
 print(counter.name)
 """)
         assert ran.stderr == ""
