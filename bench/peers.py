@@ -23,6 +23,7 @@ import fast_histogram
 import numpy as np
 
 import parcount as pc
+from parcount.execution.team import team
 from parcount.studies.machine import environment
 
 Call = Callable[..., Any]
@@ -61,6 +62,16 @@ def keys(size: int, bins: int, dtype: str = "int64") -> np.ndarray:
 def bincounts(x: np.ndarray, weights: np.ndarray | None = None) -> Any:
     """`bincount` of keys, ours and NumPy's."""
     return lambda threads: pc.bincount(x, weights, threads=threads), {"numpy": lambda _: np.bincount(x, weights)}
+
+
+def beside_reading(x: np.ndarray) -> Any:
+    """The same, and what only to read the keys takes: where memory is the limit, nobody can be faster."""
+
+    def read(threads: int) -> None:
+        team(threads).map(np.max, np.array_split(x, threads))
+
+    ours, peers = bincounts(x)
+    return ours, peers | {"reading alone": read}
 
 
 def against_itself(size: int) -> Any:
@@ -164,7 +175,7 @@ ROWS = [
     Row("bincount uint8, one key", against_itself, 80 * MILLION, {"uniform keys": (1 / 1.2, 0)}),
     Row("bincount int32, 1024 bins", lambda n: bincounts(keys(n, 1024, "int32")), floors={"numpy": (4.5, 8)}),
     Row("bincount int64, 1024 bins", lambda n: bincounts(keys(n, 1024)), floors={"numpy": (2, 3.5)}),
-    Row("bincount int64, one key", lambda n: bincounts(np.full(n, 5)), floors={"numpy": (3.5, 6)}),
+    Row("bincount int64, one key", lambda n: beside_reading(np.full(n, 5)), floors={"numpy": (3.5, 6)}),
     Row("bincount int64, 65 536 bins", lambda n: bincounts(keys(n, 65_536)), floors={"numpy": (1.8, 2.8)}),
     Row("bincount int64, 2^20 bins", lambda n: bincounts(keys(n, 1 << 20)), floors={"numpy": (1.3, 1.8)}),
     Row("bincount int64, 2^24 bins", lambda n: bincounts(keys(n, 1 << 24)), floors={"numpy": (1.2, 1.5)}),
