@@ -22,8 +22,27 @@ typedef struct {
 
 enum { FRONT_MOST_AXES = 64 }; /* as many as an array has dimensions */
 
-/* Elements below which a call goes to NumPy. */
-static Py_ssize_t front_small = 0;
+/* Elements below which a call goes to NumPy. One thread may set it while others read it: each reads the old number or the
+   new one, and none waits. */
+static volatile Py_ssize_t front_small = 0;
+
+static Py_ssize_t front_get_small(void)
+{
+#ifdef __GNUC__
+    return __atomic_load_n(&front_small, __ATOMIC_RELAXED);
+#else
+    return front_small; /* MSVC accesses what is volatile, and no wider than a register, at once */
+#endif
+}
+
+static void front_set_small(Py_ssize_t elements)
+{
+#ifdef __GNUC__
+    __atomic_store_n(&front_small, elements, __ATOMIC_RELAXED);
+#else
+    front_small = elements;
+#endif
+}
 
 static int front_has_own_keyword(Front *self, PyObject *names)
 {
@@ -83,7 +102,7 @@ static int front_is_small(Front *self, PyObject *argument)
         return -1;
     Py_ssize_t size = PyLong_AsSsize_t(number);
     Py_DECREF(number);
-    return size < front_small;
+    return size < front_get_small();
 }
 
 static PyObject *front_call(PyObject *callable, PyObject *const *args, size_t flagged, PyObject *names)

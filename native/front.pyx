@@ -6,14 +6,13 @@ from numpy import ndarray
 
 
 cdef extern from "front.h":
-    Py_ssize_t front_small
+    void front_set_small(Py_ssize_t elements)
     object front_new(object numpys, object ours, tuple own, object ndarray, object protocol, Py_ssize_t sized, Py_ssize_t needs)
 
 
 def set_small(Py_ssize_t elements):
     """Set below how many elements calls go to NumPy."""
-    global front_small
-    front_small = elements
+    front_set_small(elements)
 
 
 def added(a, by=1):

@@ -241,6 +241,12 @@ def test_small_arrays_go_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
         pc.bincount(np.zeros(100_000, int))
 
 
+def test_the_grain_may_change_while_others_count() -> None:
+    for grain in range(1, 2000):
+        pc.set_grain(grain)
+        assert pc.bincount(np.arange(100)).sum() == 100
+
+
 @measures_memory
 class TestMemory:
     def most(self, x: Array, **keywords: Any) -> int:
