@@ -52,7 +52,7 @@ def keys(dtype: str) -> st.SearchStrategy[Keys]:
     )
 
 
-few = settings(max_examples=25)  # of each of eight dtypes
+few = settings(max_examples=settings().max_examples * 2 // 5)  # of each of eight dtypes
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
