@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Any, NoReturn
 
 import numpy as np
@@ -149,6 +149,11 @@ def leave(code: Any) -> None:
     sys.exit(code)
 
 
+def kill_instead(*_: Any) -> None:
+    """In place of what a worker runs."""
+    kill_self(_)
+
+
 @dataclass(frozen=True)
 class DieOn:
     """Item `victim` kills its worker; the others come back."""
@@ -240,3 +245,60 @@ def is_alive(pid: int) -> bool:
         return False
     except FileNotFoundError:  # it went meanwhile; or this system has no /proc
         return sys.platform != "linux"
+
+
+@dataclass(frozen=True)
+class DieAtFirst:
+    """Counts up the cell of its item in `tried`; the first tries of item `victim`, as many as `times`, end badly."""
+
+    tried: np.ndarray
+    victim: int
+    times: int
+    how: Callable[[Any], Any] = kill_self
+
+    def __call__(self, item: int) -> int:
+        self.tried[item] += 1
+        if item == self.victim and self.tried[item] <= self.times:
+            self.how(item)
+        return item
+
+
+@dataclass(frozen=True)
+class CountUpAndDie:
+    """Counts up an array, and ends its worker the first time."""
+
+    tried: np.ndarray
+
+    def __call__(self, a: np.ndarray) -> tuple[int, int]:
+        a += 1
+        self.tried[0] += 1
+        if self.tried[0] == 1:
+            kill_self(a)
+        return int(a.min()), int(a.max())
+
+
+@dataclass(frozen=True)
+class AfterTheDeath:
+    """Item 0 dies at its first try; item 1 answers, with its worker's id, only once item 0 is tried again."""
+
+    tried: np.ndarray
+
+    def __call__(self, item: int) -> int:
+        self.tried[item] += 1
+        if item == 0 and self.tried[0] == 1:
+            until(lambda: self.tried[1], "item 1 was not begun")
+            kill_self(item)
+        if item == 1:
+            until(lambda: self.tried[0] == 2, "item 0 was not tried again")
+        return os.getpid()
+
+
+def hang(_: Any) -> None:
+    """Longer than any timeout here; not for ever, lest a failed test leave it."""
+    Event().wait(TIME_LIMIT)
+
+
+def increment_and_die(counts: np.ndarray) -> NoReturn:
+    """A loop that counts in place, and ends its worker."""
+    counts += 1
+    os._exit(5)

@@ -16,6 +16,8 @@ from parcount.kernels.workload import Kernel, Part, Work
 def count(job: Work, kernel: Kernel, on: Execution) -> NDArray[Any]:
     """Count a job.
 
+    A part whose worker process dies is counted by another, unless it is counted in place.
+
     A kernel that brings its own threads takes the place of `Threads`: it gets the job in one piece and uses as many
     as those would be. In each worker of another execution it uses one.
 
@@ -34,7 +36,7 @@ def count(job: Work, kernel: Kernel, on: Execution) -> NDArray[Any]:
         The counts of the whole: the same for every kernel and execution.
     """
     kernel, parts = _divide(job, kernel, on)
-    return job.merge(on.map(kernel, parts))
+    return job.merge(on.map(kernel, parts, once=any(part.in_place for part in parts)))
 
 
 def count_timed(job: Work, kernel: Kernel, on: Execution) -> tuple[NDArray[Any], float]:
@@ -48,7 +50,7 @@ def count_timed(job: Work, kernel: Kernel, on: Execution) -> tuple[NDArray[Any],
         From that instant to the merged counts.
     """
     kernel, parts = _divide(job, kernel, on)
-    partials, opened = on.together(kernel, parts)
+    partials, opened = on.together(kernel, parts, once=any(part.in_place for part in parts))
     counts = job.merge(partials)
     return counts, perf_counter() - opened
 

@@ -30,9 +30,21 @@ def test_worker_died_before_its_first_item_tells_of_the_guard() -> None:
     assert 'if __name__ == "__main__":' in text
 
 
+@pytest.mark.parametrize(
+    ("died", "text"),
+    [
+        (pc.WorkerDied(3, 7, 3), "the worker that had item 3 ended with exit code 7"),
+        (pc.WorkerDied(3, -9, 3, 0.5), "the worker that had item 3 was ended at the timeout of 0.5 s"),
+        (pc.WorkerDied(None, -int(signal.SIGTERM), 3), "a worker was killed by SIGTERM before its first item"),
+    ],
+)
+def test_worker_died_tells_how_often_it_was_tried(died: pc.WorkerDied, text: str) -> None:
+    assert str(died) == f"{text}, at the last of 3 tries"
+
+
 def test_worker_died_pickles() -> None:
-    died = pickle.loads(pickle.dumps(pc.WorkerDied(3, -9)))
-    assert (died.part, died.exitcode) == (3, -9)
+    died = pickle.loads(pickle.dumps(pc.WorkerDied(3, -9, 2, 0.5)))
+    assert (died.part, died.exitcode, died.tries, died.timeout) == (3, -9, 2, 0.5)
 
 
 def raised(error: BaseException) -> BaseException:

@@ -43,14 +43,7 @@ class Execution(ABC):
     name: ClassVar[str]
 
     def __init__(self, workers: int | None = None) -> None:
-        if workers is None:
-            workers = available_cores()
-        if isinstance(workers, bool) or not hasattr(workers, "__index__"):
-            raise TypeError(f"workers must be an integer, not {workers!r}")
-        workers = workers.__index__()
-        if workers < 1:
-            raise ValueError(f"workers must be at least 1, not {workers}")
-        self.workers = workers
+        self.workers = available_cores() if workers is None else integer("workers", workers)
         self._held = 0
         self._entrance = RLock()
         self._turn = RLock()  # of a call that wants all the workers
@@ -73,7 +66,7 @@ class Execution(ABC):
             if self._held == 0:
                 self._close()
 
-    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item], *, once: bool = False) -> list[Result]:
         """Apply `function` to every item.
 
         Parameters
@@ -82,6 +75,10 @@ class Execution(ABC):
             Of one item.
         items : iterable
             Any number of them, also more than there are workers.
+        once : bool, optional
+            Whether no item may be begun twice: say so where a half-done one leaves something behind, such as counts in
+            shared memory. If the worker that has begun it dies, that is `WorkerDied` at once. By default
+            another worker gets the item, as often as `Processes` is told to retry.
 
         Returns
         -------
@@ -101,9 +98,11 @@ class Execution(ABC):
         """
         items = list(items)
         with self:
-            return self._map(function, items)
+            return self._map(function, items, once)
 
-    def together(self, function: Callable[[Item], Result], items: Sequence[Item]) -> tuple[list[Result], float]:
+    def together(
+        self, function: Callable[[Item], Result], items: Sequence[Item], *, once: bool = False
+    ) -> tuple[list[Result], float]:
         """Apply `function` to at most one item a worker, all starting at the same instant.
 
         Every worker has its item and waits at a barrier before the first begins: what passes from that instant
@@ -115,6 +114,10 @@ class Execution(ABC):
             Of one item.
         items : sequence
             At most as many as there are workers.
+        once : bool, optional
+            Whether no item may be begun twice: say so where a half-done one leaves something behind, such as counts in
+            shared memory. If the worker that has begun it dies, that is `WorkerDied` at once. By default
+            another worker gets the item, as often as `Processes` is told to retry.
 
         Returns
         -------
@@ -133,7 +136,7 @@ class Execution(ABC):
         if len(items) > self.workers:
             raise ValueError(f"{len(items)} items cannot start together on {self.workers} workers")
         with self, self._turn:  # of two calls at once, each might get some of the workers, and wait for the others
-            return self._together(function, items)
+            return self._together(function, items, once)
 
     def pids(self) -> list[int]:
         """The processes, besides the caller's, that work for this execution now."""
@@ -146,9 +149,18 @@ class Execution(ABC):
         """End the workers; called whatever happened."""
 
     @abstractmethod
-    def _map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> list[Any]:
         """`map` with the workers started."""
 
     @abstractmethod
-    def _together(self, function: Callable[[Any], Any], items: Sequence[Any]) -> tuple[list[Any], float]:
+    def _together(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> tuple[list[Any], float]:
         """`together` with the workers started."""
+
+
+def integer(what: str, value: int, least: int = 1) -> int:
+    """`value`, if it is an integer of at least `least`; otherwise TypeError or ValueError, which say `what` it is."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{what} must be an integer, not {value!r}")
+    if value.__index__() < least:
+        raise ValueError(f"{what} must be at least {least}, not {value.__index__()}")
+    return value.__index__()

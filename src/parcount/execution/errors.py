@@ -8,7 +8,7 @@ import traceback
 
 
 class WorkerDied(RuntimeError):
-    """A worker process ended without an answer.
+    """A worker process ended without an answer, or took too long, as often as its item could be tried.
 
     Parameters
     ----------
@@ -16,27 +16,32 @@ class WorkerDied(RuntimeError):
         The position, among the items, of the one it had; None if it had not begun any.
     exitcode : int or None
         As `multiprocessing.Process.exitcode`: negative for a signal.
+    tries : int
+        How many workers have had that item; of `together`, how often all items were tried.
+    timeout : float or None
+        The seconds that it was allowed, if it was ended for having taken longer.
     """
 
-    def __init__(self, part: int | None, exitcode: int | None) -> None:
-        super().__init__(part, exitcode)
+    def __init__(self, part: int | None, exitcode: int | None, tries: int = 1, timeout: float | None = None) -> None:
+        super().__init__(part, exitcode, tries, timeout)
         self.part = part
         self.exitcode = exitcode
+        self.tries = tries
+        self.timeout = timeout
 
     def __str__(self) -> str:
-        if self.exitcode is not None and self.exitcode < 0:
-            try:
-                how = f"was killed by {signal.Signals(-self.exitcode).name}"
-            except ValueError:
-                how = f"was killed by signal {-self.exitcode}"
+        signalled = self.exitcode is not None and self.exitcode < 0
+        if self.timeout is not None:
+            how = f"was ended at the timeout of {self.timeout:g} s"
+        elif signalled:
+            how = f"was killed by {_signal(-(self.exitcode or 0))}"
         else:
             how = f"ended with exit code {self.exitcode}"
-        if self.part is None:
-            return (
-                f"a worker {how} before its first item; under spawn and forkserver a script must start its "
-                'processes below `if __name__ == "__main__":`'
-            )
-        return f"the worker that had item {self.part} {how}"
+        tried = f", at the last of {self.tries} tries" if self.tries > 1 else ""
+        if self.part is not None:
+            return f"the worker that had item {self.part} {how}{tried}"
+        hint = '; under spawn and forkserver a script must start its processes below `if __name__ == "__main__":`'
+        return f"a worker {how} before its first item{tried}{'' if signalled else hint}"
 
 
 class RemoteTraceback(Exception):
@@ -61,3 +66,10 @@ def portable(error: BaseException) -> tuple[BaseException, str]:
     except Exception:  # noqa: BLE001 - an exception's own __reduce__ or __init__ may raise anything
         return RuntimeError(f"{type(error).__name__}: {error}"), text
     return error, text
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,51 +1,31 @@
 """Worker processes: each has an interpreter, and a GIL, of its own.
 
-Written by hand where `concurrent.futures.ProcessPoolExecutor` would nearly do: that one tells neither which item a
-dead worker had nor how it ended, cannot start all workers at one instant, and sends arrays through a pipe. This one
-has a pipe a worker and no helper threads.
+Written by hand where `concurrent.futures.ProcessPoolExecutor` would nearly do: that one ends for good when a worker
+dies, tells neither which item the worker had nor how it ended, cannot start all workers at one instant, and sends
+arrays through a pipe. This one has a pipe a worker and no helper threads.
 """
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from multiprocessing import connection as mpc
-from multiprocessing import resource_tracker
-from multiprocessing.process import BaseProcess
-from time import perf_counter
+from heapq import heappop, heappush
+from time import monotonic, perf_counter
+from types import TracebackType
 from typing import Any, Self
 
 from parcount.execution import shared
-from parcount.execution.base import Execution
+from parcount.execution.base import Execution, integer
+from parcount.execution.crew import Crew, Given, Worker
 from parcount.execution.errors import RemoteTraceback, WorkerDied
-from parcount.execution.worker import ERROR, GO, HOLD, READY, STOP, TASK, serve
+from parcount.execution.flow import Call, Outcome, flow
+from parcount.execution.worker import ERROR, GO, HOLD, READY, TASK, pack, unpack
 
-PATIENCE = 5.0
-"""Seconds that a worker that was told to stop gets to end by itself before it is killed."""
-
-
-@dataclass(eq=False)
-class _Worker:
-    process: BaseProcess
-    connection: mpc.Connection
-    mark: str
-    item: int | None = None
-    copies: Sequence[shared.Block] = ()
-
-    def send(self, message: bytes) -> None:
-        # A worker that died cannot read; that is found, with its exit code, when its answer is awaited.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            self.connection.send_bytes(message)
-
-    def receive(self) -> bytes:
-        try:
-            return self.connection.recv_bytes()
-        except (EOFError, OSError) as error:
-            self.process.join()
-            raise WorkerDied(self.item, self.process.exitcode) from error
+LONGEST_WAIT = 3600.0
+"""Seconds to wait at a time: the system takes no number of milliseconds beyond 31 bits."""
 
 
 class Processes(Execution):
@@ -54,9 +34,11 @@ class Processes(Execution):
     The function and the items must pickle. Large arrays among them, and in the results, cross by shared memory: an
     array made by `shared_array`, or a slice of one, without any copy; any other with one.
 
-    Calls from several threads take turns. An exception ends the call once the items already begun are done. A worker
-    that dies, and any interruption of the caller (Ctrl-C too), ends all of them; inside a ``with`` the next call
-    starts new ones.
+    A worker that dies, whatever has killed it, is replaced, and its item tried again by another, `retries` times. An
+    exception of the function's is none of that: it ends the call once the items already begun are done. `WorkerDied`,
+    and any interruption of the caller (Ctrl-C too), ends all workers; inside a ``with`` the next call starts new ones.
+
+    Inside a ``with``, calls from several threads take turns.
 
     Parameters
     ----------
@@ -65,16 +47,29 @@ class Processes(Execution):
     start_method : {"forkserver", "spawn", "fork"}, optional
         How they start. By default ``"forkserver"`` on Linux and ``"spawn"`` elsewhere: a forked copy of a process
         that runs threads can hang on a lock that one of them held.
+    retries : int, optional
+        How many more workers get an item if the one that has it dies. That holds for `together` as a whole: there all
+        items begin again, on new workers.
+    timeout : float, optional
+        Seconds that an item may take; a worker that takes longer is killed, which counts as its death. None by default.
 
     Raises
     ------
+    TypeError
+        If `workers` or `retries` is no integer, or `timeout` no number.
     ValueError
-        If the platform lacks `start_method`.
+        If the platform lacks `start_method`, `retries` is negative, or `timeout` is not positive.
     WorkerDied
-        From a call: if a worker was killed or exited; names the item and how.
+        From a call: if the retries of an item have run out; names the item, and how the last worker died.
     RuntimeError
         From a call: if `start_method` is ``"fork"`` and this process has run a GNU OpenMP region, which no
         forked child survives entering again.
+
+    Notes
+    -----
+    An item that is tried again is sent again as it is at the caller. What its first worker wrote into arrays of
+    `shared_array`, counted up in a `SharedCounter`, or did to the world outside, stays done: say ``once=True`` to the
+    call where that makes a second try wrong.
 
     Examples
     --------
@@ -86,7 +81,14 @@ class Processes(Execution):
 
     name = "processes"
 
-    def __init__(self, workers: int | None = None, *, start_method: str | None = None) -> None:
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        start_method: str | None = None,
+        retries: int = 2,
+        timeout: float | None = None,
+    ) -> None:
         super().__init__(workers)
         if start_method is None:
             start_method = "forkserver" if sys.platform == "linux" else "spawn"
@@ -94,164 +96,221 @@ class Processes(Execution):
         if start_method not in methods:
             raise ValueError(f"start_method must be one of {', '.join(methods)} here, not {start_method!r}")
         self.start_method = start_method
-        self._crew: list[_Worker] = []
+        self.retries = integer("retries", retries, least=0)
+        self.timeout = _seconds(timeout)
+        self._crew: Crew | None = None
 
     def __repr__(self) -> str:
         return f"Processes({self.workers}, start_method={self.start_method!r})"
 
     def pids(self) -> list[int]:
         """The workers' process ids."""
-        return [worker.process.pid for worker in self._crew if worker.process.pid is not None]
+        crew = self._crew
+        return [] if crew is None else crew.pids()
 
     def _open(self) -> None:
-        forking = self.start_method == "fork"
-        if forking:
-            if hazard := fork_hazard():
-                raise RuntimeError(f"start_method 'fork' is not safe here: {hazard}; use 'forkserver' or 'spawn'")
-            # A forked worker that found no tracker would start one, which unlinks what it saw when the worker ends.
-            resource_tracker.ensure_running()
-        context = multiprocessing.get_context(self.start_method)
+        crew = Crew(self.workers, self.start_method)
         try:
-            for number in range(self.workers):
-                ours, theirs = context.Pipe()
-                inherited = [*(worker.connection for worker in self._crew), ours] if forking else []
-                mark = shared.mark_for_worker()
-                process = context.Process(  # type: ignore[attr-defined]
-                    target=serve,
-                    args=(theirs, inherited, mark),
-                    name=f"parcount-{number}",
-                    daemon=True,
-                )
-                try:
-                    process.start()
-                except BaseException:
-                    ours.close()
-                    raise
-                finally:
-                    theirs.close()
-                self._crew.append(_Worker(process, ours, mark))
-            for worker in self._crew:
-                worker.receive()
+            crew.gather()
         except BaseException:
-            self._kill()
+            crew.end(crew.members)
             raise
+        self._crew = crew
 
     def _close(self) -> None:
-        try:
-            for worker in self._crew:
-                # Closing alone might not be noticed: children forked since, by whomever, have copies of our end.
-                worker.send(STOP)
-                worker.connection.close()
-            for worker in self._crew:
-                worker.process.join(PATIENCE)
-        finally:
-            self._kill()
+        crew, self._crew = self._crew, None
+        if crew is not None:
+            crew.close()
 
-    def _kill(self) -> None:
-        for worker in self._crew:
-            worker.process.kill()
-        for worker in self._crew:
-            worker.process.join()
-            worker.process.close()
-            worker.connection.close()
-            shared.sweep(worker.mark)
-        self._crew = []
+    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> list[Any]:
+        done = dict(flow(_Call(self, function, once), items))
+        return [done[position] for position in range(len(items))]
 
-    def _map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        with self._turn, _Call(self, function, items) as call:
-            idle = list(self._crew)
-            waiting = iter(range(len(items)))
-            while True:
-                while idle and not call.failed and (item := next(waiting, None)) is not None:
-                    call.give(idle.pop(), item, TASK)
-                if not call.busy:
-                    return call.results()
-                for ready in mpc.wait([worker.connection for worker in call.busy]):
-                    worker = next(worker for worker in call.busy if worker.connection is ready)
-                    call.take(worker)
-                    idle.append(worker)
-
-    def _together(self, function: Callable[[Any], Any], items: Sequence[Any]) -> tuple[list[Any], float]:
-        with _Call(self, function, items) as call:
-            for item, worker in enumerate(self._crew[: len(items)]):
-                call.give(worker, item, HOLD)
-            for worker in list(call.busy):
-                call.await_ready(worker)
-            opened = perf_counter()
-            for worker in call.busy:
-                worker.send(GO)
-            for worker in list(call.busy):
-                call.take(worker)
-            return call.results(), opened
+    def _together(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> tuple[list[Any], float]:
+        tries = 1
+        while True:
+            start = _Start(self, function, once)
+            try:
+                outcomes = start.run(items)
+                break
+            except WorkerDied as death:
+                if death.part is None or tries > self.retries or (once and start.opened is not None):
+                    raise WorkerDied(death.part, death.exitcode, max(tries, death.tries), death.timeout) from None
+            tries += 1
+        errors = {outcome.position: outcome.error for outcome in outcomes if outcome.error is not None}
+        if errors:
+            del outcomes
+            raise errors.pop(min(errors))  # kept, it would keep itself alive, and this call's arrays
+        done = {outcome.position: outcome.value for outcome in outcomes}
+        assert start.opened is not None
+        return [done[position] for position in range(len(items))], start.opened
 
 
-class _Call:
-    """One call's items on their way to the workers and back.
+class _Call(Call):
+    """One call's items on their way to the workers and back, until each has its answer."""
 
-    As a context manager it leaves no worker in an unknown state: if the call is cut short, all of them end.
-    """
-
-    def __init__(self, on: Processes, function: Callable[[Any], Any], items: Sequence[Any]) -> None:
-        self.on = on
+    def __init__(self, on: Processes, function: Callable[[Any], Any], once: bool) -> None:
+        assert on._crew is not None
+        self.crew = on._crew
         self.function = function
-        self.items = items
-        self.busy: list[_Worker] = []
-        self.done: dict[int, Any] = {}
-        self.errors: dict[int, BaseException] = {}
+        self.retries = on.retries
+        self.timeout = on.timeout
+        self.once = once
+        self.tries: Counter[int] = Counter()
+        self.again: list[tuple[int, Any]] = []
 
     def __enter__(self) -> Self:
-        if not self.on._crew:  # the call before this one was cut short
-            self.on._open()
+        self.crew.enter()
         return self
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if self.busy:
-            self.on._kill()
-            for worker in self.busy:
-                worker.copies = ()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is GeneratorExit:
+                self.crew.end([worker for worker in self.crew.members if worker.parts])
+            elif kind is not None:
+                self.crew.end(self.crew.members)
+        finally:
+            self.again.clear()
+            self.crew.leave()
 
     @property
-    def failed(self) -> bool:
-        return bool(self.errors)
+    def room(self) -> bool:
+        """Whether a worker is free, and no item waits for it already."""
+        return not self.again and self._free() is not None
 
-    def give(self, worker: _Worker, item: int, tag: bytes) -> None:
-        message, worker.copies = shared.dumps((self.function, self.items[item]))
-        worker.item = item
-        self.busy.append(worker)
-        worker.send(tag + message)
+    @property
+    def busy(self) -> bool:
+        """Whether any item has no answer."""
+        return bool(self.again) or any(worker.parts for worker in self.crew.members)
 
-    def await_ready(self, worker: _Worker) -> None:
-        reply = worker.receive()
-        if reply != READY:
-            self._keep(worker, reply)
+    def give(self, position: int, item: Any) -> None:
+        """Send an item to a free worker."""
+        worker = self._free()
+        assert worker is not None
+        message, copies = shared.dumps((self.function, item))
+        hold = self._holds
+        worker.parts[position] = Given(item, copies, self._deadline(), begun=not hold)
+        worker.send(pack(HOLD if hold else TASK, position, message))
 
-    def take(self, worker: _Worker) -> None:
-        self._keep(worker, worker.receive())
+    def take(self) -> list[Outcome]:
+        """What workers answer next; sees to those that have died, or take too long."""
+        outcomes = []
+        for worker, message in self.crew.listen(self._patience()):
+            if message is None:
+                lost = dict(worker.parts)
+                exitcode = self.crew.remove(worker)
+                for position, given in lost.items():
+                    self._try_again(position, given, exitcode)
+            elif outcome := self._heard(worker, message):
+                outcomes.append(outcome)
+        self._end_overdue()
+        self.crew.fill()
+        while self.again and self._free():
+            self.give(*heappop(self.again))
+        return outcomes
 
-    def results(self) -> list[Any]:
-        if self.errors:
-            raise self.errors.pop(min(self.errors))  # kept, it would keep itself alive, and this call's arrays
-        return [self.done[item] for item in range(len(self.items))]
+    @property
+    def _holds(self) -> bool:
+        """Whether items wait for a word at the worker: one that must not begin twice begins when it has arrived."""
+        return self.once
 
-    def _keep(self, worker: _Worker, reply: bytes) -> None:
-        value, _ = shared.loads(reply[1:])
-        assert worker.item is not None
-        if reply[:1] == ERROR:
-            error, text = value
-            error.__cause__ = RemoteTraceback(text)
-            self.errors[worker.item] = error
-        else:
-            self.done[worker.item] = value
-        worker.item, worker.copies = None, ()
-        self.busy.remove(worker)
+    def _arrived(self, worker: Worker, position: int) -> None:
+        """Let an item begin that its worker holds."""
+        given = worker.parts[position]
+        given.begun, given.deadline = True, self._deadline()
+        worker.send(pack(GO, position))
+
+    def _free(self) -> Worker | None:
+        return next((worker for worker in self.crew.members if worker.ready and not worker.parts), None)
+
+    def _deadline(self) -> float | None:
+        return None if self.timeout is None else monotonic() + self.timeout
+
+    def _patience(self) -> float | None:
+        if self.timeout is None:
+            return None
+        deadlines = [given.deadline for worker in self.crew.members for given in worker.parts.values()]
+        first = min((deadline for deadline in deadlines if deadline is not None), default=math.inf)
+        return min(max(0.0, first - monotonic()), LONGEST_WAIT)
+
+    def _heard(self, worker: Worker, message: bytes) -> Outcome | None:
+        tag, position, payload = unpack(message)
+        if tag == READY:
+            self._arrived(worker, position)
+            return None
+        try:
+            value, _ = shared.loads(payload)
+        except Exception as error:  # noqa: BLE001 - a result's own __setstate__ may raise anything
+            return Outcome(position, error=error)
+        finally:
+            del worker.parts[position]
+        if tag == ERROR:
+            raised, text = value
+            raised.__cause__ = RemoteTraceback(text)
+            return Outcome(position, error=raised)
+        return Outcome(position, value)
+
+    def _end_overdue(self) -> None:
+        now = monotonic()
+        for worker in list(self.crew.members):
+            lost = dict(worker.parts)
+            late = {
+                position for position, given in lost.items() if given.deadline is not None and given.deadline <= now
+            }
+            if late:
+                worker.process.kill()
+                exitcode = self.crew.remove(worker)
+                for position in late:
+                    self._try_again(position, lost[position], exitcode, self.timeout)
+
+    def _try_again(self, position: int, given: Given, exitcode: int | None, timeout: float | None = None) -> None:
+        self.tries[position] += 1
+        if self.tries[position] > self.retries or (self.once and given.begun):
+            raise WorkerDied(position, exitcode, self.tries[position], timeout)
+        heappush(self.again, (position, given.item))
 
 
-def fork_hazard() -> str | None:
-    """Why a child forked now could not run compiled parallel code, or None.
+class _Start(_Call):
+    """One attempt of `together`: all items are held until the last has arrived; no worker may die meanwhile."""
 
-    Numba loads this module of its own only when the layer starts; GNU OpenMP then kills every forked child that
-    enters a parallel region.
-    """
-    if "numba.np.ufunc.omppool" in sys.modules:
-        return "this process has run parallel code on GNU OpenMP (Numba's 'omp' layer)"
-    return None
+    def __init__(self, on: Processes, function: Callable[[Any], Any], once: bool) -> None:
+        super().__init__(on, function, once)
+        self.retries = 0
+        self.arrived: list[tuple[Worker, int]] = []
+        self.opened: float | None = None
+
+    def run(self, items: Sequence[Any]) -> list[Outcome]:
+        """The outcomes, in any order."""
+        outcomes: list[Outcome] = []
+        with self:
+            self.crew.gather()
+            for position, item in enumerate(items):
+                self.give(position, item)
+            while len(self.arrived) + len(outcomes) < len(items):
+                outcomes += self.take()
+            self.opened = perf_counter()
+            for worker, position in self.arrived:
+                super()._arrived(worker, position)
+            while self.busy:
+                outcomes += self.take()
+        return outcomes
+
+    @property
+    def _holds(self) -> bool:
+        return True
+
+    def _arrived(self, worker: Worker, position: int) -> None:
+        self.arrived.append((worker, position))
+        worker.parts[position].deadline = None  # it is others that it waits for now
+
+
+def _seconds(timeout: float | None) -> float | None:
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not hasattr(timeout, "__float__") or isinstance(timeout, str):
+        raise TypeError(f"timeout must be a number of seconds, not {timeout!r}")
+    if not float(timeout) > 0:
+        raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
+    return float(timeout)

@@ -27,9 +27,9 @@ class Serial(Execution):
     def __repr__(self) -> str:
         return "Serial()"
 
-    def _map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> list[Any]:  # noqa: ARG002
         return [function(item) for item in items]
 
-    def _together(self, function: Callable[[Any], Any], items: Sequence[Any]) -> tuple[list[Any], float]:
+    def _together(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> tuple[list[Any], float]:
         opened = perf_counter()
-        return self._map(function, items), opened
+        return self._map(function, items, once), opened

@@ -40,10 +40,10 @@ class Threads(Execution):
     def _close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> list[Any]:  # noqa: ARG002
         return self._run(function, items)
 
-    def _together(self, function: Callable[[Any], Any], items: Sequence[Any]) -> tuple[list[Any], float]:
+    def _together(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> tuple[list[Any], float]:  # noqa: ARG002
         opened = perf_counter()
 
         def stamp() -> None:

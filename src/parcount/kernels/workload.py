@@ -78,6 +78,11 @@ class Part:
     out: int | Counts | None
     args: tuple[Any, ...] = ()
 
+    @property
+    def in_place(self) -> bool:
+        """Whether it changes cells that others see: begun a second time, it would count twice."""
+        return isinstance(self.out, np.ndarray)
+
 
 @dataclass(frozen=True)
 class Kernel:

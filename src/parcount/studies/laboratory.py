@@ -39,7 +39,8 @@ def execution(name: str, workers: int) -> Execution:
     """A new execution, by the name that cells have for it."""
     if name == "serial":
         return Serial()
-    return Threads(workers) if name == "threads" else Processes(workers)
+    # A kernel that ends its worker is a finding, not to be tried again.
+    return Threads(workers) if name == "threads" else Processes(workers, retries=0)
 
 
 class Laboratory:

@@ -1,0 +1,267 @@
+"""Workers that die, and what becomes of their items: tried again, exactly, in order; or `WorkerDied`."""
+
+import gc
+import math
+import os
+import random
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from threading import Event, Thread
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+import parcount as pc
+from parcount.counting import count, count_timed
+from parcount.execution import shared
+from parcount.execution.processes import Processes
+from parcount.kernels import WORKLOADS, Kernel
+from tests import remote
+from tests.execution.executions import FORK_MARKS, START_METHODS
+from tests.remote import TIME_LIMIT
+
+pytestmark = [
+    pytest.mark.timeout(60),
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to kill a process with"),
+]
+
+MARK = shared.mark_for_worker().rpartition("-")[0]
+
+LARGE = shared.COPIED_FROM // 4
+"""Elements of an array of int64 that crosses by shared memory."""
+
+
+@pytest.fixture(scope="module", params=START_METHODS)
+def pool(request: pytest.FixtureRequest) -> Iterator[pc.Processes]:
+    with pc.Processes(2, start_method=request.param) as pool:
+        yield pool
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    before = remote.blocks(MARK)
+    yield
+    gc.collect()  # the tests' own arrays, which a caught error may hold
+    if sys.platform == "linux":
+        assert remote.blocks(MARK) <= before
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("victim", [0, 5, 9])
+def test_an_item_whose_worker_is_killed_is_tried_again(pool: pc.Processes, times: int, victim: int) -> None:
+    tried = pc.shared_array(10)
+    assert pool.map(remote.DieAtFirst(tried, victim, times), range(10)) == list(range(10))
+    assert tried[victim] == times + 1
+    assert tried.sum() == 10 + times  # no other was begun twice
+
+
+def test_when_retries_run_out(pool: pc.Processes) -> None:
+    tried = pc.shared_array(6)
+    with pytest.raises(pc.WorkerDied, match="item 3 was killed by SIGKILL, at the last of 3 tries") as caught:
+        pool.map(remote.DieAtFirst(tried, 3, 3), range(6))
+    assert (caught.value.part, caught.value.exitcode, caught.value.tries) == (3, -signal.SIGKILL, 3)
+    assert tried[3] == 3
+    assert pool.map(abs, [-1, -2]) == [1, 2]
+
+
+def test_one_that_exits_by_itself_is_tried_again_too(pool: pc.Processes) -> None:
+    with pytest.raises(pc.WorkerDied, match="item 0 ended with exit code 7, at the last of 3 tries") as caught:
+        pool.map(remote.exit_at_once, [7])
+    assert (caught.value.exitcode, caught.value.tries) == (7, 3)
+
+
+def test_an_exception_is_not(pool: pc.Processes) -> None:
+    tried = pc.shared_array(2)
+    with pytest.raises(ValueError, match="1 is odd"):
+        pool.map(remote.DieAtFirst(tried, 1, 1, remote.fail_on_odd), range(2))
+    assert tried.tolist() == [1, 1]
+
+
+def test_the_others_go_on_with_theirs(pool: pc.Processes) -> None:
+    pool.map(abs, [-1])
+    before = set(pool.pids())
+    tried = pc.shared_array(2)
+    _, other = pool.map(remote.AfterTheDeath(tried), range(2))
+    assert tried.tolist() == [2, 1]
+    assert other in before
+    assert other in pool.pids()
+
+
+def test_one_that_dies_while_idle_costs_nothing() -> None:
+    with pc.Processes(2, retries=0) as pool:
+        for call in (lambda: pool.map(abs, [-1, -2]), lambda: pool.together(abs, [-1, -2])[0]):
+            victims = pool.pids()
+            for victim in victims:
+                os.kill(victim, signal.SIGKILL)
+                remote.until(lambda victim=victim: not remote.is_alive(victim), "the signal did not arrive")
+            assert call() == [1, 2]
+            assert not set(pool.pids()) & set(victims)
+
+
+def test_an_array_is_sent_again_as_it_was(pool: pc.Processes) -> None:
+    # The worker that died has counted in its copy.
+    assert pool.map(remote.CountUpAndDie(pc.shared_array(1)), [np.zeros(LARGE, np.int64)]) == [(1, 1)]
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[pc.Processes]:
+    with pc.Processes(2, timeout=0.5, retries=1) as pool:
+        yield pool
+
+
+class TestTimeout:
+    @pytest.mark.parametrize("call", ["map", "together"])
+    def test_one_that_takes_too_long_is_tried_again(self, hasty: pc.Processes, call: str) -> None:
+        work = remote.DieAtFirst(pc.shared_array(2), 1, 1, remote.hang)
+        results = getattr(hasty, call)(work, range(2))
+        assert (results if call == "map" else results[0]) == [0, 1]
+
+    @pytest.mark.parametrize("call", ["map", "together"])
+    def test_and_given_up_then(self, hasty: pc.Processes, call: str) -> None:
+        with pytest.raises(
+            pc.WorkerDied, match=r"item 1 was ended at the timeout of 0\.5 s, at the last of 2"
+        ) as caught:
+            getattr(hasty, call)(remote.DieAtFirst(pc.shared_array(2), 1, 9, remote.hang), range(2))
+        assert (caught.value.part, caught.value.tries, caught.value.timeout) == (1, 2, 0.5)
+
+    @pytest.mark.parametrize("timeout", [math.inf, 1e12, np.float32(20)])
+    def test_any_positive_number_will_do(self, timeout: float) -> None:
+        assert pc.Processes(1, timeout=timeout).map(abs, [-1]) == [1]
+
+    @pytest.mark.parametrize("timeout", [0, -1, -0.5, math.nan])
+    def test_no_positive_number_is_refused(self, timeout: float) -> None:
+        with pytest.raises(ValueError, match="timeout must be more than 0 seconds"):
+            pc.Processes(1, timeout=timeout)
+
+    @pytest.mark.parametrize("timeout", [True, False, "1", [1], 1j])
+    def test_no_number_is_refused(self, timeout: Any) -> None:
+        with pytest.raises(TypeError, match="timeout must be a number of seconds"):
+            pc.Processes(1, timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    ("retries", "error"), [(-1, ValueError), (True, TypeError), (1.0, TypeError), ("1", TypeError)]
+)
+def test_retries_that_make_no_sense_are_refused(retries: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="retries must be"):
+        pc.Processes(1, retries=retries)
+
+
+def test_starts_that_are_killed_end_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parcount.execution.crew.serve", remote.kill_instead)
+    with pytest.raises(pc.WorkerDied, match="killed by SIGKILL before its first item, at the last of 5") as caught:
+        pc.Processes(1).map(abs, [-1])
+    assert caught.value.part is None
+
+
+class TestTogether:
+    def test_all_begin_again_on_new_workers(self, pool: pc.Processes) -> None:
+        pool.map(abs, [-1])
+        before = pool.pids()
+        called = perf_counter()
+        results, opened = pool.together(remote.DieAtFirst(pc.shared_array(2), 1, 2), range(2))
+        assert results == [0, 1]
+        assert called < opened < perf_counter()
+        assert not set(pool.pids()) & set(before)
+
+    def test_when_retries_run_out(self, pool: pc.Processes) -> None:
+        with pytest.raises(pc.WorkerDied, match="item 1 was killed by SIGKILL, at the last of 3 tries") as caught:
+            pool.together(remote.DieAtFirst(pc.shared_array(2), 1, 3), range(2))
+        assert caught.value.tries == 3
+
+
+class TestOnce:
+    """What must not be begun twice."""
+
+    @pytest.mark.parametrize("call", ["map", "together"])
+    def test_a_death_is_an_error_at_once(self, pool: pc.Processes, call: str) -> None:
+        tried = pc.shared_array(2)
+        with pytest.raises(pc.WorkerDied, match="item 1 was killed by SIGKILL") as caught:
+            getattr(pool, call)(remote.DieAtFirst(tried, 1, 1), range(2), once=True)
+        assert caught.value.tries == 1
+        assert tried[1] == 1
+
+    @pytest.mark.parametrize("call", ["map", "together"])
+    def test_none_is_begun_twice(self, pool: pc.Processes, call: str) -> None:
+        tried = pc.shared_array(2)
+        getattr(pool, call)(remote.DieAtFirst(tried, 1, 0), range(2), once=True)
+        assert tried.tolist() == [1, 1]
+
+    @pytest.mark.parametrize("call", [count, count_timed])
+    def test_counting_in_place_is_such_a_thing(self, pool: pc.Processes, call: Callable[..., object]) -> None:
+        job = WORKLOADS["increment"].make(100)
+        with pytest.raises(pc.WorkerDied, match="ended with exit code 5") as caught:
+            call(job, Kernel("tests.remote:increment_and_die"), pool)
+        assert caught.value.tries == 1
+
+    @pytest.mark.parametrize("make", [lambda: pc.Serial(), lambda: pc.Threads(2)])
+    @pytest.mark.parametrize("call", ["map", "together"])
+    def test_is_always_so_where_nobody_dies(self, make: Callable[[], pc.Execution], call: str) -> None:
+        results = getattr(make(), call)(abs, [-1], once=True)
+        assert (results if call == "map" else results[0]) == [1]
+
+
+class Killer(Thread):
+    """Kills, once a round, a worker picked at random, at a random instant of the round."""
+
+    def __init__(self, pool: Processes, seed: int) -> None:
+        super().__init__(name="killer", daemon=True)
+        self.pool = pool
+        self.chance = random.Random(seed)
+        self.longest = 0.0
+        self.kills = 0
+        self.begin, self.killed = Event(), Event()
+
+    def round(self, longest: float) -> None:
+        self.longest = longest
+        self.killed.clear()
+        self.begin.set()
+
+    def run(self) -> None:
+        while self.begin.wait(TIME_LIMIT):
+            self.begin.clear()
+            if self.longest < 0:
+                return
+            Event().wait(self.chance.uniform(0, self.longest))  # which instant, not what it waits for
+            while not self.killed.is_set():
+                with suppress(ProcessLookupError, IndexError, ValueError):
+                    os.kill(self.chance.choice(self.pool.pids()), signal.SIGKILL)
+                    self.kills += 1
+                    self.killed.set()
+
+
+@pytest.mark.parametrize(
+    ("method", "kills", "size"),
+    [
+        # Forked workers are replaced in a few milliseconds, which leaves time for all the keys every time.
+        pytest.param("fork", 100, 50_000_000, marks=FORK_MARKS),
+        ("forkserver", 12, 5_000_000),
+    ],
+)
+def test_bincount_stays_exact_while_workers_are_killed(method: str, kills: int, size: int) -> None:
+    """A hundred kills and results, of one byte a key: that is what makes 50 million of them quick to count."""
+    keys = pc.shared_array(size, np.uint8)
+    keys[:] = np.random.default_rng(1).integers(0, 256, size, np.uint8)
+    exact = pc.bincount(keys, threads=1)
+    assert exact.sum() == size
+    with Processes(2, start_method=method) as pool:
+        pc.bincount(keys, on=pool)
+        begun = perf_counter()
+        assert np.array_equal(pc.bincount(keys, on=pool), exact)
+        usual = perf_counter() - begun
+        killer = Killer(pool, seed=2)
+        killer.start()
+        for _ in range(kills):
+            killer.round(usual)
+            assert np.array_equal(pc.bincount(keys, on=pool), exact)
+            assert killer.killed.wait(TIME_LIMIT)
+        killer.round(-1)
+        killer.join(TIME_LIMIT)
+        assert not killer.is_alive()
+        pids = pool.pids()
+    assert killer.kills == kills
+    assert not any(map(remote.is_alive, pids))
