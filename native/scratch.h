@@ -30,7 +30,7 @@ static void *scratch_zeros(size_t bytes)
     return cells;
 }
 
-static void *scratch_longer(void *cells, size_t bytes)
+static inline void *scratch_longer(void *cells, size_t bytes)
 {
     return PyMem_RawRealloc(cells, bytes);
 }
