@@ -1,5 +1,6 @@
 """What every execution promises, whoever its workers are."""
 
+import itertools
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,79 @@ class TestMap:
     def test_all_workers_work_at_once(self, crowd: pc.Execution) -> None:
         guests = range(WORKERS)
         assert crowd.map(remote.Meeting(pc.shared_array(WORKERS)), guests) == list(guests)
+
+
+@pytest.mark.parametrize("name", ["imap", "imap_unordered"])
+class TestStreams:
+    @pytest.mark.parametrize("size", [0, 1, 2, 50])
+    def test_every_result_is_given(self, pool: pc.Execution, name: str, size: int) -> None:
+        results = list(getattr(pool, name)(remote.double, range(size)))
+        assert (results if name == "imap" else sorted(results)) == [2 * item for item in range(size)]
+
+    def test_items_may_have_no_end(self, pool: pc.Execution, name: str) -> None:
+        taken = []
+
+        def endless() -> Iterator[int]:
+            for item in itertools.count():
+                taken.append(item)
+                yield item
+
+        results = getattr(pool, name)(remote.double, endless())
+        assert taken == []
+        first = list(itertools.islice(results, 20))
+        assert len(set(first)) == 20
+        assert len(taken) <= 20 + 2 * pool.workers
+        results.close()
+        assert pool.map(remote.double, [1, 2, 3]) == [2, 4, 6]
+
+    def test_an_exception_comes_after_the_results_before_it(self, pool: pc.Execution, name: str) -> None:
+        results = getattr(pool, name)(remote.fail_on_odd, [0, 2, 4, 6, 7, *range(1, 99)])
+        good: list[int] = []
+        with pytest.raises(ValueError, match="7 is odd"):
+            good.extend(results)
+        if name == "imap":
+            assert good == [0, 2, 4, 6]
+        assert list(results) == []
+        assert pool.map(remote.double, [1]) == [2]
+
+    def test_the_iterables_own_exception_does_too(self, pool: pc.Execution, name: str) -> None:
+        good: list[int] = []
+        with pytest.raises(ZeroDivisionError):
+            good.extend(getattr(pool, name)(remote.double, (1 // (3 - item) for item in range(9))))
+        assert sorted(good) == [0, 0, 2]
+
+    def test_outside_a_with_workers_come_and_go_with_the_generator(self, make: Make, name: str) -> None:
+        execution = make(1)
+        results = getattr(execution, name)(remote.double, range(9))
+        assert next(results) == 0
+        results.close()
+        assert execution.pids() == []
+
+    def test_a_generator_does_not_outlive_its_with(self, make: Make, name: str) -> None:
+        with make(1) as execution:
+            results = getattr(execution, name)(remote.double, itertools.count())
+            assert next(results) == 0
+        assert execution.pids() == []
+        with execution:
+            with pytest.raises(RuntimeError, match="the `with` in which this generator began has ended"):
+                next(results)
+            assert execution.map(remote.double, [1]) == [2]
+
+
+class TestProgress:
+    def test_tells_of_every_item(self, pool: pc.Execution) -> None:
+        told: list[tuple[int, int]] = []
+        results = pool.map(remote.double, range(9), progress=lambda *numbers: told.append(numbers))
+        assert results == list(range(0, 18, 2))
+        assert told == [(done, 9) for done in range(1, 10)]
+
+    def test_its_own_exception_ends_the_call(self, pool: pc.Execution) -> None:
+        def fail(done: int, total: int) -> None:
+            raise KeyError(done)
+
+        with pytest.raises(KeyError, match="1"):
+            pool.map(remote.double, range(9), progress=fail)
+        assert pool.map(remote.double, range(3), progress=divmod) == [0, 2, 4]
 
 
 class TestTogether:

@@ -205,6 +205,38 @@ class TestOnce:
         assert (results if call == "map" else results[0]) == [1]
 
 
+@pytest.mark.parametrize("name", ["imap", "imap_unordered"])
+def test_a_stream_tries_again_too(pool: pc.Processes, name: str) -> None:
+    results = getattr(pool, name)(remote.DieAtFirst(pc.shared_array(20), 3, 2), range(20))
+    assert sorted(results) == list(range(20))
+
+
+@pytest.mark.parametrize("name", ["imap", "imap_unordered"])
+def test_an_abandoned_item_is_ended_with_its_worker(pool: pc.Processes, name: str) -> None:
+    results = getattr(pool, name)(remote.DieAtFirst(pc.shared_array(9), 1, 1, remote.hang), iter(range(9)))
+    assert next(results) == 0
+    before = pool.pids()
+    results.close()
+    stayed = pool.pids()
+    assert len(stayed) < 2
+    assert not any(map(remote.is_alive, set(before) - set(stayed)))
+    assert pool.together(abs, [-1, -2])[0] == [1, 2]
+
+
+def test_a_call_beside_an_unfinished_stream_is_refused(pool: pc.Processes) -> None:
+    results = pool.imap(abs, range(9))
+    assert next(results) == 0
+    with pytest.raises(RuntimeError, match="busy with another call of this thread"):
+        pool.map(abs, [-1])
+    assert list(results) == list(range(1, 9))
+    assert pool.map(abs, [-1]) == [1]
+
+
+def test_calls_from_several_threads_take_turns(pool: pc.Processes) -> None:
+    with pc.Threads(4) as threads:
+        assert threads.map(lambda x: pool.map(abs, [-x] * 5), range(12)) == [[x] * 5 for x in range(12)]
+
+
 class Killer(Thread):
     """Kills, once a round, a worker picked at random, at a random instant of the round."""
 

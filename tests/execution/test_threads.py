@@ -136,3 +136,20 @@ def test_an_exception_does_not_keep_itself_alive(no_collector: None) -> None:
         if not GIL:  # what a thread has made is then its own to free, once it runs again
             until(lambda: threads.map(abs, [1, 2]) and left() is None, "the item was never freed")
         assert left() is None
+
+
+def test_items_of_an_abandoned_stream_that_have_begun_are_waited_for() -> None:
+    begun, finished = [], []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        threading.Event().wait(0.05)  # time in which a generator that does not wait for this item closes
+        finished.append(item)
+        return item
+
+    with pc.Threads(2) as threads:
+        results = threads.imap(work, range(100))
+        assert next(results) == 0
+        results.close()
+        assert sorted(begun) == sorted(finished)
+        assert len(begun) <= 5

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from threading import RLock
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
 from parcount.execution.cores import available_cores
+from parcount.execution.flow import Call, flow
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -45,6 +47,7 @@ class Execution(ABC):
     def __init__(self, workers: int | None = None) -> None:
         self.workers = available_cores() if workers is None else integer("workers", workers)
         self._held = 0
+        self._session: object = None
         self._entrance = RLock()
         self._turn = RLock()  # of a call that wants all the workers
 
@@ -55,6 +58,7 @@ class Execution(ABC):
         with self._entrance:
             if self._held == 0:
                 self._open()
+                self._session = object()
             self._held += 1
         return self
 
@@ -64,9 +68,17 @@ class Execution(ABC):
         with self._entrance:
             self._held -= 1
             if self._held == 0:
+                self._session = None
                 self._close()
 
-    def map(self, function: Callable[[Item], Result], items: Iterable[Item], *, once: bool = False) -> list[Result]:
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        once: bool = False,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> list[Result]:
         """Apply `function` to every item.
 
         Parameters
@@ -79,6 +91,9 @@ class Execution(ABC):
             Whether no item may be begun twice: say so where a half-done one leaves something behind, such as counts in
             shared memory. If the worker that has begun it dies, that is `WorkerDied` at once. By default
             another worker gets the item, as often as `Processes` is told to retry.
+        progress : callable, optional
+            Called here with how many items are done, and how many there are, whenever another one is. If it
+            raises, that ends the call.
 
         Returns
         -------
@@ -98,7 +113,66 @@ class Execution(ABC):
         """
         items = list(items)
         with self:
-            return self._map(function, items, once)
+            if progress is None:
+                return self._map(function, items, once)
+            done: dict[int, Any] = {}
+            with closing(flow(self._call(function, once), items)) as results:
+                for position, result in results:
+                    done[position] = result
+                    progress(len(done), len(items))
+            return [done[position] for position in range(len(items))]
+
+    def imap(
+        self, function: Callable[[Item], Result], items: Iterable[Item], *, once: bool = False
+    ) -> Generator[Result, None, None]:
+        """Apply `function` to every item, and give each result as soon as it and all before it are there.
+
+        Items are taken while a result is waited for, at most twice as many ahead of the results as there are
+        workers: they may come from a generator that never ends. Whoever closes the generator early, or forgets it,
+        drops what is under way: worker processes that have an item are ended, threads finish theirs.
+
+        Parameters
+        ----------
+        function, items, once
+            As for `map`.
+
+        Yields
+        ------
+        object
+            The results, in the order of the items.
+
+        Raises
+        ------
+        Exception
+            In the place of the first result that there is none of: what `function` raised, or `items` did.
+        RuntimeError
+            If the ``with`` in which the generator began has ended.
+
+        Examples
+        --------
+        >>> import parcount as pc
+        >>> from itertools import count
+        >>> with pc.Threads(2) as threads:
+        ...     squares = threads.imap(lambda x: x * x, count())
+        ...     next(squares), next(squares), next(squares)
+        (0, 1, 4)
+        """
+        return self._stream(function, iter(items), once, ordered=True)
+
+    def imap_unordered(
+        self, function: Callable[[Item], Result], items: Iterable[Item], *, once: bool = False
+    ) -> Generator[Result, None, None]:
+        """`imap` that gives each result as soon as it is there.
+
+        An exception comes after the results of all items that had been begun when it was raised.
+
+        Examples
+        --------
+        >>> import parcount as pc
+        >>> sorted(pc.Threads(2).imap_unordered(abs, [-3, -1, -2]))
+        [1, 2, 3]
+        """
+        return self._stream(function, iter(items), once, ordered=False)
 
     def together(
         self, function: Callable[[Item], Result], items: Sequence[Item], *, once: bool = False
@@ -147,6 +221,27 @@ class Execution(ABC):
 
     def _close(self) -> None:
         """End the workers; called whatever happened."""
+
+    @property
+    def _ahead(self) -> int:
+        """How many items are taken ahead of the results that have been asked for."""
+        return 2 * self.workers
+
+    def _stream(
+        self, function: Callable[[Any], Any], items: Iterator[Any], once: bool, ordered: bool
+    ) -> Generator[Any, None, None]:
+        # Inside a `with` it is that which ends the workers, also if the generator is never finished.
+        with nullcontext() if self._held else self:
+            session = self._session
+            with closing(flow(self._call(function, once), items, ordered=ordered, ahead=self._ahead)) as results:
+                for _, result in results:
+                    yield result
+                    if self._session is not session:
+                        raise RuntimeError("the `with` in which this generator began has ended, and its workers too")
+
+    @abstractmethod
+    def _call(self, function: Callable[[Any], Any], once: bool) -> Call:
+        """A call of `function`, for the workers that have been started."""
 
     @abstractmethod
     def _map(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> list[Any]:

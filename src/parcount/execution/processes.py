@@ -122,8 +122,11 @@ class Processes(Execution):
         if crew is not None:
             crew.close()
 
+    def _call(self, function: Callable[[Any], Any], once: bool) -> Call:
+        return _Call(self, function, once)
+
     def _map(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> list[Any]:
-        done = dict(flow(_Call(self, function, once), items))
+        done = dict(flow(self._call(function, once), items))
         return [done[position] for position in range(len(items))]
 
     def _together(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> tuple[list[Any], float]:
@@ -167,7 +170,7 @@ class _Call(Call):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is GeneratorExit:
+            if kind is GeneratorExit:  # nobody asks for the rest any more
                 self.crew.end([worker for worker in self.crew.members if worker.parts])
             elif kind is not None:
                 self.crew.end(self.crew.members)
