@@ -302,3 +302,7 @@ def increment_and_die(counts: np.ndarray) -> NoReturn:
     """A loop that counts in place, and ends its worker."""
     counts += 1
     os._exit(5)
+
+
+def fail_to_set_up(message: str) -> NoReturn:
+    raise LookupError(message)

@@ -259,3 +259,9 @@ def integer(what: str, value: int, least: int = 1) -> int:
     if value.__index__() < least:
         raise ValueError(f"{what} must be at least {least}, not {value.__index__()}")
     return value.__index__()
+
+
+def check_initializer(initializer: Callable[..., object] | None) -> None:
+    """TypeError if it cannot be called."""
+    if initializer is not None and not callable(initializer):
+        raise TypeError(f"initializer must be callable, not {initializer!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection as mpc
@@ -14,8 +14,8 @@ from threading import Lock, get_ident
 from typing import Any
 
 from parcount.execution import shared
-from parcount.execution.errors import WorkerDied
-from parcount.execution.worker import STOP, pack, serve
+from parcount.execution.errors import RemoteTraceback, WorkerDied
+from parcount.execution.worker import ERROR, STOP, pack, serve, unpack
 
 PATIENCE = 5.0
 """Seconds that a worker that is to end by itself gets before it is killed."""
@@ -54,6 +54,7 @@ class Worker:
     connection: mpc.Connection
     mark: str
     ready: bool = False
+    answered: int = 0
     parts: dict[int, Given] = field(default_factory=dict)
 
     def send(self, message: bytes) -> None:
@@ -79,10 +80,23 @@ class Crew:
         How many.
     start_method : str
         How they start.
+    setup : (callable, tuple), optional
+        What each calls before its first part, and with what.
+    lifetime : int, optional
+        After how many parts a worker is replaced.
     """
 
-    def __init__(self, size: int, start_method: str) -> None:
+    def __init__(
+        self,
+        size: int,
+        start_method: str,
+        setup: tuple[Callable[..., object], tuple[Any, ...]] | None = None,
+        lifetime: int | None = None,
+    ) -> None:
         self.size = size
+        self.lifetime = lifetime
+        self._setup, self._copies = (b"", []) if setup is None else shared.dumps(setup)
+        self._leaving: list[Worker] = []
         self.members: list[Worker] = []
         self._forking = start_method == "fork"
         self._context = multiprocessing.get_context(start_method)
@@ -154,6 +168,8 @@ class Crew:
         ------
         WorkerDied
             If one ended by itself before it was ready, or `STARTS` in a row were killed then.
+        Exception
+            What the initializer raised.
         """
         sources: dict[Any, Worker] = {}
         for worker in self.members:
@@ -166,6 +182,10 @@ class Crew:
             elif message is None:
                 self._failed(worker)
             else:
+                tag, _, payload = unpack(message)
+                if tag == ERROR:
+                    error, text = shared.loads(payload)[0]
+                    raise error from RemoteTraceback(text)
                 worker.ready = True
                 self._failures = 0
         return said
@@ -175,6 +195,20 @@ class Crew:
         self.members.remove(worker)
         worker.process.join(PATIENCE)  # it may have lost its pipe only
         return self._bury(worker)
+
+    def retire(self, worker: Worker) -> None:
+        """Let a worker go that has had its number of parts, if it has; another takes its place."""
+        worker.answered += 1
+        if self.lifetime is None or worker.answered < self.lifetime or worker.parts:
+            return
+        self.members.remove(worker)
+        worker.send(pack(STOP))
+        self._leaving.append(worker)
+        for left in list(self._leaving):  # it takes a while to end, which nobody should wait for
+            if left.process.exitcode is not None:
+                self._leaving.remove(left)
+                self._bury(left)
+        self.fill()
 
     def end(self, workers: Sequence[Worker]) -> None:
         """Kill workers; others take their place when the next call begins."""
@@ -193,10 +227,12 @@ class Crew:
                 # Closing alone might not be noticed: children forked since, by whomever, have copies of our end.
                 worker.send(pack(STOP))
                 worker.connection.close()
-            for worker in self.members:
+            for worker in (*self.members, *self._leaving):
                 worker.process.join(PATIENCE)
         finally:
             self.end(self.members)
+            while self._leaving:
+                self._bury(self._leaving.pop())
 
     def _replace_idle(self, timeout: float | None) -> None:
         for worker, message in self.listen(timeout):
@@ -206,11 +242,11 @@ class Crew:
 
     def _start(self) -> None:
         ours, theirs = self._context.Pipe()
-        inherited = [*(worker.connection for worker in self.members), ours] if self._forking else []
+        inherited = [*(worker.connection for worker in (*self.members, *self._leaving)), ours] if self._forking else []
         mark = shared.mark_for_worker()
         process = self._context.Process(  # type: ignore[attr-defined]
             target=serve,
-            args=(theirs, inherited, mark),
+            args=(theirs, inherited, mark, self._setup),
             name=f"parcount-{mark}",
             daemon=True,
         )

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from parcount.execution import shared
-from parcount.execution.base import Execution, integer
+from parcount.execution.base import Execution, check_initializer, integer
 from parcount.execution.crew import Crew, Given, Worker
 from parcount.execution.errors import RemoteTraceback, WorkerDied
 from parcount.execution.flow import Call, Outcome, flow
@@ -52,11 +52,17 @@ class Processes(Execution):
         items begin again, on new workers.
     timeout : float, optional
         Seconds that an item may take; a worker that takes longer is killed, which counts as its death. None by default.
+    initializer : callable, optional
+        What each worker calls before its first item. What it raises ends the call, with the worker's traceback.
+    initargs : tuple, optional
+        With what.
+    parts_per_worker : int, optional
+        How many items a worker gets until another takes its place: for code that leaks.
 
     Raises
     ------
     TypeError
-        If `workers` or `retries` is no integer, or `timeout` no number.
+        If `workers`, `retries` or `parts_per_worker` is no integer, `timeout` no number, or `initializer` not callable.
     ValueError
         If the platform lacks `start_method`, `retries` is negative, or `timeout` is not positive.
     WorkerDied
@@ -88,6 +94,9 @@ class Processes(Execution):
         start_method: str | None = None,
         retries: int = 2,
         timeout: float | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        parts_per_worker: int | None = None,
     ) -> None:
         super().__init__(workers)
         if start_method is None:
@@ -98,6 +107,9 @@ class Processes(Execution):
         self.start_method = start_method
         self.retries = integer("retries", retries, least=0)
         self.timeout = _seconds(timeout)
+        check_initializer(initializer)
+        self._setup = None if initializer is None else (initializer, tuple(initargs))
+        self.parts_per_worker = None if parts_per_worker is None else integer("parts_per_worker", parts_per_worker)
         self._crew: Crew | None = None
 
     def __repr__(self) -> str:
@@ -109,7 +121,7 @@ class Processes(Execution):
         return [] if crew is None else crew.pids()
 
     def _open(self) -> None:
-        crew = Crew(self.workers, self.start_method)
+        crew = Crew(self.workers, self.start_method, self._setup, self.parts_per_worker)
         try:
             crew.gather()
         except BaseException:
@@ -208,6 +220,7 @@ class _Call(Call):
                     self._try_again(position, given, exitcode)
             elif outcome := self._heard(worker, message):
                 outcomes.append(outcome)
+                self.crew.retire(worker)
         self._end_overdue()
         self.crew.fill()
         while self.again and self._free():

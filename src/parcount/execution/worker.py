@@ -36,7 +36,7 @@ def unpack(message: bytes) -> tuple[bytes, int, bytes]:
     return *_HEAD.unpack_from(message), message[_HEAD.size :]
 
 
-def serve(connection: Connection, inherited: list[Connection], mark: str) -> None:
+def serve(connection: Connection, inherited: list[Connection], mark: str, setup: bytes) -> None:
     """Answer tasks until the caller says stop, or is gone.
 
     Parameters
@@ -47,14 +47,17 @@ def serve(connection: Connection, inherited: list[Connection], mark: str) -> Non
         The caller's ends that a forked worker got copies of: closed, or the caller's end would not be noticed.
     mark : str
         What the names of this worker's blocks begin with.
+    setup : bytes
+        The initializer and its arguments, or nothing.
     """
     # Ctrl-C reaches the whole group; the caller decides what becomes of the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for other in inherited:
         other.close()
     shared.use_mark(mark)
+    ready = _set_up(setup)
     with suppress(OSError):  # the caller may be gone already
-        connection.send_bytes(pack(READY))
+        connection.send_bytes(ready)
     mapped: list[shared.Block] = []
     while True:
         try:
@@ -83,6 +86,19 @@ def serve(connection: Connection, inherited: list[Connection], mark: str) -> Non
             connection.send_bytes(pack(tag, position, payload))
         except OSError:  # the caller is gone
             return
+
+
+def _set_up(setup: bytes) -> bytes:
+    """Run the initializer; the message that says how that went."""
+    try:
+        if setup:
+            (initializer, arguments), _ = shared.loads(setup)
+            initializer(*arguments)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is who must know
+        if isinstance(error, SystemExit):
+            os._exit(error.code if isinstance(error.code, int) else 1)
+        return pack(ERROR, payload=shared.dumps(portable(error), brought=())[0])
+    return pack(READY)
 
 
 def _told_to_go(connection: Connection, position: int) -> bool:
