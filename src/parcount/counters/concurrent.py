@@ -120,8 +120,8 @@ class ConcurrentCounter(Counter[Key]):
                 counts[key] = counts.get(key, 0) + n
             finally:
                 shard.busy = False
-        if not dict.__len__(self):
-            self._show()
+        if not dict.__len__(self):  # asked here too, for the call is half of what this costs
+            self._show_own()
 
     def update(self, iterable: Iterable[Any] | None = None, /, **counts: int) -> None:  # type: ignore[override]
         """Add counts, as `collections.Counter.update`.
@@ -139,8 +139,7 @@ class ConcurrentCounter(Counter[Key]):
             try:
                 self._count_all(iterable)
             finally:
-                if not dict.__len__(self):
-                    self._show()
+                self._show_own()
         if counts:
             self._plus(list(counts.items()))
 
@@ -239,7 +238,18 @@ class ConcurrentCounter(Counter[Key]):
 
     @_settled
     def _show(self) -> None:
-        """Merge, and no more: also so that C code which looks into a dict, as json's, never finds this one empty."""
+        """Merge, and no more."""
+
+    def _show_own(self) -> None:
+        """Where the dict is empty, merge what this thread has counted: C code looks into a dict, as json's does.
+
+        Not what the others have: they may be in the midst of it, and would begin anew.
+        """
+        if dict.__len__(self) or (shard := self._shard()).busy:
+            return
+        with self._pending.lock:
+            if not self._pending.depth:
+                self._take(shard)
 
     def _enter(self) -> bool:
         """Merge what is pending, and let nobody else do so until `_leave`.
