@@ -235,12 +235,16 @@ def kept(position: int) -> Any:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and that nobody has waited for does not."""
+    """Whether a process runs; one that has ended and that nobody has waited for does not.
+
+    Of a process with several threads the first may have ended before the last has closed its pipes.
+    """
     if sys.platform == "win32":  # where os.kill(pid, 0) is Ctrl-C
         return any(child.pid == pid for child in multiprocessing.active_children())
     try:
         os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        place = Path(f"/proc/{pid}")
+        return (place / "stat").read_text().rpartition(")")[2].split()[0] != "Z" or len([*place.glob("task/*")]) > 1
     except ProcessLookupError:
         return False
     except FileNotFoundError:  # it went meanwhile; or this system has no /proc

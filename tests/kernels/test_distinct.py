@@ -101,6 +101,11 @@ def test_ranges_hold_every_key_once(keys: Any, parts: int, chunk: int, data: st.
     assert counted(found_in([keys], None, [])) == {}
 
 
+def test_a_sample_that_has_been_left_behind_does_not_lead_beyond_the_ends() -> None:
+    assert ranges(np.array([1, 5, 9]), 3, 4, 6) == [(4, 4), (5, 6)]
+    assert ranges(np.array([1, 2, 9]), 3, 4, 6) == [(4, 6)]
+
+
 @pytest.mark.parametrize("dtype", ["int64", "uint64"])
 def test_a_few_keys_may_lie_as_far_apart_as_keys_can(dtype: str) -> None:
     info = np.iinfo(dtype)

@@ -222,8 +222,9 @@ def ranges(sample: NDArray[Any], number: int, low: int | None = None, high: int 
     """
     limits = np.iinfo(sample.dtype)
     low, high = (int(limits.min) if low is None else low), (int(limits.max) if high is None else high)
-    starts = sorted({int(sample[len(sample) * part // number]) for part in range(1, number)} - {low})
-    return [(start, stop - 1) for start, stop in pairwise([low, *starts, high + 1])]
+    starts = {int(sample[len(sample) * part // number]) for part in range(1, number)}
+    inside = sorted(start for start in starts if low < start <= high)  # keys may have changed since that was taken
+    return [(start, stop - 1) for start, stop in pairwise([low, *inside, high + 1])]
 
 
 def extent(keys: NDArray[Any]) -> tuple[int, int]:
@@ -239,7 +240,8 @@ def extent(keys: NDArray[Any]) -> tuple[int, int]:
     low, high = _LARGE, -_LARGE
     for start in range(0, len(keys), BLOCK // 8):
         block = np.asarray(keys[start : start + BLOCK // 8])
-        low, high = min(low, int(block.min())), max(high, int(block.max()))
+        low = min(low, int(block.min()))
+        high = max(high, low, int(block.max()))  # another thread may have changed them in between
         if high - low >= max(ALWAYS_NEAR, len(keys)):
             break
     return low, high - low + 1
