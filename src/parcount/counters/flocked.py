@@ -62,7 +62,7 @@ class Flocked:
                 segment.release()
                 raise
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)  # once it is released, whoever else makes a segment sweeps it away
         return segment
 
     @classmethod
