@@ -71,9 +71,10 @@ sanitize: $(VENV)/.wheel ## run the compiled loops' tests under AddressSanitizer
 		ARGS="--capture=sys $(LOOPS) $(ARGS)" || { head -n 30 build/sanitize/report.*; false; }
 
 # By an interpreter that is built for it, or the locks inside it would not be seen. Its twin without, which takes a tenth of
-# the time, makes the environment. Left out are tests that start processes, which share no memory that is watched, and those
-# that are not for several threads, so also the keys that another thread changes on purpose. Any other race fails, but
-# for what native/thread-sanitizer.supp names, which is not ours.
+# the time, makes the environment. Left out are tests of processes, whose memory is watched by none; of keys that another
+# thread changes, which race on purpose; of memory, of which the watch takes most; and of more threads than it can watch.
+# Any other race fails, but for what native/thread-sanitizer.supp names, which is not ours.
+WATCHED := not (processes or fork or own or keys_that_another or keys_that_change or memory or thousands)
 THREADS_DIR := $(CURDIR)/build/sanitize-threads
 sanitize-threads: $(VENV)/.wheel ## the same from several threads at once under ThreadSanitizer: once per release, for it is slow
 	rm -rf $(THREADS_DIR)
@@ -81,7 +82,7 @@ sanitize-threads: $(VENV)/.wheel ## the same from several threads at once under 
 	PIP_PREFER_BINARY=1 PARCOUNT_SANITIZE=threads $(MAKE) test-installed WHERE=$(THREADS_DIR)/installed DIST='$(THREADS_DIR)/sdist/*' \
 		PYTHON="$$(.ci/free-threaded-python)" RUN="$$(.ci/free-threaded-python --sanitize)" EXTRAS=test,parallel \
 		UNDER="env PYTHONPATH=$(THREADS_DIR)/installed/venv/lib/python3.13t/site-packages TSAN_OPTIONS='suppressions=$(CURDIR)/native/thread-sanitizer.supp allocator_may_return_null=1 history_size=4 log_path=$(THREADS_DIR)/report'" \
-		ARGS="--parallel-threads=4 --skip-thread-unsafe=True -k 'not processes' --hypothesis-profile=few -o timeout=3000 -o faulthandler_timeout=0 $(LOOPS) $(ARGS)" \
+		ARGS="--parallel-threads=4 --ignore=tests/counters/test_shared.py -k '$(WATCHED)' --hypothesis-profile=few -o timeout=3000 -o faulthandler_timeout=0 $(LOOPS) $(ARGS)" \
 		|| { cat $(THREADS_DIR)/report.* | grep -A 12 WARNING | head -n 200; false; }
 
 clean: ## remove everything that was built
