@@ -50,20 +50,7 @@ class LocalCounter(Scalar):
         self.local().increment()
 
     def add(self, n: SupportsIndex, /) -> None:
-        """Add `n`.
-
-        Parameters
-        ----------
-        n : int
-            Any integer; a negative one counts down.
-
-        Raises
-        ------
-        TypeError
-            If it is no integer.
-        OverflowError
-            If the new value does not fit into 64 bits; the counter is left as it was.
-        """
+        """Add `n`."""
         self.local().add(n)
 
     @property

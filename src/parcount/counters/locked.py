@@ -51,20 +51,7 @@ class LockedCounter(Scalar):
             return value
 
     def add(self, n: SupportsIndex, /) -> int:
-        """Add `n`; return the new value.
-
-        Parameters
-        ----------
-        n : int
-            Any integer; a negative one counts down.
-
-        Raises
-        ------
-        TypeError
-            If it is no integer.
-        OverflowError
-            If the new value does not fit into 64 bits; the counter is left as it was.
-        """
+        """Add `n`; return the new value."""
         n = index(n)
         with self._lock:
             self._value = value = fitting(self._value + n)

@@ -10,7 +10,14 @@ LEAST, MOST = -(1 << 63), (1 << 63) - 1
 
 
 class Scalar:
-    """A counter of one number. It reads as an integer, and does not leave its process unless it can be shared."""
+    """A counter of one number.
+
+    ``add(n)`` adds any integer, a negative one to count down, and ``increment()`` one; if the new value does not fit
+    into 64 bits they raise `OverflowError`, and the counter is as it was. What has one cell returns the new value; what
+    is spread over threads returns None, for only to sum up tells it. ``value`` and `int` read it, ``reset()`` sets it
+    to zero and returns what it took away, and ``local()`` gives the calling thread a handle of its own to count with. A
+    counter does not leave its process unless it can be shared.
+    """
 
     __slots__ = ()
 
