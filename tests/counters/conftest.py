@@ -9,7 +9,7 @@ import pytest
 from parcount.counters import segment
 from tests.counters.support import MARK, Start, left
 from tests.execution.executions import START_METHODS
-from tests.remote import TIME_LIMIT
+from tests.remote import TIME_LIMIT, until
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     if left():
         gc.collect()  # of what refers to itself
-    assert not left()
+    until(lambda: not left(), "shared memory was left")  # a thread, or a process, may be just ending that has it
 
 
 @pytest.fixture(params=START_METHODS)
