@@ -560,6 +560,7 @@ class TestManyThreads:
         assert dict(c) == {"a": 2000, "b": 2000}
         assert len(c._pending.shards) == 0
 
+    @pytest.mark.thread_unsafe(reason="counts the blocks of memory of all threads")
     @pytest.mark.usefixtures("no_collector")
     def test_nothing_is_left_of_a_counter(self) -> None:
         def blocks() -> int:

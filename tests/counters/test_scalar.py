@@ -365,6 +365,7 @@ class TestManyThreads:
 
 
 class TestGoingAway:
+    @pytest.mark.thread_unsafe(reason="counts the blocks of memory of all threads")
     @pytest.mark.usefixtures("no_collector")
     def test_nothing_is_left_of_a_counter(self, kind: Kind) -> None:
         def blocks() -> int:

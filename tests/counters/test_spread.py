@@ -8,6 +8,8 @@ import parcount as pc
 from parcount.counters.parts import FEW
 from tests.counters.support import in_a_thread, repeat, together
 
+pytestmark = pytest.mark.thread_unsafe(reason="the counter is the fixture's, and whoever else adds to it is counted")
+
 
 def cells(counter: Any) -> int:
     """How many cells there are."""

@@ -85,6 +85,7 @@ def test_keys_of_a_range_are_selected_as_far_as_there_is_room(keys: Any, data: s
         native.select(keys, len(keys) + 1, low, high, guarded)
 
 
+@pytest.mark.thread_unsafe(reason="sets how many keys all threads sort at a time")
 @given(integers, st.integers(1, 5), st.integers(1, 40), st.data())
 def test_ranges_hold_every_key_once(keys: Any, parts: int, chunk: int, data: st.DataObject) -> None:
     with pytest.MonkeyPatch.context() as patch:
