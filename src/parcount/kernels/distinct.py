@@ -93,17 +93,25 @@ def distinct(keys: NDArray[Any], ascending: bool, workers: int) -> tuple[Distinc
     workers : int
         How many will share the job.
     """
-    if len(keys) > MOST_KEYS:
-        sample = glance(keys)
-        if len(sample) - native.count_of_runs(sample) <= TWICE:
-            low, size = extent(keys)
-            near = size <= len(keys)
-            if workers > 1 or not near:
-                within = (
-                    ranges(sample, workers, low, low + size - 1) if near else ranges(sample, chunks(len(keys), workers))
-                )
-                return DistinctByRange([keys], None, (within,)), KERNEL_OF_RANGES
+    if within := _promising(keys, workers):
+        return DistinctByRange([keys], None, (within,)), KERNEL_OF_RANGES
     return Distinct([keys], None, (ascending,)), KERNEL
+
+
+def _promising(keys: NDArray[Any], workers: int) -> list[Range]:
+    """The ranges to look for keys in, if most seem to be different; none if each worker is to see what its keys are."""
+    if len(keys) <= MOST_KEYS:
+        return []
+    sample = glance(keys)
+    if len(sample) - native.count_of_runs(sample) > TWICE:
+        return []
+    if int(sample[-1]) - int(sample[0]) < len(keys):
+        if workers == 1:  # it would look at all of them here, and once more in `found`
+            return []
+        low, size = extent(keys)
+        if size <= len(keys):
+            return ranges(sample, workers, low, low + size - 1)
+    return ranges(sample, chunks(len(keys), workers))
 
 
 def found(columns: Sequence[NDArray[Any]], _: None, ascending: bool) -> Found:

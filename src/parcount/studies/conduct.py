@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
 from time import perf_counter
-from typing import Protocol
 
 from parcount.execution.cores import available_cores
 from parcount.studies.analysis import CellResult, analyse
-from parcount.studies.cells import Cell, Round, Sample
+from parcount.studies.cells import Cell, Round
+from parcount.studies.equipment import Equipment
 from parcount.studies.load import Watch
 from parcount.studies.machine import environment, gil_enabled, threading_layer
 from parcount.studies.plan import Options
@@ -25,38 +24,11 @@ STOLEN = 0.05
 """Cores taken by the hypervisor from which it is told as a load."""
 
 
-class Laboratory(Protocol):
-    """What prepares and runs cells.
-
-    Attributes
-    ----------
-    work : mapping of Cell to int
-        Increments in one run, of each prepared cell.
-    startup : mapping of Cell to float
-        Seconds by which new workers' first answer comes later than a warm one.
-    failed : mapping of Cell to (status, reason)
-        Cells that raised, and what.
-    """
-
-    work: dict[Cell, int]
-    startup: dict[Cell, float]
-    failed: dict[Cell, tuple[str, str]]
-
-    def pids(self) -> list[int]:
-        """The ids of this process and of all workers'."""
-
-    def prepare(self, cells: Sequence[Cell], progress: Callable[[str], None]) -> None:
-        """Run every cell once, untimed, with all that it takes."""
-
-    def run(self, cell: Cell) -> Sample | None:
-        """Run a prepared cell once; None if it raised."""
-
-
 def conduct(
     asked: Options,
     cells: Sequence[Cell],
     unmeasured: Mapping[Cell, tuple[str, str]],
-    equipped: AbstractContextManager[Laboratory],
+    equipment: Equipment,
     reach: Callable[..., Verdict],
     *,
     may_lose: Collection[str] = (),
@@ -72,8 +44,8 @@ def conduct(
         In the order of the result.
     unmeasured : mapping of Cell to (status, reason)
         Those to leave out.
-    equipped : context manager
-        Gives the laboratory, and cleans up.
+    equipment : Equipment
+        Runs the cells; opened here, and closed.
     reach : callable
         As `parcount.studies.verdict.reach`.
     may_lose : collection of str
@@ -93,7 +65,7 @@ def conduct(
         if progress is not None:
             progress(what, passed, max(passed, asked.seconds))
 
-    with equipped as laboratory:
+    with equipment as laboratory:
 
         def results() -> list[CellResult]:
             return analyse(

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from time import perf_counter
 from types import TracebackType
-from typing import Self, TypeVar
 
 import numpy as np
 
@@ -20,13 +19,11 @@ from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
 from parcount.kernels import WORKLOADS, Counts, Job, Kernel
 from parcount.kernels.bincount import Bincount
-from parcount.studies.analysis import FAILED
 from parcount.studies.cells import Cell, Sample
+from parcount.studies.equipment import Equipment
 from parcount.studies.load import stolen_time, waiting_time
 from parcount.studies.place import shared
 from parcount.studies.plan import Options, file_bytes
-
-Outcome = TypeVar("Outcome")
 
 MOST_BYTES = 1 << 28
 """Bytes of a file beyond which more would only take memory: a tenth of a second of the fastest variant."""
@@ -43,7 +40,7 @@ def execution(name: str, workers: int) -> Execution:
     return Threads(workers) if name == "threads" else Processes(workers, retries=0)
 
 
-class Laboratory:
+class Laboratory(Equipment):
     """Prepares cells, runs them, and cleans up: a context manager.
 
     Parameters
@@ -55,34 +52,23 @@ class Laboratory:
 
     Attributes
     ----------
-    work : dict of Cell to int
-        Increments in one run, of each prepared cell.
-    startup : dict of Cell to float
-        Seconds by which new workers' first answer comes later than a warm one.
-    failed : dict of Cell to (status, reason)
-        Cells that raised, and what.
+    work, startup, failed
+        As `Equipment` has them.
     """
 
     def __init__(self, asked: Options, target: float) -> None:
+        super().__init__()
         self._asked = asked
         self._target = target
         self._data: dict[str, Job] = {}
         self._jobs: dict[tuple[str, int], tuple[Job, Counts]] = {}
         self._sizes: dict[tuple[str, str], int] = {}
         self._pools: dict[tuple[str, int], Execution] = {}
-        self._stack = ExitStack()
-        self.work: dict[Cell, int] = {}
-        self.startup: dict[Cell, float] = {}
-        self.failed: dict[Cell, tuple[str, str]] = {}
-
-    def __enter__(self) -> Self:
-        self._stack.__enter__()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.__exit__(kind, error, trace)
+        super().__exit__(kind, error, trace)
         self._jobs.clear()
         self._data.clear()
 
@@ -108,20 +94,6 @@ class Laboratory:
         for cell in cells:
             progress(f"workers for {cell.variant} on {cell.execution}")
             self._attempt(cell, self._warm)
-
-    def run(self, cell: Cell) -> Sample | None:
-        """Run a prepared cell once; None if it raised."""
-        return self._attempt(cell, self._run)
-
-    def _attempt(self, cell: Cell, action: Callable[[Cell], Outcome]) -> Outcome | None:
-        """A cell that raises fails alone: the study goes on without it."""
-        if cell in self.failed:
-            return None
-        try:
-            return action(cell)
-        except Exception as error:  # noqa: BLE001 - whatever a kernel, a worker or the system raises
-            self.failed[cell] = FAILED, f"{type(error).__name__}: {error}"
-            return None
 
     def _make(self, workload: str) -> Job:
         """The workload's data, as large as any cell needs it, and as fits."""

@@ -8,18 +8,16 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack
 from functools import partial
 from time import perf_counter
-from types import TracebackType
 from typing import Any, Self
 
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
 from parcount.kernels.workload import cuts
-from parcount.studies.analysis import FAILED
 from parcount.studies.cells import Cell, Sample
 from parcount.studies.counters.ways import WAYS, Way
+from parcount.studies.equipment import Equipment
 from parcount.studies.load import stolen_time, waiting_time
 
 PATIENCE = 60.0
@@ -29,7 +27,7 @@ _counter: Any = None
 _barrier: Any = None
 
 
-class Laboratory:
+class Laboratory(Equipment):
     """Prepares ways to count, runs them, and cleans up: a context manager.
 
     Parameters
@@ -42,29 +40,16 @@ class Laboratory:
     Attributes
     ----------
     work, startup, failed
-        As `parcount.studies.conduct.Laboratory` has them.
+        As `Equipment` has them.
     """
 
     def __init__(self, target: float, size: int | None) -> None:
+        super().__init__()
         self._target = target
         self._size = size
         self._context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-        self._stack = ExitStack()
         self._threads: dict[int, Threads] = {}
         self._crews: dict[Cell, Crew] = {}
-        self.work: dict[Cell, int] = {}
-        self.startup: dict[Cell, float] = {}
-        self.failed: dict[Cell, tuple[str, str]] = {}
-
-    def __enter__(self) -> Self:
-        self._stack.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
-        self._crews.clear()
 
     def pids(self) -> list[int]:
         """The ids of this process and of all workers'."""
@@ -75,20 +60,6 @@ class Laboratory:
         for cell in cells:
             progress(f"{cell.variant}, {cell.execution}")
             self._attempt(cell, self._calibrate if cell.execution == "serial" else self._warm)
-
-    def run(self, cell: Cell) -> Sample | None:
-        """Run a prepared cell once; None if it raised."""
-        return self._attempt(cell, self._run)
-
-    def _attempt(self, cell: Cell, action: Callable[[Cell], Sample]) -> Sample | None:
-        """A cell that raises fails alone: the study goes on without it."""
-        if cell in self.failed:
-            return None
-        try:
-            return action(cell)
-        except Exception as error:  # noqa: BLE001 - whatever a counter, a worker or the system raises
-            self.failed[cell] = FAILED, f"{type(error).__name__}: {error}"
-            return None
 
     def _calibrate(self, cell: Cell) -> Sample:
         """Find the size at which the serial cell takes about the target time."""
