@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 
 import parcount as pc
-from parcount.execution import shared
 
 WORKERS = sorted({*(1 << power for power in range(pc.available_cores().bit_length())), pc.available_cores()})
 """1, 2, 4, … and all available cores."""
@@ -28,8 +27,3 @@ def read(a: np.ndarray) -> int:
 def make(nbytes: int) -> np.ndarray:
     """An array, for the way back."""
     return np.ones(nbytes // 8, np.int64)
-
-
-def copy_from(nbytes: int) -> None:
-    """Set, in this process, from how many bytes on an array is copied into shared memory."""
-    shared.COPIED_FROM = nbytes

@@ -1,6 +1,7 @@
-"""How an array crosses to a worker process and back: through the pipe, or by a copy in shared memory.
+"""How an array crosses to a worker process and back, by each transport, and by some with other limits.
 
-Justifies ``COPIED_FROM`` of `parcount.execution.shared`: the size, by groups, from which shared memory wins.
+Justifies ``COPIED_FROM`` and ``APART_FROM`` of `parcount.execution.messages`: the sizes, by groups, from which a copy
+in shared memory takes no longer than pickling, and an array behind the message no longer than one in it.
 """
 
 from collections.abc import Iterator
@@ -8,31 +9,36 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
-from tasks import Pool, copy_from, make, read
+from tasks import make, read
 
 import parcount as pc
-from parcount.execution import shared
-
-NEVER = 1 << 62
+from parcount.execution import transports
+from parcount.execution.channels import pipe
+from parcount.execution.messages import Packing
+from parcount.execution.transports import TRANSPORTS, Transport
 
 SIZES = [1 << exponent for exponent in range(10, 27, 2)]
 """1 kB to 64 MB."""
+
+WAYS = {
+    **TRANSPORTS,
+    "always behind": Transport(pipe, Packing(apart_from=0)),
+    "always copied": Transport(pipe, Packing(copied_from=0)),
+}
 
 
 def spoken(nbytes: int) -> str:
     return f"{nbytes >> 20} MB" if nbytes >= 1 << 20 else f"{nbytes >> 10} kB"
 
 
-@pytest.fixture(params=["pipe", "shared memory"])
-def worker(request: pytest.FixtureRequest, pool: Pool) -> Iterator[pc.Execution]:
-    """One worker that arrays cross to and from in one way, whatever their size."""
-    worker, usual = pool("processes", 1), shared.COPIED_FROM
-    limit = NEVER if request.param == "pipe" else 0
-    worker.map(copy_from, [limit])
-    copy_from(limit)
-    yield worker
-    copy_from(usual)
-    worker.map(copy_from, [usual])
+@pytest.fixture(scope="module", params=WAYS)
+def worker(request: pytest.FixtureRequest) -> Iterator[pc.Execution]:
+    """One worker that arrays cross to and from in one way."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transports, "TRANSPORTS", WAYS)
+        patch.setattr("parcount.execution.processes.TRANSPORTS", WAYS)
+        with pc.Processes(1, transport=request.param) as worker:
+            yield worker
 
 
 @pytest.mark.parametrize("nbytes", SIZES, ids=spoken)

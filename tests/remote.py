@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 import parcount as pc
-from parcount.execution import shared
+from parcount.execution import messages
 
 TIME_LIMIT = 30.0
 """Seconds after which a wait for another worker is given up: a failure, not a way to synchronise."""
@@ -174,7 +175,7 @@ class AnswerThenDie:
 
     def __call__(self, item: int) -> Any:
         if item == 1:
-            return np.arange(shared.COPIED_FROM)
+            return np.arange(messages.COPIED_FROM)
         until(lambda: blocks(f"{self.mark}-*"), "no answer lay in shared memory")
         return kill_self(item)
 
@@ -310,3 +311,11 @@ def increment_and_die(counts: np.ndarray) -> NoReturn:
 
 def fail_to_set_up(message: str) -> NoReturn:
     raise LookupError(message)
+
+
+def from_a_passing_file(size: int) -> np.ndarray:
+    """An array over a file that is gone when the caller could open it."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = np.memmap(Path(folder) / "passing", np.int64, "w+", shape=(size,))
+        made[:] = np.arange(size)
+        return made

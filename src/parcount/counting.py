@@ -58,4 +58,4 @@ def count_timed(job: Work, kernel: Kernel, on: Execution) -> tuple[NDArray[Any],
 def _divide(job: Work, kernel: Kernel, on: Execution) -> tuple[Kernel, list[Part]]:
     if kernel.own_threads and isinstance(on, Threads):
         return replace(kernel, threads=on.workers), job.split(1)
-    return kernel, job.split(on.workers)
+    return kernel, job.split(on.slots)

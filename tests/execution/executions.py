@@ -19,6 +19,17 @@ METHODS = {method: FORK_MARKS if method == "fork" else [] for method in get_all_
 
 START_METHODS = [pytest.param(method, marks=marks) for method, marks in METHODS.items()]
 
+TRANSPORTED = [
+    pytest.param({"start_method": method, "transport": transport}, id=f"{method}-{transport}", marks=METHODS[method])
+    for method, transport in [
+        *((method, "shared_memory") for method in METHODS),
+        *((method, "queue") for method in METHODS if method != "spawn"),
+        ("spawn", "pipe"),
+        ("spawn", "pickle"),
+    ]
+]
+"""How processes are started and spoken to; everywhere by shared memory, so that what is left of it is seen."""
+
 Make = Callable[[int], pc.Execution]
 
 
@@ -33,5 +44,7 @@ PARALLEL = [
         pytest.param(partial(pc.Processes, start_method=method), id=f"processes-{method}", marks=marks)
         for method, marks in METHODS.items()
     ),
+    pytest.param(partial(pc.Processes, threads=2), id="processes-threads"),
+    pytest.param(partial(pc.Processes, transport="queue"), id="processes-queue"),
 ]
 ALL = [pytest.param(serial, id="serial"), *PARALLEL]

@@ -143,8 +143,8 @@ class TestTogether:
         assert pool.together(remote.double, [])[0] == []
 
     def test_more_items_than_workers_are_refused(self, pool: pc.Execution) -> None:
-        items = range(pool.workers + 1)
-        with pytest.raises(ValueError, match=f"{len(items)} items cannot start together on {pool.workers} workers"):
+        items = range(pool.slots + 1)
+        with pytest.raises(ValueError, match=f"{len(items)} items cannot start together on {pool.slots} workers"):
             pool.together(remote.double, items)
 
     def test_all_items_run_at_once(self, crowd: pc.Execution) -> None:

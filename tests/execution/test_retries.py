@@ -17,11 +17,11 @@ import pytest
 
 import parcount as pc
 from parcount.counting import count, count_timed
-from parcount.execution import shared
+from parcount.execution import messages, shared
 from parcount.execution.processes import Processes
 from parcount.kernels import WORKLOADS, Kernel
 from tests import remote
-from tests.execution.executions import FORK_MARKS, START_METHODS
+from tests.execution.executions import TRANSPORTED
 from tests.remote import TIME_LIMIT
 
 pytestmark = [
@@ -31,13 +31,13 @@ pytestmark = [
 
 MARK = shared.mark_for_worker().rpartition("-")[0]
 
-LARGE = shared.COPIED_FROM // 4
+LARGE = messages.COPIED_FROM // 4
 """Elements of an array of int64 that crosses by shared memory."""
 
 
-@pytest.fixture(scope="module", params=START_METHODS)
+@pytest.fixture(scope="module", params=TRANSPORTED)
 def pool(request: pytest.FixtureRequest) -> Iterator[pc.Processes]:
-    with pc.Processes(2, start_method=request.param) as pool:
+    with pc.Processes(2, **request.param) as pool:
         yield pool
 
 
@@ -267,20 +267,20 @@ class Killer(Thread):
 
 
 @pytest.mark.parametrize(
-    ("method", "kills", "size"),
+    ("options", "kills", "size"),
     [
-        # Forked workers are replaced in a few milliseconds, which leaves time for all the keys every time.
-        pytest.param("fork", 100, 50_000_000, marks=FORK_MARKS),
-        ("forkserver", 12, 5_000_000),
+        ({}, 100, 50_000_000),
+        ({"transport": "queue", "threads": 2}, 20, 5_000_000),
+        ({"transport": "shared_memory", "start_method": "spawn"}, 5, 1_000_000),
     ],
 )
-def test_bincount_stays_exact_while_workers_are_killed(method: str, kills: int, size: int) -> None:
+def test_bincount_stays_exact_while_workers_are_killed(options: dict[str, Any], kills: int, size: int) -> None:
     """A hundred kills and results, of one byte a key: that is what makes 50 million of them quick to count."""
     keys = pc.shared_array(size, np.uint8)
     keys[:] = np.random.default_rng(1).integers(0, 256, size, np.uint8)
     exact = pc.bincount(keys, threads=1)
     assert exact.sum() == size
-    with Processes(2, start_method=method) as pool:
+    with Processes(2, **options) as pool:
         pc.bincount(keys, on=pool)
         begun = perf_counter()
         assert np.array_equal(pc.bincount(keys, on=pool), exact)

@@ -74,7 +74,7 @@ def unique_counts(
         return _numpys(array)
     keys = flat(array.view(np.uint8) if array.dtype.kind == "b" else array, "K")
     execution = policy.choose(array.size, threads, on)
-    job, kernel = distinct(keys, sorted or execution.workers > 1, execution.workers)
+    job, kernel = distinct(keys, sorted or execution.slots > 1, execution.slots)
     values, counts = count(job, kernel, execution)
     values = values.view(np.bool_) if array.dtype.kind == "b" else values.astype(array.dtype, copy=False)
     return _Result(values, counts.astype(np.intp, copy=False))

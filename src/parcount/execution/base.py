@@ -39,7 +39,7 @@ class Execution(ABC):
     name : str
         As the study and the result file spell it.
     workers : int
-        How many items can run at once.
+        How many.
     """
 
     name: ClassVar[str]
@@ -66,6 +66,8 @@ class Execution(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._entrance:
+            if self._held == 0:
+                raise RuntimeError(f"{self!r} has been closed already")
             self._held -= 1
             if self._held == 0:
                 self._session = None
@@ -112,6 +114,7 @@ class Execution(ABC):
         [1, 2, 3]
         """
         items = list(items)
+        self._check(function, items)
         with self:
             if progress is None:
                 return self._map(function, items, once)
@@ -127,8 +130,8 @@ class Execution(ABC):
     ) -> Generator[Result, None, None]:
         """Apply `function` to every item, and give each result as soon as it and all before it are there.
 
-        Items are taken while a result is waited for, at most twice as many ahead of the results as there are
-        workers: they may come from a generator that never ends. Whoever closes the generator early, or forgets it,
+        Items are taken while a result is waited for, at most twice as many ahead of the results as can
+        run at once: they may come from a generator that never ends. Whoever closes the generator early, or forgets it,
         drops what is under way: worker processes that have an item are ended, threads finish theirs.
 
         Parameters
@@ -177,7 +180,7 @@ class Execution(ABC):
     def together(
         self, function: Callable[[Item], Result], items: Sequence[Item], *, once: bool = False
     ) -> tuple[list[Result], float]:
-        """Apply `function` to at most one item a worker, all starting at the same instant.
+        """Apply `function` to at most `slots` items, all starting at the same instant.
 
         Every worker has its item and waits at a barrier before the first begins: what passes from that instant
         is work, not the handing out of it.
@@ -187,7 +190,7 @@ class Execution(ABC):
         function : callable
             Of one item.
         items : sequence
-            At most as many as there are workers.
+            At most as many as can run at once.
         once : bool, optional
             Whether no item may be begun twice: say so where a half-done one leaves something behind, such as counts in
             shared memory. If the worker that has begun it dies, that is `WorkerDied` at once. By default
@@ -203,14 +206,20 @@ class Execution(ABC):
         Raises
         ------
         ValueError
-            If there are more items than workers.
+            If there are more items than that.
         Exception
             What `function` raised first, in the order of the items, with the worker's traceback.
         """
-        if len(items) > self.workers:
-            raise ValueError(f"{len(items)} items cannot start together on {self.workers} workers")
+        if len(items) > self.slots:
+            raise ValueError(f"{len(items)} items cannot start together on {self.slots} workers")
+        self._check(function, items)
         with self, self._turn:  # of two calls at once, each might get some of the workers, and wait for the others
             return self._together(function, items, once)
+
+    @property
+    def slots(self) -> int:
+        """How many items can run at once."""
+        return self.workers
 
     def pids(self) -> list[int]:
         """The processes, besides the caller's, that work for this execution now."""
@@ -225,11 +234,15 @@ class Execution(ABC):
     @property
     def _ahead(self) -> int:
         """How many items are taken ahead of the results that have been asked for."""
-        return 2 * self.workers
+        return 2 * self.slots
+
+    def _check(self, function: Callable[[Any], Any], items: Iterable[Any]) -> None:
+        """Raise before the workers start what could only be raised after."""
 
     def _stream(
         self, function: Callable[[Any], Any], items: Iterator[Any], once: bool, ordered: bool
     ) -> Generator[Any, None, None]:
+        self._check(function, ())
         # Inside a `with` it is that which ends the workers, also if the generator is never finished.
         with nullcontext() if self._held else self:
             session = self._session

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,15 +16,19 @@ from multiprocessing.process import BaseProcess
 from threading import Lock, get_ident
 from typing import Any
 
-from parcount.execution import shared
+from parcount.execution import inner, shared, team
+from parcount.execution.channels import ERROR, STOP, Channel, Received
+from parcount.execution.cores import available_cores
 from parcount.execution.errors import RemoteTraceback, WorkerDied
-from parcount.execution.worker import ERROR, STOP, pack, serve, unpack
+from parcount.execution.messages import Packing, dumps, loads
+from parcount.execution.transports import Transport
+from parcount.execution.worker import Kit, serve
 
 PATIENCE = 5.0
 """Seconds that a worker that is to end by itself gets before it is killed."""
 
 STARTS = 5
-"""How many workers in a row may be killed before they are ready, until no more are started."""
+"""How many workers in a row may be killed before they are ready, or before an item begins there."""
 
 
 @dataclass(eq=False)
@@ -48,25 +55,25 @@ class Given:
 
 @dataclass(eq=False)
 class Worker:
-    """A worker process, at the caller's end of its pipe."""
+    """A worker process, at the caller's end of its channel."""
 
     process: BaseProcess
-    connection: mpc.Connection
+    channel: Channel
     mark: str
     ready: bool = False
     answered: int = 0
     parts: dict[int, Given] = field(default_factory=dict)
 
-    def send(self, message: bytes) -> None:
+    def send(self, *message: Any) -> None:
         """Send, unless it has ended: that is found, with its exit code, when it is listened to."""
         with suppress(BrokenPipeError, ConnectionResetError):
-            self.connection.send_bytes(message)
+            self.channel.send(*message)
 
-    def receive(self) -> bytes | None:
+    def receive(self) -> Received | None:
         """Its next message; None if there is none: it has ended."""
         try:
-            # What it has started itself may hold its end of the pipe open: its own end is noticed apart.
-            return self.connection.recv_bytes() if self.connection.poll() else None
+            # What it has started itself may hold its end of the channel open: its own end is noticed apart.
+            return self.channel.receive() if self.channel.poll() else None
         except (EOFError, OSError):
             return None
 
@@ -80,6 +87,10 @@ class Crew:
         How many.
     start_method : str
         How they start.
+    transport : Transport
+        How what they are sent travels, and what they answer.
+    threads : int
+        How many parts each works at at once.
     setup : (callable, tuple), optional
         What each calls before its first part, and with what.
     lifetime : int, optional
@@ -90,19 +101,29 @@ class Crew:
         self,
         size: int,
         start_method: str,
+        transport: Transport,
+        threads: int = 1,
         setup: tuple[Callable[..., object], tuple[Any, ...]] | None = None,
         lifetime: int | None = None,
     ) -> None:
         self.size = size
+        self.threads = threads
         self.lifetime = lifetime
-        self._setup, self._copies = (b"", []) if setup is None else shared.dumps(setup)
+        self._setup = b""
+        self._copies: list[shared.Block] = []
+        if setup is not None:
+            message, self._copies = dumps(setup, Packing(copied_from=transport.packing.copied_from))
+            self._setup = message.data
+        self._transport = transport
         self._leaving: list[Worker] = []
         self.members: list[Worker] = []
-        self._forking = start_method == "fork"
+        self._start_method = start_method
         self._context = multiprocessing.get_context(start_method)
         self._failures = 0
+        self._last_exitcode: int | None = None
         self._turn = Lock()
         self._caller: int | None = None
+        self._owner = os.getpid()
 
     def enter(self) -> None:
         """Wait until no other thread's call has the workers; then see that all are there.
@@ -110,8 +131,11 @@ class Crew:
         Raises
         ------
         RuntimeError
-            If this thread's own call has them: it would wait for itself.
+            If this thread's own call has them: it would wait for itself. If this process is a fork of the one that
+            they work for.
         """
+        if self._owner != os.getpid():
+            raise RuntimeError(f"these workers work for process {self._owner}, of which this one is a fork")
         if self._caller == get_ident():
             raise RuntimeError(
                 "these workers are busy with another call of this thread: take all results of its generator, "
@@ -119,6 +143,7 @@ class Crew:
             )
         self._turn.acquire()
         self._caller = get_ident()
+        self._failures = 0
         try:
             self._replace_idle(0)
         except BaseException:
@@ -136,22 +161,41 @@ class Crew:
         return [worker.process.pid for worker in list(self.members) if worker.process.pid is not None]
 
     def fill(self) -> None:
-        """Start as many workers as are missing, without waiting until they are ready."""
-        if self._forking and len(self.members) < self.size:
-            if hazard := fork_hazard():
-                raise RuntimeError(f"start_method 'fork' is not safe here: {hazard}; use 'forkserver' or 'spawn'")
-            # A forked worker that found no tracker would start one, which unlinks what it saw when the worker ends.
-            resource_tracker.ensure_running()
-        while len(self.members) < self.size:
-            self._start()
+        """Start as many workers as are missing, without waiting until they are ready.
+
+        If that fails while there are others, these go on without them, and the next call tries again.
+        """
+        if self._failures >= STARTS:
+            return
+        try:
+            while len(self.members) < self.size:
+                self._start()
+        except (OSError, RuntimeError):
+            if not any(worker.ready for worker in self.members):
+                raise
 
     def gather(self) -> None:
-        """Wait until all workers are ready; none may have a part."""
-        self.fill()
-        while not all(worker.ready for worker in self.members):
-            self._replace_idle(None)
+        """Wait until all workers are ready; none may have a part.
 
-    def listen(self, timeout: float | None) -> list[tuple[Worker, bytes | None]]:
+        Raises
+        ------
+        OSError
+            If the system starts no more processes; says how many it has started.
+        RuntimeError
+            If they are to be forked, and that is not safe.
+        WorkerDied
+            If one ended by itself before it was ready, or `STARTS` in a row were killed then.
+        """
+        while True:
+            while len(self.members) < self.size:
+                self._start()
+            if all(worker.ready for worker in self.members):
+                return
+            self._replace_idle(None)
+            if self._failures >= STARTS:
+                raise WorkerDied(None, self._last_exitcode, self._failures)
+
+    def listen(self, timeout: float | None) -> list[tuple[Worker, Received | None]]:
         """Wait until workers say something, or end.
 
         Parameters
@@ -173,7 +217,7 @@ class Crew:
         """
         sources: dict[Any, Worker] = {}
         for worker in self.members:
-            sources[worker.connection] = sources[worker.process.sentinel] = worker
+            sources[worker.channel.source] = sources[worker.process.sentinel] = worker
         said = []
         for worker in dict.fromkeys(sources[source] for source in mpc.wait(list(sources), timeout)):
             message = worker.receive()
@@ -182,9 +226,9 @@ class Crew:
             elif message is None:
                 self._failed(worker)
             else:
-                tag, _, payload = unpack(message)
+                tag, _, payload = message
                 if tag == ERROR:
-                    error, text = shared.loads(payload)[0]
+                    error, text = loads(payload)[0]
                     raise error from RemoteTraceback(text)
                 worker.ready = True
                 self._failures = 0
@@ -196,13 +240,18 @@ class Crew:
         worker.process.join(PATIENCE)  # it may have lost its pipe only
         return self._bury(worker)
 
+    def takes(self, worker: Worker) -> bool:
+        """Whether a worker can have another part now."""
+        coming = worker.answered + len(worker.parts)
+        return worker.ready and len(worker.parts) < self.threads and (self.lifetime is None or coming < self.lifetime)
+
     def retire(self, worker: Worker) -> None:
         """Let a worker go that has had its number of parts, if it has; another takes its place."""
         worker.answered += 1
         if self.lifetime is None or worker.answered < self.lifetime or worker.parts:
             return
         self.members.remove(worker)
-        worker.send(pack(STOP))
+        worker.send(STOP)
         self._leaving.append(worker)
         for left in list(self._leaving):  # it takes a while to end, which nobody should wait for
             if left.process.exitcode is not None:
@@ -225,8 +274,8 @@ class Crew:
                 if worker.parts:
                     worker.process.kill()
                 # Closing alone might not be noticed: children forked since, by whomever, have copies of our end.
-                worker.send(pack(STOP))
-                worker.connection.close()
+                worker.send(STOP)
+                worker.channel.close()
             for worker in (*self.members, *self._leaving):
                 worker.process.join(PATIENCE)
         finally:
@@ -241,29 +290,51 @@ class Crew:
         self.fill()
 
     def _start(self) -> None:
-        ours, theirs = self._context.Pipe()
-        inherited = [*(worker.connection for worker in (*self.members, *self._leaving)), ours] if self._forking else []
-        mark = shared.mark_for_worker()
-        process = self._context.Process(  # type: ignore[attr-defined]
-            target=serve,
-            args=(theirs, inherited, mark, self._setup),
-            name=f"parcount-{mark}",
-            daemon=True,
-        )
+        forking = self._start_method == "fork"
+        if forking:
+            if hazard := fork_hazard():
+                raise RuntimeError(f"start_method 'fork' is not safe here: {hazard}; use 'forkserver' or 'spawn'")
+            # A forked worker that found no tracker would start one, which unlinks what it saw when the worker ends.
+            resource_tracker.ensure_running()
+        elif self._start_method == "forkserver":
+            _preload()
+        ours = None
         try:
+            ours, theirs = self._transport.open(self._context)
+            inherited = [*(worker.channel for worker in (*self.members, *self._leaving)), ours] if forking else []
+            mark = shared.mark_for_worker()
+            kit = Kit(
+                mark,
+                self._setup,
+                self._transport.packing,
+                self.threads,
+                inner.share(available_cores(), self.size * self.threads),
+            )
+            process = self._context.Process(  # type: ignore[attr-defined]
+                target=serve, args=(theirs, inherited, kit), name=f"parcount-{mark}", daemon=True
+            )
             process.start()
-        except BaseException:
-            ours.close()
+        except BaseException as error:
+            if ours is not None:
+                ours.part()
+                ours.close()
+            if isinstance(error, OSError | EOFError):
+                number = getattr(error, "errno", None) or errno.EAGAIN
+                raise OSError(
+                    number,
+                    f"the system started {len(self.members)} of {self.size} worker processes, and then: "
+                    f"{error or 'the fork server ended'}",
+                ) from error
             raise
-        finally:
-            theirs.close()
+        ours.part()
         self.members.append(Worker(process, ours, mark))
 
     def _failed(self, worker: Worker) -> None:
         """Start another in place of a worker that never was ready; not for ever, and not if it ended by itself."""
-        exitcode = self.remove(worker)
+        exitcode = self._last_exitcode = self.remove(worker)
         self._failures += 1
-        if exitcode is None or exitcode >= 0 or self._failures >= STARTS:
+        in_vain = self._failures >= STARTS and not any(worker.ready for worker in self.members)
+        if exitcode is None or exitcode >= 0 or in_vain:
             raise WorkerDied(None, exitcode, self._failures)
         self.fill()
 
@@ -272,7 +343,7 @@ class Crew:
         worker.process.join()
         exitcode = worker.process.exitcode
         worker.process.close()
-        worker.connection.close()
+        worker.channel.close()
         shared.sweep(worker.mark)
         for given in worker.parts.values():
             given.copies = ()  # an error that is being raised may hold on to what it was that failed
@@ -281,11 +352,30 @@ class Crew:
 
 
 def fork_hazard() -> str | None:
-    """Why a child forked now could not run compiled parallel code, or None.
+    """Why a child forked now might hang, or be killed; None if nothing is known against it.
 
-    Numba loads this module of its own only when the layer starts; GNU OpenMP then kills every forked child that
-    enters a parallel region.
+    Other threads may hold locks that nobody will release in the child. Those of our standing teams wait for work, and
+    those that feed queues hold none that the child uses. Numba loads the module of its OpenMP layer only when
+    that starts; GNU OpenMP then kills every forked child that enters a parallel region.
     """
     if "numba.np.ufunc.omppool" in sys.modules:
         return "this process has run parallel code on GNU OpenMP (Numba's 'omp' layer)"
+    harmless = {threading.current_thread(), *team.standing_threads()}
+    others = [
+        thread.name for thread in threading.enumerate() if thread not in harmless and thread.name != "QueueFeederThread"
+    ]
+    if others:
+        return f"this process runs other threads ({', '.join(others)}), whose locks a child might wait for for ever"
     return None
+
+
+def _preload() -> None:
+    """Have the fork server, if it has not started yet, import what every worker needs, once instead of in each.
+
+    To start a worker then takes 7 ms instead of 140 (``bench/test_dispatch.py``).
+    """
+    from multiprocessing.forkserver import _forkserver, set_forkserver_preload
+
+    modules = _forkserver._preload_modules  # type: ignore[attr-defined]  # those that the program itself has named stay
+    if serve.__module__ not in modules:
+        set_forkserver_preload([*modules, serve.__module__])

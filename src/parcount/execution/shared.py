@@ -1,20 +1,13 @@
-"""Arrays in named shared memory, and the pickling that sends them to other processes by name.
-
-An array that lies in shared memory travels as its name and place; the process that receives it sees the same
-cells. Any other large array is copied once, into a block of its own that lasts as long as the call. Small ones go
-through the pipe with everything else.
-"""
+"""Arrays in named shared memory, which other processes map by that name."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import io
 import math
 import os
-import pickle
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from multiprocessing import resource_tracker
@@ -25,13 +18,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-
-COPIED_FROM = 1 << 20
-"""Bytes from which an array is copied into a block of its own rather than through a pipe.
-
-Below, the pipe is faster: to make a block and to fault its pages in costs more than two copies through the kernel
-(``bench/test_transport.py``; at 64 kB the pipe takes less than half as long, at 16 MB more than twice).
-"""
 
 
 class Block:
@@ -46,6 +32,8 @@ class Block:
         Bytes to allocate, or 0 to open the existing block `name`.
     name : str, optional
         The block to open.
+    content : memoryview, optional
+        The bytes to begin with, as many as `size`.
     lasting : bool
         Whether its name lasts as long as its arrays do, so that it can be sent. That of a copy ends with the call
         that it was made for, that of a gift when it is received.
@@ -57,11 +45,17 @@ class Block:
         is first touched.
     """
 
-    def __init__(self, size: int = 0, name: str | None = None, *, lasting: bool = True) -> None:
+    def __init__(
+        self, size: int = 0, name: str | None = None, *, content: memoryview | None = None, lasting: bool = True
+    ) -> None:
         memory = _create(size) if name is None else SharedMemory(name)
         if name is None:
+            descriptor = getattr(memory, "_fd", -1)
             try:
-                reserve(getattr(memory, "_fd", -1), size)
+                if content is None:
+                    reserve(descriptor, size)
+                else:
+                    _fill(memory, descriptor, content)
             except OSError:
                 memory.close()
                 memory.unlink()
@@ -90,12 +84,6 @@ class Block:
     def unlink(self) -> None:
         """Take the name away now; the memory stays until its last array goes."""
         self._memory.unlink()
-
-    def array(
-        self, shape: tuple[int, ...], dtype: np.dtype[Any], offset: int, strides: tuple[int, ...]
-    ) -> NDArray[Any]:
-        """The array that lies at `offset`."""
-        return np.ndarray(shape, dtype, np.asarray(self), offset, strides)
 
 
 _blocks: weakref.WeakValueDictionary[str, Block] = weakref.WeakValueDictionary()
@@ -144,98 +132,22 @@ def shared_array(shape: int | tuple[int, ...], dtype: DTypeLike = np.int64) -> N
 
 def block_of(array: NDArray[Any]) -> Block | None:
     """The shared block that an array lies in, if it lies in one."""
-    address = array.__array_interface__["data"][0]
+    start = address(array)
     for block in list(_blocks.values()):
-        if block.address <= address < block.address + block.size:
+        if block.address <= start < block.address + block.size:
             return block
     return None
 
 
-def dumps(value: Any, *, brought: Sequence[Block] | None = None) -> tuple[bytes, list[Block]]:
-    """Pickle `value` for another process.
-
-    Parameters
-    ----------
-    value : object
-        Anything that pickles.
-    brought : sequence of Block, optional
-        Where `value` is a worker's answer: the lasting blocks that its task brought. The caller has no others, and they
-        might end before it opens them: arrays elsewhere are copied, into blocks that become the caller's to unlink.
-
-    Returns
-    -------
-    message : bytes
-        For `loads`.
-    copies : list of Block
-        Those that arrays were copied into: to be kept until the receiver has done with them, unless given away.
-    """
-    buffer = io.BytesIO()
-    pickler = _Pickler(buffer, brought)
-    pickler.dump(value)
-    if brought is not None:
-        for block in pickler.copies:
-            block.give_away()
-    return buffer.getvalue(), pickler.copies
+def address(array: NDArray[Any]) -> int:
+    """Where an array's first element lies."""
+    where: int = array.__array_interface__["data"][0]
+    return where
 
 
-def loads(message: bytes) -> tuple[Any, list[Block]]:
-    """Unpickle what `dumps` made in another process.
-
-    Returns
-    -------
-    value : object
-        Its arrays lie in shared memory where they did at the sender's.
-    lasting : list of Block
-        The blocks behind shared arrays, as opposed to copies made for this message. A receiver that keeps them spares
-        the next message mapping them again.
-    """
-    unpickler = _Unpickler(io.BytesIO(message))
-    value = unpickler.load()
-    return value, unpickler.lasting
-
-
-class _Pickler(pickle.Pickler):
-    """Sends arrays in shared memory by name, and copies other large ones there."""
-
-    def __init__(self, file: io.BytesIO, brought: Sequence[Block] | None) -> None:
-        super().__init__(file, pickle.HIGHEST_PROTOCOL)
-        self.brought = brought
-        self.copies: list[Block] = []
-
-    def persistent_id(self, obj: Any) -> Any:
-        if type(obj) is not np.ndarray or obj.dtype.hasobject or obj.size == 0:
-            return None
-        block, how = block_of(obj), "lasting"
-        writeable = obj.flags.writeable
-        if block is None or not (block.lasting if self.brought is None else block in self.brought):
-            if obj.nbytes < COPIED_FROM:
-                return None
-            block, how = Block(obj.nbytes, lasting=False), "copy" if self.brought is None else "gift"
-            self.copies.append(block)
-            copy = np.asarray(block)[: obj.nbytes].view(obj.dtype).reshape(obj.shape)
-            copy[...] = obj
-            obj = copy
-        offset = obj.__array_interface__["data"][0] - block.address
-        return how, block.name, obj.shape, obj.dtype, offset, obj.strides, writeable
-
-
-class _Unpickler(pickle.Unpickler):
-    """Opens the blocks that arrays were sent in."""
-
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file)
-        self.lasting: list[Block] = []
-
-    def persistent_load(self, pid: Any) -> NDArray[Any]:
-        how, name, shape, dtype, offset, strides, writeable = pid
-        block = _blocks.get(name) or Block(name=name, lasting=how == "lasting")
-        if how == "lasting":
-            self.lasting.append(block)
-        elif how == "gift":
-            block.unlink()
-        array = block.array(shape, dtype, offset, strides)
-        array.flags.writeable = writeable
-        return array
+def open_block(name: str, *, lasting: bool) -> Block:
+    """The block of that name, mapped once however often it is asked for."""
+    return _blocks.get(name) or Block(name=name, lasting=lasting)
 
 
 _mark = f"pc-{token_hex(4)}"
@@ -294,9 +206,28 @@ def reserve(descriptor: int, size: int) -> None:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 return  # a file system that cannot reserve: as before
-            raise OSError(
-                errno.ENOSPC, f"no room for {size} bytes of shared memory (/dev/shm in a container: --shm-size)"
-            ) from error
+            raise _no_room(size) from error
+
+
+def _fill(memory: SharedMemory, descriptor: int, content: memoryview) -> None:
+    """Write the bytes that a block begins with.
+
+    By the system where it can: to map the pages and to fault in each took twice as long (``bench/test_transport.py``).
+    """
+    if descriptor < 0 or not hasattr(os, "pwrite"):
+        assert memory.buf is not None
+        memory.buf[: content.nbytes] = content
+        return
+    written = 0
+    while written < content.nbytes:
+        try:
+            written += os.pwrite(descriptor, content[written:], written)
+        except OSError as error:
+            raise _no_room(content.nbytes) if error.errno == errno.ENOSPC else error from error
+
+
+def _no_room(size: int) -> OSError:
+    return OSError(errno.ENOSPC, f"no room for {size} bytes of shared memory (/dev/shm in a container: --shm-size)")
 
 
 def _unlink(memory: SharedMemory, owner: int | None) -> None:

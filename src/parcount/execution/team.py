@@ -12,7 +12,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import pairwise
-from threading import Lock
+from threading import Lock, Thread, current_thread
 
 from parcount.execution.base import Execution
 from parcount.execution.serial import Serial
@@ -22,10 +22,15 @@ from parcount.execution.threads import Threads
 class Team(Threads):
     """`Threads` that never share a core with each other, unless there are more of them than cores."""
 
+    def __init__(self, workers: int) -> None:
+        super().__init__(workers)
+        self._standing: list[Thread] = []
+
     def _open(self) -> None:
         shares = iter(_deal(allowed_cores(), self.workers))
 
         def settle() -> None:
+            self._standing.append(current_thread())
             if share := next(shares, None):
                 with suppress(OSError):  # the cores have been taken away since: the system places the thread
                     os.sched_setaffinity(0, share)
@@ -56,6 +61,11 @@ def team(threads: int) -> Execution:
             if standing is None:
                 standing = _teams[key] = Team(wanted).__enter__()
     return standing
+
+
+def standing_threads() -> list[Thread]:
+    """The threads of all standing teams."""
+    return [thread for team in list(_teams.values()) for thread in team._standing]
 
 
 def allowed_cores() -> frozenset[int]:

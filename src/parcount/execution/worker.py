@@ -1,110 +1,202 @@
-"""What runs in a worker process of `Processes`: take an item, apply the function, answer; until the pipe ends.
-
-Each message is a tag of one byte, an item's position and a payload. To the worker: a task, a task to hold until told,
-go, stop. From it: ready, a result, an error. Ready tells of an item that is held; before the first item, of the worker
-itself.
-"""
+"""What runs in a worker process of `Processes`: take an item, apply the function, answer; until the caller is gone."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-import struct
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from dataclasses import dataclass
+from multiprocessing import connection as mpc
+from threading import Event, Lock, Thread, local
+from typing import Any
 
-from parcount.execution import shared
+from parcount.execution import inner, shared
+from parcount.execution.channels import ERROR, HOLD, NONE, READY, RESULT, STOP, Channel
 from parcount.execution.errors import portable
-
-TASK, HOLD, GO, STOP = b"t", b"h", b"g", b"s"
-READY, RESULT, ERROR = b"r", b"o", b"e"
-
-NONE = -1
-"""The position in messages that are about no item."""
-
-_HEAD = struct.Struct("=cq")
+from parcount.execution.messages import Message, Packing, dumps, loads
 
 
-def pack(tag: bytes, position: int = NONE, payload: bytes = b"") -> bytes:
-    """A message."""
-    return _HEAD.pack(tag, position) + payload
+@dataclass(frozen=True)
+class Kit:
+    """What a worker is given for its way.
+
+    Parameters
+    ----------
+    mark : str
+        What the names of its blocks begin with.
+    setup : bytes
+        The initializer and its arguments, pickled, or nothing.
+    packing : Packing
+        How its answers' arrays go.
+    threads : int
+        How many items it works at at once.
+    inner : int
+        The most threads for each of the pools inside it.
+    """
+
+    mark: str
+    setup: bytes
+    packing: Packing
+    threads: int
+    inner: int
 
 
-def unpack(message: bytes) -> tuple[bytes, int, bytes]:
-    """The tag, the position and the payload of a message."""
-    return *_HEAD.unpack_from(message), message[_HEAD.size :]
-
-
-def serve(connection: Connection, inherited: list[Connection], mark: str, setup: bytes) -> None:
+def serve(channel: Channel, inherited: Sequence[Channel], kit: Kit) -> None:
     """Answer tasks until the caller says stop, or is gone.
 
     Parameters
     ----------
-    connection : Connection
-        The worker's end of its pipe.
-    inherited : list of Connection
+    channel : Channel
+        The worker's end.
+    inherited : sequence of Channel
         The caller's ends that a forked worker got copies of: closed, or the caller's end would not be noticed.
-    mark : str
-        What the names of this worker's blocks begin with.
-    setup : bytes
-        The initializer and its arguments, or nothing.
+    kit : Kit
+        All else.
     """
     # Ctrl-C reaches the whole group; the caller decides what becomes of the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _end_with_the_caller()
     for other in inherited:
-        other.close()
-    shared.use_mark(mark)
-    ready = _set_up(setup)
-    with suppress(OSError):  # the caller may be gone already
-        connection.send_bytes(ready)
-    mapped: list[shared.Block] = []
-    while True:
+        other.abandon()
+    channel.part()
+    shared.use_mark(kit.mark)
+    inner.hold_down(kit.inner)
+    server = _Server(channel, kit.packing) if kit.threads == 1 else _ThreadedServer(channel, kit.packing, kit.threads)
+    with suppress(EOFError, OSError):  # the caller is gone
+        server.set_up(kit.setup)
+        server.run()
+
+
+class _Server:
+    """Works at one item at a time, in the process's main thread."""
+
+    def __init__(self, channel: Channel, packing: Packing) -> None:
+        self.channel = channel
+        self.packing = packing
+        self.own = local()
+        self.sending = Lock()
+
+    def set_up(self, setup: bytes) -> None:
+        """Run the initializer, and say how that went."""
         try:
-            tag, position, task = unpack(connection.recv_bytes())
-        except (EOFError, OSError):
-            return
-        if tag == STOP:
-            return
+            if setup:
+                (initializer, arguments), _ = loads(Message(setup))
+                initializer(*arguments)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is who must know
+            self.answer_with(NONE, error, [])
+        else:
+            self.send(READY)
+
+    def run(self) -> None:
+        """Answer what comes."""
+        while True:
+            tag, position, task = self.channel.receive()
+            if tag == STOP:
+                return
+            self.work(tag, position, task)
+
+    def work(self, tag: bytes, position: int, task: Message) -> None:
+        """Apply the function to the item, and answer."""
+        brought: list[Any] = getattr(self.own, "brought", [])
         try:
             # Shared arrays stay mapped until the next task, which often lies on the same ones: to map a
             # block anew costs a page fault for every page.
-            (function, item), mapped = shared.loads(task)
-            if tag == HOLD and not _told_to_go(connection, position):
-                return
-            payload, given = shared.dumps(function(item), brought=mapped)
-            tag = RESULT
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is who must know
-            if isinstance(error, SystemExit):
-                os._exit(error.code if isinstance(error.code, int) else 1)
-            payload, given = shared.dumps(portable(error), brought=mapped)
-            tag = ERROR
-        function = item = None
-        if sys.platform != "win32":  # there a block ends with its last mapping: ours, until the caller has its own
-            given.clear()
-        try:
-            connection.send_bytes(pack(tag, position, payload))
-        except OSError:  # the caller is gone
+            (function, item), brought = loads(task)
+            self.own.brought = brought
+            if tag == HOLD:
+                self.wait_to_go(position)
+            payload, given = dumps(function(item), self.packing, brought=brought)
+        except _CallerGone:
+            raise
+        except BaseException as error:  # noqa: BLE001 - as above
+            self.answer_with(position, error, brought)
             return
+        function = item = None
+        self.send(RESULT, position, payload, given)
 
+    def wait_to_go(self, position: int) -> None:
+        """Say that the item is here, and wait until all have theirs."""
+        try:
+            self.send(READY, position)
+            self.channel.receive()
+        except (EOFError, OSError):
+            raise _CallerGone from None
 
-def _set_up(setup: bytes) -> bytes:
-    """Run the initializer; the message that says how that went."""
-    try:
-        if setup:
-            (initializer, arguments), _ = shared.loads(setup)
-            initializer(*arguments)
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is who must know
+    def answer_with(self, position: int, error: BaseException, brought: Sequence[Any]) -> None:
+        """Send an exception; or end as `sys.exit` does."""
         if isinstance(error, SystemExit):
             os._exit(error.code if isinstance(error.code, int) else 1)
-        return pack(ERROR, payload=shared.dumps(portable(error), brought=())[0])
-    return pack(READY)
+        payload, given = dumps(portable(error), self.packing, brought=brought)
+        self.send(ERROR, position, payload, given)
+
+    def send(
+        self, tag: bytes, position: int = NONE, message: Message | None = None, given: list[Any] | None = None
+    ) -> None:
+        """Send a whole message, of whichever thread."""
+        # On Windows a block ends with its last mapping: ours, until the caller has its own.
+        if given and sys.platform != "win32":
+            given.clear()
+        with self.sending:
+            self.channel.send(tag, position, message)
 
 
-def _told_to_go(connection: Connection, position: int) -> bool:
-    """Say that the item is here; wait until all have theirs, or until the caller is gone."""
-    try:
-        connection.send_bytes(pack(READY, position))
-        return unpack(connection.recv_bytes())[0] == GO
-    except (EOFError, OSError):
-        return False
+class _ThreadedServer(_Server):
+    """Works at several items at a time, in threads; the main thread receives."""
+
+    def __init__(self, channel: Channel, packing: Packing, threads: int) -> None:
+        super().__init__(channel, packing)
+        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="parcount")
+        self.go: dict[int, Event] = {}
+
+    def run(self) -> None:
+        """Hand what comes to the threads."""
+        while True:
+            tag, position, task = self.channel.receive()
+            if tag == STOP:
+                return
+            if position in self.go:
+                self.go.pop(position).set()
+                continue
+            if tag == HOLD:
+                self.go[position] = Event()
+            self.pool.submit(self.work, tag, position, task)
+
+    def wait_to_go(self, position: int) -> None:
+        """As without threads, but it is the main one that hears of it."""
+        go = self.go[position]
+        self.send(READY, position)
+        go.wait()
+
+
+class _CallerGone(OSError):
+    """Nobody waits for an answer."""
+
+
+def _end_with_the_caller() -> None:
+    """See that this process ends when the caller has, whatever it is doing then.
+
+    On Linux the system does it: the pipe whose other end the caller holds is told to signal its end by SIGKILL, which a
+    loop that keeps the GIL cannot delay (fcntl(2): F_SETSIG). Elsewhere a thread waits for that end.
+    """
+    caller = multiprocessing.parent_process()
+    assert caller is not None
+    if sys.platform == "linux":
+        import fcntl
+
+        end = caller.sentinel
+        fcntl.fcntl(end, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(end, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(end, fcntl.F_SETFL, fcntl.fcntl(end, fcntl.F_GETFL) | os.O_ASYNC)
+        if mpc.wait([end], 0):  # it ended before that
+            os._exit(1)
+    else:
+
+        def watch() -> None:
+            mpc.wait([caller.sentinel])
+            os._exit(1)
+
+        Thread(target=watch, name="parcount-caller", daemon=True).start()

@@ -1,0 +1,202 @@
+"""Values as messages to other processes, and back: pickled, but for arrays that have a better way.
+
+An array in shared memory (`shared_array`) travels as its name and place, and one in a memory-mapped file as the
+file's name and its place in it, whatever the transport: whoever receives it sees the same cells. Any other is pickled
+with everything else; or, if it is large, sent behind the message as the bytes that it lies in, or copied once into
+shared memory, into a block of its own that lasts as long as the call.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parcount.execution import mapped
+from parcount.execution.shared import Block, address, block_of, open_block
+
+APART_FROM = 1 << 15
+"""Bytes from which an array is sent behind the message rather than pickled into it: one that is copied less often."""
+
+COPIED_FROM = 1 << 20
+"""Bytes from which an array is copied into a block of its own rather than sent through the pipe.
+
+Below, the pipe is faster: to make a block and to fault its pages in costs more than two copies through the kernel
+(``parcount study transports``; ``bench/test_transport.py``).
+"""
+
+NEVER = 1 << 62
+
+
+@dataclass(frozen=True)
+class Packing:
+    """From which size on an array that lies nowhere in particular has a way of its own.
+
+    Parameters
+    ----------
+    apart_from : int
+        Bytes from which it follows behind the message.
+    copied_from : int
+        Bytes from which it is copied into shared memory.
+    """
+
+    apart_from: int = NEVER
+    copied_from: int = NEVER
+
+
+@dataclass
+class Message:
+    """A pickled value.
+
+    Parameters
+    ----------
+    data : bytes
+        What was pickled.
+    apart : list of buffers
+        The arrays' bytes that follow behind it.
+    """
+
+    data: bytes = b""
+    apart: list[Any] = field(default_factory=list)
+
+
+def dumps(value: Any, packing: Packing, *, brought: Sequence[Any] | None = None) -> tuple[Message, list[Block]]:
+    """Pickle `value` for another process.
+
+    Parameters
+    ----------
+    value : object
+        Anything that pickles.
+    packing : Packing
+        How its arrays go.
+    brought : sequence of Block and memmap, optional
+        Where `value` is a worker's answer: the lasting blocks and files that its task brought. The caller has no
+        others, and they might end before it opens them: arrays elsewhere go as any others, and the blocks that they
+        are copied into become the caller's to unlink.
+
+    Returns
+    -------
+    message : Message
+        For `loads`.
+    copies : list of Block
+        Those that arrays were copied into: to be kept until the receiver has done with them, unless given away.
+    """
+    buffer = io.BytesIO()
+    pickler = _Pickler(buffer, packing, brought)
+    pickler.dump(value)
+    if brought is not None:
+        for block in pickler.copies:
+            block.give_away()
+    return Message(buffer.getvalue(), pickler.apart), pickler.copies
+
+
+def loads(message: Message) -> tuple[Any, list[Any]]:
+    """Unpickle what `dumps` made in another process.
+
+    Returns
+    -------
+    value : object
+        Its arrays lie where they did at the sender's, if that was in shared memory or in a file.
+    lasting : list of Block and memmap
+        What is behind those arrays, as opposed to copies made for this message. A receiver that keeps them spares the
+        next message mapping them again.
+    """
+    unpickler = _Unpickler(message)
+    value = unpickler.load()
+    return value, unpickler.lasting
+
+
+def check(value: Any) -> None:
+    """Pickle `value` as `dumps` would, but for its arrays, and throw that away: raises what pickling it raises."""
+    _Check(_Nowhere(), pickle.HIGHEST_PROTOCOL).dump(value)
+
+
+class _Pickler(pickle.Pickler):
+    """Sends arrays that lie in shared memory or in files by name, and other large ones as it is told."""
+
+    def __init__(self, file: io.BytesIO, packing: Packing, brought: Sequence[Any] | None) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self.packing = packing
+        self.brought = brought
+        self.copies: list[Block] = []
+        self.apart: list[Any] = []
+
+    def persistent_id(self, obj: Any) -> Any:
+        if not _is_plain(obj):
+            return None
+        block = block_of(obj)
+        if block is not None and (block.lasting if self.brought is None else block in self.brought):
+            return ("lasting", block.name, *_layout(obj, block.address))
+        if (place := mapped.place_of(obj)) and (self.brought is None or self._came_from(place)):
+            return ("file", place, *_layout(obj, address(obj) - place.offset))
+        if obj.nbytes < min(self.packing.apart_from, self.packing.copied_from):
+            return None
+        straight = obj if obj.flags.forc else np.ascontiguousarray(obj)
+        content = straight.ravel(order="K").view(np.uint8).data
+        layout = straight.shape, straight.dtype, 0, straight.strides, obj.flags.writeable
+        if obj.nbytes >= self.packing.copied_from:
+            block = Block(obj.nbytes, content=content, lasting=False)
+            self.copies.append(block)
+            return ("copy" if self.brought is None else "gift", block.name, *layout)
+        self.apart.append(content)
+        return ("apart", len(self.apart) - 1, *layout)
+
+    def _came_from(self, place: mapped.Place) -> bool:
+        brought = self.brought or ()
+        return any(isinstance(one, np.memmap) and str(one.filename) == place.filename for one in brought)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Opens what arrays were sent in."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(io.BytesIO(message.data))
+        self.apart = message.apart
+        self.lasting: list[Any] = []
+
+    def persistent_load(self, pid: Any) -> NDArray[Any]:
+        how, where, shape, dtype, offset, strides, writeable = pid
+        if how == "apart":
+            memory = self.apart[where]
+        elif how == "file":
+            memory = mapped.opened(where)
+            self.lasting.append(memory)
+        else:
+            block = open_block(where, lasting=how == "lasting")
+            memory = np.asarray(block)
+            if how == "lasting":
+                self.lasting.append(block)
+            elif how == "gift":
+                block.unlink()
+        array: NDArray[Any] = np.ndarray(shape, dtype, memory, offset, strides)
+        if not writeable:
+            array.flags.writeable = False
+        return array
+
+
+class _Check(pickle.Pickler):
+    """Takes every array as good."""
+
+    def persistent_id(self, obj: Any) -> Any:
+        return True if _is_plain(obj) else None
+
+
+class _Nowhere:
+    """Takes what is written to it."""
+
+    def write(self, data: Any) -> int:
+        return len(data)
+
+
+def _is_plain(obj: Any) -> bool:
+    return type(obj) in (np.ndarray, np.memmap) and not obj.dtype.hasobject and obj.size > 0
+
+
+def _layout(array: NDArray[Any], start: int) -> tuple[Any, ...]:
+    """How an array lies in the memory that starts there."""
+    return array.shape, array.dtype, address(array) - start, array.strides, array.flags.writeable

@@ -1,0 +1,84 @@
+"""Whether functions and items can be sent to another process: by plain pickle, by cloudpickle, or not at all."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from parcount.execution import messages
+
+THREADS = "Threads take anything as it is."
+CLOUDPICKLE = "Lambdas and functions defined inside others take cloudpickle: pip install 'parcount[study]'."
+
+
+def sendable(function: Callable[[Any], Any], *, forked: bool = False) -> Any:
+    """`function` as something that pickles: itself, or wrapped by cloudpickle where plain pickle refuses it.
+
+    Parameters
+    ----------
+    function : callable
+        That of a call.
+    forked : bool
+        Whether the workers have all that this process has, because they are copies of it.
+
+    Raises
+    ------
+    TypeError
+        If it cannot be sent, or if that would take cloudpickle and it is not installed.
+    """
+    try:
+        messages.check(function)
+    except Exception as error:  # noqa: BLE001 - an object's own __reduce__ may raise anything
+        refusal = error
+    else:
+        if forked or not _was_typed_in(function):
+            return function
+        refusal = TypeError("it was typed in, and a worker has no file to import it from")
+    try:
+        import cloudpickle
+
+        return _ByValue(cloudpickle.dumps(function))
+    except ImportError:
+        hint = CLOUDPICKLE
+    except Exception as error:  # noqa: BLE001 - as above
+        refusal, hint = error, "Cloudpickle does not take it either."
+    raise TypeError(f"{_name(function)} cannot be sent to a worker process: {refusal}. {hint} {THREADS}") from refusal
+
+
+def check_items(items: Iterable[Any]) -> None:
+    """Raise what `unsendable` makes of it if one of the items does not pickle; their arrays are not looked at."""
+    for position, item in enumerate(items):
+        try:
+            messages.check(item)
+        except Exception as error:
+            raise unsendable(position, item, error) from error
+
+
+def unsendable(position: int, item: Any, error: Exception) -> Exception:
+    """The error for an item that could not be pickled; one of the system's own, such as full memory, stays as it is."""
+    if isinstance(error, OSError | MemoryError):
+        return error
+    return TypeError(f"item {position}, {_name(item)}, cannot be sent to a worker process: {error}. {THREADS}")
+
+
+class _ByValue:
+    """A function on its way: unpickles as what cloudpickle made of it."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def __reduce__(self) -> Any:
+        return pickle.loads, (self.data,)
+
+
+def _was_typed_in(function: Any) -> bool:
+    """Whether it belongs to a main module without a file, which workers cannot import."""
+    main = sys.modules["__main__"]
+    return getattr(function, "__module__", None) == "__main__" and not hasattr(main, "__file__")
+
+
+def _name(thing: Any) -> str:
+    name = getattr(thing, "__qualname__", None)
+    return f"{thing.__module__}.{name}" if name else f"a {type(thing).__qualname__}"

@@ -1,0 +1,35 @@
+"""The ways in which parts and partials travel between the caller and its worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.context import BaseContext
+
+from parcount.execution.channels import Channel, pipe, queues
+from parcount.execution.messages import APART_FROM, COPIED_FROM, Packing
+
+
+@dataclass(frozen=True)
+class Transport:
+    """One way.
+
+    Parameters
+    ----------
+    open : callable
+        Makes the caller's end of a channel, and the worker's.
+    packing : Packing
+        How arrays go that lie neither in shared memory nor in a file.
+    """
+
+    open: Callable[[BaseContext], tuple[Channel, Channel]]
+    packing: Packing
+
+
+TRANSPORTS: Mapping[str, Transport] = {
+    "pickle": Transport(pipe, Packing()),
+    "pipe": Transport(pipe, Packing(apart_from=APART_FROM)),
+    "queue": Transport(queues, Packing()),
+    "shared_memory": Transport(pipe, Packing(apart_from=APART_FROM, copied_from=COPIED_FROM)),
+}
+"""All of them, by the name that `Processes` takes."""
