@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event, Lock, get_ident
 from typing import Any, NoReturn
 
 import numpy as np
@@ -319,3 +319,63 @@ def from_a_passing_file(size: int) -> np.ndarray:
         made = np.memmap(Path(folder) / "passing", np.int64, "w+", shape=(size,))
         made[:] = np.arange(size)
         return made
+
+
+class RefusesToLeave:
+    def __reduce__(self) -> Any:
+        raise LookupError("not me")
+
+
+@dataclass(frozen=True)
+class MeetAndTellWhere:
+    """Each guest waits until all are there, and tells its process and thread."""
+
+    present: np.ndarray
+
+    def __call__(self, guest: int) -> tuple[int, int]:
+        Meeting(self.present)(guest)
+        return os.getpid(), get_ident()
+
+
+@dataclass(frozen=True)
+class FailOnceTheOthersHaveBegun:
+    """Item `victim` raises when all others have begun; these go on until it has."""
+
+    begun: np.ndarray
+    victim: int
+
+    def __call__(self, item: int) -> None:
+        if item == self.victim:
+            until(lambda: self.begun.sum() == len(self.begun) - 1, "the others did not begin")
+            raise LookupError(f"item {item}")
+        self.begun[item] = 1
+
+
+@dataclass(frozen=True)
+class DieOnceAllHaveBegun:
+    """Item 0 kills its process when all have begun, if it has not been tried before; nobody is done before that."""
+
+    tried: np.ndarray
+
+    def __call__(self, item: int) -> int:
+        self.tried[item] += 1
+        until(self.tried.all, "the others did not begin")
+        if item == 0 and self.tried[0] == 1:
+            kill_self(item)
+        until(lambda: self.tried[0] == 2, "item 0 was not tried again")
+        return item
+
+
+def inner_threads(_: Any) -> list[int]:
+    """How many threads each pool of this process has, as threadpoolctl finds them."""
+    from threadpoolctl import threadpool_info
+
+    return [pool["num_threads"] for pool in threadpool_info()]
+
+
+def variable(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def pid_and_item(item: Any) -> tuple[int, Any]:
+    return os.getpid(), item

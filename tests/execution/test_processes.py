@@ -3,12 +3,9 @@
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,16 +14,13 @@ import parcount as pc
 from parcount.execution import messages, shared
 from parcount.execution.errors import RemoteTraceback
 from tests import remote
-from tests.conftest import INSTALLED, Run
-from tests.execution.executions import FORK_MARKS, START_METHODS, TRANSPORTED
-from tests.remote import TIME_LIMIT
+from tests.conftest import Run
+from tests.execution.executions import START_METHODS, TRANSPORTED
 
 pytestmark = pytest.mark.timeout(60)
 
 MARK = shared.mark_for_worker().rpartition("-")[0]
 """What the names of this process's blocks, and of its workers', begin with."""
-
-Start = Callable[..., tuple["subprocess.Popen[str]", str, list[int]]]
 
 LARGE = messages.COPIED_FROM // 4
 """Elements of an array of int64 that crosses by shared memory."""
@@ -266,175 +260,6 @@ class TestNothingIsLeft:
         assert len(remote.blocks(MARK) - before) == 1
         del part
         assert remote.blocks(MARK) == before
-
-
-BUSY = """
-import os, sys, threading
-import numpy as np
-import parcount as pc
-from parcount.execution import messages, shared
-
-MARK = shared.mark_for_worker().rpartition("-")[0]
-
-def block(item):
-    sys.stdout.write(f"{os.getpid()}\\n")
-    sys.stdout.flush()
-    threading.Event().wait()
-
-def main(start_method, caught):
-    print(MARK, flush=True)
-    data = pc.shared_array(1 << 17)
-    with pc.Processes(2, start_method=start_method) as pool:
-        try:
-            pool.map(block, [np.ones(1 << 17), data])
-        except KeyboardInterrupt:
-            if not caught:
-                raise
-            print("interrupted, workers", pool.pids())
-        print("again", pool.map(abs, [-1, -2]))
-    del data
-    print("left", [name for name in os.listdir("/dev/shm") if name.startswith(MARK)])
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2] == "caught")
-"""
-
-IDLE = """
-import sys
-import numpy as np
-import parcount as pc
-from parcount.execution import messages, shared
-
-if __name__ == "__main__":
-    print(shared.mark_for_worker().rpartition("-")[0])
-    data = pc.shared_array(1 << 17)
-    with pc.Processes(2, start_method=sys.argv[1]) as pool:
-        pool.map(len, [data, data])
-        try:
-            print(*pool.pids(), sep="\\n", flush=True)
-            sys.stdin.read()
-        except KeyboardInterrupt:
-            print("interrupted")
-        print(pool.pids())
-        print(pool.map(abs, [-1, -2]))
-"""
-
-
-@lists_blocks
-class TestTheCallerIsStopped:
-    """By a signal, in a process of its own."""
-
-    @pytest.fixture(params=multiprocessing.get_all_start_methods())
-    def method(self, request: pytest.FixtureRequest) -> str:
-        method: str = request.param
-        return method
-
-    @pytest.fixture
-    def start(self, tmp_path: Path, method: str) -> Iterator[Start]:
-        """Start a script; wait for the mark of its blocks and the ids of its two workers."""
-        callers = []
-
-        def start(source: str, *arguments: str) -> tuple[subprocess.Popen[str], str, list[int]]:
-            file = tmp_path / "script.py"
-            file.write_text(source)
-            caller = subprocess.Popen(
-                [sys.executable, file, method, *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
-            callers.append(caller)
-            assert caller.stdout is not None
-            mark = caller.stdout.readline().strip()
-            return caller, mark, [int(caller.stdout.readline()) for _ in range(2)]
-
-        yield start
-        for caller in callers:  # whatever a failed test has left of them
-            with suppress(ProcessLookupError):
-                os.killpg(caller.pid, signal.SIGTERM)  # which the resource tracker ignores, to clean up after them
-            caller.communicate(timeout=TIME_LIMIT)
-
-    def test_ctrl_c_that_is_caught(self, start: Start) -> None:
-        caller, _, workers = start(BUSY, "caught")
-        os.killpg(caller.pid, signal.SIGINT)  # as a terminal does: to the workers too
-        out, err = caller.communicate(timeout=TIME_LIMIT)
-        assert out.splitlines() == ["interrupted, workers []", "again [1, 2]", "left []"]
-        assert err == ""
-        assert caller.returncode == 0
-        assert not any(map(remote.is_alive, workers))
-
-    def test_ctrl_c_that_is_not(self, start: Start) -> None:
-        caller, mark, workers = start(BUSY, "not caught")
-        os.killpg(caller.pid, signal.SIGINT)
-        _, err = caller.communicate(timeout=TIME_LIMIT)
-        assert err.count("Traceback") == 1  # the caller's: neither the workers nor the resource tracker complain
-        assert err.endswith("KeyboardInterrupt\n")
-        assert caller.returncode == -signal.SIGINT
-        assert not any(map(remote.is_alive, workers))
-        assert not remote.blocks(mark)
-
-    def test_ctrl_c_between_two_calls(self, start: Start) -> None:
-        # The caller's affair: its workers wait for the next call.
-        caller, _, workers = start(IDLE)
-        os.killpg(caller.pid, signal.SIGINT)
-        out, err = caller.communicate(timeout=TIME_LIMIT)
-        assert out.splitlines() == ["interrupted", str(workers), "[1, 2]"]
-        assert err == ""
-        assert caller.returncode == 0
-
-    def test_killed(self, start: Start) -> None:
-        # Nobody is left to tell the workers; they and the resource tracker see their pipes end.
-        caller, mark, workers = start(IDLE)
-        assert remote.blocks(mark)
-        caller.kill()
-        caller.communicate(timeout=TIME_LIMIT)
-        remote.until(lambda: not any(map(remote.is_alive, workers)), "the workers stayed")
-        remote.until(lambda: not remote.blocks(mark), "shared memory stayed")
-
-
-class TestFork:
-    @pytest.mark.skipif("numba-parallel" not in INSTALLED, reason="needs Numba")
-    def test_is_refused_after_gnu_openmp_ran(self, run_script: Run) -> None:
-        ran = run_script(
-            """
-import parcount as pc
-from parcount.counting import count
-from parcount.kernels import WORKLOADS, TallyJob
-
-try:
-    count(TallyJob(1000), WORKLOADS["tally"].kernels["numba-parallel"], pc.Threads(1))
-except ValueError as error:
-    print(error)
-else:
-    try:
-        pc.Processes(1, start_method="fork").map(abs, [-1])
-    except RuntimeError as error:
-        print(error)
-""",
-            environment={"NUMBA_THREADING_LAYER": "omp"},
-        )
-        assert ran.returncode == 0, ran.stderr
-        if ran.stdout.startswith("No threading layer could be loaded"):
-            pytest.skip("Numba finds no GNU OpenMP here")
-        assert "start_method 'fork' is not safe here: this process has run parallel code on GNU OpenMP" in ran.stdout
-        assert "use 'forkserver' or 'spawn'" in ran.stdout
-
-    @pytest.mark.timeout(20)
-    @pytest.mark.parametrize("pool", [pytest.param({"start_method": "fork"}, marks=FORK_MARKS)], indirect=True)
-    def test_workers_forked_later_do_not_delay_the_end(
-        self, pool: pc.Processes, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        # They hold copies of the caller's ends of the earlier workers' pipes, which so do not end when it closes them.
-        monkeypatch.setattr("parcount.execution.crew.PATIENCE", 3600)
-        later = pc.Processes(1, start_method="fork")
-        with later:
-            pids = pool.pids()
-            pool.__exit__(None, None, None)
-            assert not any(map(remote.is_alive, pids))
-            pool.__enter__()  # for the fixture to end
-            assert later.map(abs, [-1]) == [1]
 
 
 @pytest.mark.parametrize("method", sorted({"spawn", "forkserver"} & set(multiprocessing.get_all_start_methods())))

@@ -14,6 +14,7 @@ from multiprocessing import connection as mpc
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from threading import Lock, get_ident
+from time import sleep
 from typing import Any
 
 from parcount.execution import inner, shared, team
@@ -28,7 +29,7 @@ PATIENCE = 5.0
 """Seconds that a worker that is to end by itself gets before it is killed."""
 
 STARTS = 5
-"""How many workers in a row may be killed before they are ready, or before an item begins there."""
+"""How many workers in a row may be killed before they are ready, or before an item begins there; or fail to start."""
 
 
 @dataclass(eq=False)
@@ -298,36 +299,41 @@ class Crew:
             resource_tracker.ensure_running()
         elif self._start_method == "forkserver":
             _preload()
-        ours = None
         try:
-            ours, theirs = self._transport.open(self._context)
-            inherited = [*(worker.channel for worker in (*self.members, *self._leaving)), ours] if forking else []
-            mark = shared.mark_for_worker()
-            kit = Kit(
-                mark,
-                self._setup,
-                self._transport.packing,
-                self.threads,
-                inner.share(available_cores(), self.size * self.threads),
-            )
+            self.members.append(self._started(STARTS if self._start_method == "forkserver" else 1))
+        except (OSError, EOFError) as error:
+            started = f"the system started {len(self.members)} of {self.size} worker processes, and then: "
+            reason = str(error) or "the fork server ended"
+            raise OSError(getattr(error, "errno", None) or errno.EAGAIN, started + reason) from error
+
+    def _started(self, attempts: int) -> Worker:
+        """A new worker process. A fork server that has died, or is just dying, is replaced at another attempt."""
+        ours, theirs = self._transport.open(self._context)
+        mark = shared.mark_for_worker()
+        kit = Kit(
+            mark,
+            self._setup,
+            self._transport.packing,
+            self.threads,
+            inner.share(available_cores(), self.size * self.threads),
+        )
+        inherited: list[Channel] = []
+        if self._start_method == "fork":
+            inherited = [*(worker.channel for worker in (*self.members, *self._leaving)), ours]
+        try:
             process = self._context.Process(  # type: ignore[attr-defined]
                 target=serve, args=(theirs, inherited, kit), name=f"parcount-{mark}", daemon=True
             )
             process.start()
         except BaseException as error:
-            if ours is not None:
-                ours.part()
-                ours.close()
-            if isinstance(error, OSError | EOFError):
-                number = getattr(error, "errno", None) or errno.EAGAIN
-                raise OSError(
-                    number,
-                    f"the system started {len(self.members)} of {self.size} worker processes, and then: "
-                    f"{error or 'the fork server ended'}",
-                ) from error
+            ours.part()
+            ours.close()
+            if attempts > 1 and isinstance(error, EOFError | ConnectionError):
+                sleep(0.01 * 2 ** (STARTS - attempts))
+                return self._started(attempts - 1)
             raise
         ours.part()
-        self.members.append(Worker(process, ours, mark))
+        return Worker(process, ours, mark)
 
     def _failed(self, worker: Worker) -> None:
         """Start another in place of a worker that never was ready; not for ever, and not if it ended by itself."""
