@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from parcount.counting import count, count_timed
+from parcount.counting import PIECE, PIECE_A_BIN, count, count_timed, pieces
 from parcount.kernels import WORKLOADS, Kernel, TallyJob
 from parcount.studies.place import shared
 from tests.kernels.support import most_threads
@@ -124,3 +124,29 @@ def test_threads_counting_at_once_do_not_disturb_each_other(variant: str) -> Non
         )
 
     assert pc.Threads(4).together(work, range(4))[0] == [True] * 4
+
+
+class TestPieces:
+    @pytest.mark.parametrize("on", [pc.Serial(), pc.Threads(3), pc.Processes(3), pc.Processes(2, threads=2)])
+    @pytest.mark.parametrize("size", [0, 1, PIECE, 12 * PIECE, 1 << 40])
+    @pytest.mark.parametrize("bins", [1, 1 << 10, 1 << 24])
+    def test_each_is_worth_it(self, on: pc.Execution, size: int, bins: int) -> None:
+        shares = pieces(size, bins, on)
+        assert 1 <= shares <= on.shares
+        if shares > 1:
+            assert size // (shares * on.slots) >= max(PIECE, PIECE_A_BIN * bins)
+
+    def test_large_jobs_are_cut_into_more_parts_for_processes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("parcount.counting.PIECE", 1000)
+        handed_out = []
+
+        class Spying(pc.Processes):
+            def _map(self, function: Callable[..., object], items: list[object], once: bool) -> list[object]:
+                handed_out.append(len(items))
+                return super()._map(function, items, once)
+
+        keys = np.arange(100_000, dtype=np.int32) % 7
+        assert np.array_equal(pc.bincount(keys, on=Spying(2)), np.bincount(keys))
+        assert np.array_equal(pc.histogram(keys, 7, on=Spying(2))[0], np.histogram(keys, 7)[0])
+        assert np.array_equal(pc.tally(100_000, bins=8, on=Spying(2)), pc.tally(100_000, bins=8))
+        assert handed_out == [8, 8, 8]

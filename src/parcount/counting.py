@@ -12,8 +12,14 @@ from parcount.execution.base import Execution
 from parcount.execution.threads import Threads
 from parcount.kernels.workload import Kernel, Part, Work
 
+PIECE = 1 << 21
+"""Elements in the smallest part that pays where each worker gets several (``bench/test_pieces.py``)."""
 
-def count(job: Work, kernel: Kernel, on: Execution) -> NDArray[Any]:
+PIECE_A_BIN = 64
+"""Elements of a part for each bin of its table, which has to come back, and to be added."""
+
+
+def count(job: Work, kernel: Kernel, on: Execution, *, shares: int = 1) -> NDArray[Any]:
     """Count a job.
 
     A part whose worker process dies is counted by another, unless it is counted in place.
@@ -28,14 +34,16 @@ def count(job: Work, kernel: Kernel, on: Execution) -> NDArray[Any]:
     kernel : Kernel
         By which loop.
     on : Execution
-        Who runs it: one part a worker.
+        Who runs it: one part a worker, or several.
+    shares : int, optional
+        How many, if it is several: see `pieces`.
 
     Returns
     -------
     ndarray of int64
         The counts of the whole: the same for every kernel and execution.
     """
-    kernel, parts = _divide(job, kernel, on)
+    kernel, parts = _divide(job, kernel, on, shares)
     return job.merge(on.map(kernel, parts, once=any(part.in_place for part in parts)))
 
 
@@ -55,7 +63,23 @@ def count_timed(job: Work, kernel: Kernel, on: Execution) -> tuple[NDArray[Any],
     return counts, perf_counter() - opened
 
 
-def _divide(job: Work, kernel: Kernel, on: Execution) -> tuple[Kernel, list[Part]]:
+def pieces(size: int, bins: int, on: Execution) -> int:
+    """How many parts each worker gets: more than one where a worker that is slower, or a part that takes longer, would
+    keep the others waiting by more than it costs to hand out more.
+
+    Parameters
+    ----------
+    size : int
+        Elements in all.
+    bins : int
+        Cells of a table.
+    on : Execution
+        Whose workers; it says how many parts they like to have.
+    """
+    return max(1, min(on.shares, size // (on.slots * max(PIECE, PIECE_A_BIN * bins))))
+
+
+def _divide(job: Work, kernel: Kernel, on: Execution, shares: int = 1) -> tuple[Kernel, list[Part]]:
     if kernel.own_threads and isinstance(on, Threads):
         return replace(kernel, threads=on.workers), job.split(1)
-    return kernel, job.split(on.slots)
+    return kernel, job.split(on.slots * shares)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from parcount._native.front import front
 from parcount.arrays.out import accumulate, check_out
-from parcount.counting import count
+from parcount.counting import count, pieces
 from parcount.execution import policy
 from parcount.execution.base import Execution
 from parcount.kernels.keys import KERNEL, glance
@@ -95,7 +95,8 @@ def bincount(
     else:
         bins = glance(job.columns[0]) if out is None else len(out)
         worth = job.size if bins * KEYS_A_BIN <= job.size else 0
-        sums = count(job, KERNEL, policy.choose(worth, threads, on))
+        on = policy.choose(worth, threads, on)
+        sums = count(job, KERNEL, on, shares=pieces(job.size, bins, on))
         if sums.base is not None and len(sums) <= OWNED:
             sums = sums.copy()
     if out is None:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from parcount._native.front import front
 from parcount.arrays.out import accumulate, check_out
-from parcount.counting import count
+from parcount.counting import count, pieces
 from parcount.execution import policy
 from parcount.execution.base import Execution
 from parcount.kernels.blocks import flat
@@ -101,7 +101,8 @@ def histogram(
         hist, edges = _numpys(a, bins, range, None if out is not None else density, weights)
     else:
         job = Slices([column], None if heavy is None else flat(heavy), (edges.astype(np.float64),))
-        hist = count(job, KERNEL, policy.choose(values.size, threads, on))
+        on = policy.choose(values.size, threads, on)
+        hist = count(job, KERNEL, on, shares=pieces(values.size, len(edges) - 1, on))
         if heavy is not None:
             # Where NumPy takes differences, of sums at uneven edges, they come out in native byte order.
             hist = hist.astype(heavy.dtype if _uniform(bins) else heavy.dtype.newbyteorder("="))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from parcount._native.front import front
 from parcount.arrays.histogram import between, float64_serves
-from parcount.counting import count
+from parcount.counting import count, pieces
 from parcount.execution import policy
 from parcount.execution.base import Execution
 from parcount.kernels.rows import KERNEL
@@ -88,7 +88,8 @@ def histogramdd(
     job = Slices(columns, heavy, ([its.astype(np.float64) for its in edges],))
     cells = np.prod([len(its) + 1.0 for its in edges])
     size = job.size * len(columns)
-    counts = count(job, KERNEL, policy.choose(size if cells <= MOST_CELLS_A_ROW * job.size else 0, threads, on))
+    on = policy.choose(size if cells <= MOST_CELLS_A_ROW * job.size else 0, threads, on)
+    counts = count(job, KERNEL, on, shares=pieces(job.size, int(cells), on))
     hist = counts.astype(float)
     if density:
         total = hist.sum()

@@ -40,9 +40,12 @@ class Execution(ABC):
         As the study and the result file spell it.
     workers : int
         How many.
+    shares : int
+        Into how many parts for each worker it pays to cut a large job, so that uneven ones balance.
     """
 
     name: ClassVar[str]
+    shares: ClassVar[int] = 1
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = available_cores() if workers is None else integer("workers", workers)

@@ -111,6 +111,7 @@ class Processes(Execution):
     """
 
     name = "processes"
+    shares = 4
 
     def __init__(
         self,

@@ -1,0 +1,40 @@
+"""Into how many parts a job is cut for each worker process.
+
+Justifies ``PIECE`` and ``PIECE_A_BIN`` of `parcount.counting`, and `shares` of `Processes`: in each group, the fastest;
+where two are as fast, more parts are better, for they balance what other programs take from one worker.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+import parcount as pc
+from parcount import counting
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[pc.Processes]:
+    with pc.Processes(2) as workers:
+        yield workers
+
+
+@pytest.mark.parametrize("shares", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("bins", [256, 1 << 14, 1 << 18])
+@pytest.mark.parametrize("where", ["ordinary", "shared"])
+@pytest.mark.parametrize("exponent", [22, 24, 26])
+def test_bincount(
+    benchmark: BenchmarkFixture,
+    workers: pc.Processes,
+    monkeypatch: pytest.MonkeyPatch,
+    exponent: int,
+    where: str,
+    bins: int,
+    shares: int,
+) -> None:
+    benchmark.group = f"2**{exponent} int32 in {where} memory, {bins} bins"
+    keys = (np.empty if where == "ordinary" else pc.shared_array)(1 << exponent, np.int32)
+    keys[:] = np.random.default_rng(0).integers(0, bins, len(keys), np.int32)
+    monkeypatch.setattr(counting, "pieces", lambda *_: shares)
+    benchmark(pc.bincount, keys, on=workers)
