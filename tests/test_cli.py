@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from parcount.studies.questions import QUESTIONS
+
 COMMAND = [sys.executable, "-m", "parcount"]
 LIMIT = 100
 SHORT = ["--seconds", "0.3"]
@@ -74,6 +76,21 @@ def test_a_study_of_counters(tmp_path: Path) -> None:
     assert "<svg" in (tmp_path / "a.svg").read_text()
 
 
+def test_all_questions_one_after_the_other_a_file_for_each(tmp_path: Path) -> None:
+    done = parcount("study", "all", "--workers", "2", "--seconds", "0.5", "--seed", "3", "--json", tmp_path / "a.json",
+                    "--plot", tmp_path / "a.svg")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    contents = {}
+    for question in QUESTIONS:
+        contents[question] = json.loads((tmp_path / f"a-{question}.json").read_text())
+        assert contents[question]["options"]["question"] == question
+        assert contents[question]["options"]["seed"] == 3
+        assert contents[question]["options"]["seconds"] == 0.5 / len(QUESTIONS)
+        assert contents[question]["verdict"]["sentences"][0] in " ".join(done.stdout.split())
+        assert "<svg" in (tmp_path / f"a-{question}.svg").read_text()
+    assert len(list(tmp_path.iterdir())) == 2 * len(QUESTIONS)
+
+
 def test_a_file_given_by_data_is_counted(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("counted")
     done = parcount("study", "--data", tmp_path / "text", "--variants", "cython", "--executions", "threads", *SHORT,
@@ -114,6 +131,9 @@ def test_numba_not_installed_stands_in_the_table(tmp_path: Path) -> None:
         (["counters", "--variants", "cython"], "no way to count 'cython'"),
         (["counters", "--data", __file__], "argument --data: the study of counters has none"),
         (["counters", "--executions", "threads"], "argument --executions: the study of counters has none"),
+        (["all", "--variants", "python"], "argument --variants: not for all: name the question that it is for"),
+        (["all", "--workers", "0"], "at least 1"),
+        (["all", "--json", "no/such/folder/a.json"], "cannot write no/such/folder/a-gil.json"),
         (["--workload", "tallly"], "there are tally, increment, bincount, histogram"),
         (["--variants", "rust"], "there are python, numpy, cython, cython-gil, numba, numba-parallel"),
         (["--executions", "gpu"], "there are serial, threads, processes"),

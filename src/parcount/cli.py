@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from parcount.kernels import VARIANTS, WORKLOADS
-from parcount.studies.plan import EXECUTIONS, QUESTIONS, QUICK_SECONDS, SECONDS, file_bytes
+from parcount.studies.plan import EXECUTIONS, QUICK_SECONDS, SECONDS, file_bytes
+from parcount.studies.questions import DEFAULT, QUESTIONS, Question
+
+ALL = "all"
+"""The word for every question, one after the other."""
+
+TO_ALL = ("workers",)
+"""Keywords that mean the same to every question that takes them."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,48 +51,63 @@ def _parser() -> argparse.ArgumentParser:
     study = commands.add_parser(
         "study",
         help="measure threads against processes against compiled loops on this machine",
-        description="gil (the default): how the counting loop scales on this machine, every variant under every "
-        "execution, checked for exactness. counters: what each way to count with several workers costs, and what it "
-        "loses. Ends in a table and a verdict. Ctrl-C reports what has been measured by then.",
+        description=f"{_summaries()} {ALL}: each of these, one after the other. Every run is checked for exactness. "
+        "Ends in a table and a verdict. Ctrl-C reports what has been measured by then.",
         epilog="Lists are separated by commas: --variants python,cython --workers 1,2,4",
     )
-    study.set_defaults(command=_study, parser=study)
-    study.add_argument("question", nargs="?", choices=QUESTIONS, default=QUESTIONS[0], help="what to measure")
-    study.add_argument(
-        "--workload", type=_list, metavar="LIST", help=f"of {', '.join(WORKLOADS)}, or all; tally by default"
-    )
-    study.add_argument(
-        "--variants",
-        type=_list,
-        metavar="LIST",
-        help=f"of {', '.join(VARIANTS)}; all by default. For counters: ways to count, as their table spells them",
-    )
-    study.add_argument(
-        "--executions",
-        type=_list,
-        metavar="LIST",
-        help=f"of {', '.join(EXECUTIONS)}; all by default. Serial always runs: it is the baseline",
-    )
-    study.add_argument(
-        "--workers", type=_integers, metavar="LIST", help="how many at once; 1, 2, … all available cores by default"
-    )
-    study.add_argument(
-        "--size",
-        type=_integer,
-        metavar="N",
-        help="increments in each run; by default as many as each variant does in about a tenth of a second",
-    )
-    study.add_argument("--data", metavar="FILE", help="count this file's bytes, by the bincount workload")
+    study.add_argument("question", nargs="?", choices=(*QUESTIONS, ALL), default=DEFAULT, help="what to measure")
+    particular = [  # to some questions; their keywords say which
+        study.add_argument(
+            "--workload",
+            dest="workloads",
+            type=_workloads,
+            metavar="LIST",
+            help=f"of {', '.join(WORKLOADS)}, or all; tally by default",
+        ),
+        study.add_argument(
+            "--variants",
+            type=_list,
+            metavar="LIST",
+            help=f"of {', '.join(VARIANTS)}; all by default. For counters: ways to count, as their table spells them",
+        ),
+        study.add_argument(
+            "--executions",
+            type=_list,
+            metavar="LIST",
+            help=f"of {', '.join(EXECUTIONS)}; all by default. Serial always runs: it is the baseline",
+        ),
+        study.add_argument(
+            "--workers", type=_integers, metavar="LIST", help="how many at once; 1, 2, … all available cores by default"
+        ),
+        study.add_argument(
+            "--size",
+            type=_integer,
+            metavar="N",
+            help="increments in each run; by default as many as each variant does in about a tenth of a second",
+        ),
+        study.add_argument("--data", metavar="FILE", help="count this file's bytes, by the bincount workload"),
+    ]
+    study.set_defaults(command=_study, parser=study, particular=particular)
     study.add_argument("--seed", type=_integer, default=0, metavar="N", help="of the generated data (0)")
     how_long = study.add_mutually_exclusive_group()
     how_long.add_argument(
         "--quick",
         action="store_true",
-        help=f"take {QUICK_SECONDS:.0f} seconds rather than {SECONDS:.0f}: wider intervals, more often undecided",
+        help=f"take {QUICK_SECONDS:.0f} seconds for a question rather than {SECONDS:.0f}: wider intervals, more often "
+        "undecided",
     )
-    how_long.add_argument("--seconds", type=_seconds, metavar="S", help="take this long instead")
-    study.add_argument("--json", metavar="FILE", help="write the result file: every sample, and the environment")
-    study.add_argument("--plot", metavar="FILE", help="draw speedup against workers; PNG or SVG by the extension")
+    how_long.add_argument("--seconds", type=_seconds, metavar="S", help="take this long instead, in all")
+    study.add_argument(
+        "--json",
+        metavar="FILE",
+        help=f"write the result file: every sample, and the environment. For {ALL}: one for each question, a.json "
+        f"becoming a-{DEFAULT}.json and so on",
+    )
+    study.add_argument(
+        "--plot",
+        metavar="FILE",
+        help=f"draw the study; PNG or SVG by the extension. For {ALL}: a picture for each question, named likewise",
+    )
 
     info = commands.add_parser(
         "info",
@@ -98,38 +120,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _summaries() -> str:
+    sentences = [f"{question.name}: {question.summary}." for question in QUESTIONS.values()]
+    return " ".join([sentences[0].replace(":", " (the default):", 1), *sentences[1:]])
+
+
 def _study(words: argparse.Namespace) -> int:
     refuse = words.parser.error
-    asked: dict[str, Any] = {
-        "variants": words.variants,
-        "workers": words.workers,
-        "size": words.size,
-        "seed": words.seed,
-        "seconds": words.seconds or (QUICK_SECONDS if words.quick else SECONDS),
-    }
-    check: Any
-    conduct: Any
-    if words.question == "counters":
-        for option in ("workload", "executions", "data"):
-            if getattr(words, option) is not None:
-                refuse(f"argument --{option}: the study of counters has none")
-        from parcount.studies import counters
-
-        check, conduct = counters.options, counters.study_counters
-    else:
-        from parcount import studies
-
-        check, conduct = studies.options, studies.study
-        asked |= {
-            "workloads": list(WORKLOADS) if words.workload == ["all"] else words.workload,
-            "executions": words.executions,
-            "data": words.data,
-        }
-    try:
-        check(**asked)
-    except ValueError as error:
-        refuse(str(error))
-    _check_files(refuse, words)
+    questions = list(QUESTIONS.values()) if words.question == ALL else [QUESTIONS[words.question]]
+    calls = [(question, _asked(question, words, len(questions))) for question in questions]
+    for question, asked in calls:
+        try:
+            question.check(**asked)
+        except ValueError as error:
+            refuse(str(error))
+    _check_files(refuse, words, questions)
     try:
         from parcount.report.terminal import progress_bar, show
 
@@ -140,23 +145,48 @@ def _study(words: argparse.Namespace) -> int:
     if words.plot is not None and Path(words.plot).suffix.lower() not in plot.FORMATS:
         refuse(f"argument --plot: a plot is {' or '.join(plot.FORMATS)} by its extension: {words.plot}")
 
+    code = 0
     try:
-        with progress_bar(sys.stderr) as progress:
-            result = conduct(**asked, progress=progress)
-        show(result, sys.stdout)
-        if words.json is not None:
-            result.save(words.json)
-        if words.plot is not None:
-            plot.save(result, words.plot)
+        for question, asked in calls:
+            with progress_bar(sys.stderr) as progress:
+                result = question.ask(**asked, progress=progress)
+            show(result, sys.stdout)
+            if words.json is not None:
+                result.save(_file(words.json, question, questions))
+            if words.plot is not None:
+                plot.save(result, _file(words.plot, question, questions))
+            if not result.complete:
+                return 130
+            if not result.exact:
+                code = 1
     except OSError as error:
         print(f"parcount study: {error}", file=sys.stderr)
         return 1
-    if not result.complete:
-        return 130
-    return 0 if result.exact else 1
+    return code
 
 
-def _check_files(refuse: Any, words: argparse.Namespace) -> None:
+def _asked(question: Question, words: argparse.Namespace, questions: int) -> dict[str, Any]:
+    """The keywords of one of so many questions, from the command's words; what it has no use for is refused."""
+    seconds = words.seconds / questions if words.seconds else QUICK_SECONDS if words.quick else SECONDS
+    asked: dict[str, Any] = {"seed": words.seed, "seconds": seconds}
+    for option in words.particular:
+        value = getattr(words, option.dest)
+        if questions > 1 and value is not None and option.dest not in TO_ALL:
+            words.parser.error(f"argument {option.option_strings[0]}: not for {ALL}: name the question that it is for")
+        if option.dest in question.takes:
+            asked[option.dest] = value
+        elif value is not None and questions == 1:
+            words.parser.error(f"argument {option.option_strings[0]}: the study of {question.name} has none")
+    return asked
+
+
+def _file(name: str, question: Question, questions: Sequence[Question]) -> Path:
+    """Where a question's result goes: of several, each to a file that has its name too."""
+    path = Path(name)
+    return path if len(questions) == 1 else path.with_name(f"{path.stem}-{question.name}{path.suffix}")
+
+
+def _check_files(refuse: Any, words: argparse.Namespace, questions: Sequence[Question]) -> None:
     """Refuse files that cannot be read or written now, rather than after a minute of measuring."""
     if words.data is not None:
         try:
@@ -166,14 +196,15 @@ def _check_files(refuse: Any, words: argparse.Namespace) -> None:
     for option, name in (("--json", words.json), ("--plot", words.plot)):
         if name is None:
             continue
-        path = Path(name)
-        existed = path.exists()
-        try:
-            path.open("ab").close()
-        except OSError as error:
-            refuse(f"argument {option}: cannot write {name}: {error.strerror}")
-        if not existed:
-            path.unlink()
+        for question in questions:
+            path = _file(name, question, questions)
+            existed = path.exists()
+            try:
+                path.open("ab").close()
+            except OSError as error:
+                refuse(f"argument {option}: cannot write {path}: {error.strerror}")
+            if not existed:
+                path.unlink()
 
 
 def _info(words: argparse.Namespace) -> int:
@@ -207,6 +238,11 @@ def _info(words: argparse.Namespace) -> int:
 
 def _list(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _workloads(text: str) -> list[str]:
+    words = _list(text)
+    return list(WORKLOADS) if words == ["all"] else words
 
 
 def _integer(text: str) -> int:

@@ -96,6 +96,14 @@ def test_what_is_no_result_file_is_refused(text: str, message: str, tmp_path: Pa
         Study.load(tmp_path / "a.json")
 
 
+def test_a_study_of_what_only_a_newer_version_asks_is_refused_by_name(study: Study, tmp_path: Path) -> None:
+    replace(study, options={**study.options, "question": "weather"}).save(tmp_path / "a.json")
+    with pytest.raises(
+        ValueError, match=r"a study of 'weather'; this version of parcount knows those of gil, counters"
+    ):
+        Study.load(tmp_path / "a.json")
+
+
 def test_exact_only_if_every_cell_is(study: Study) -> None:
     assert study.exact
     wrong = replace(study.cells[0], exact=False, status="failed")

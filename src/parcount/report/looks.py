@@ -1,4 +1,4 @@
-"""What all pictures share: how executions look, and the machine in a line."""
+"""What all pictures and tables share: how executions look, and the machine in a line."""
 
 from __future__ import annotations
 
@@ -21,4 +21,16 @@ def machine(study: Study) -> str:
     return (
         f"{environment['cpu']}, {environment['cores']['available']} cores, "
         f"Python {environment['python']['version']} {gil}"
+    )
+
+
+def libraries(study: Study) -> str:
+    """The CPU, the cores, the Python and what counts in it, for the foot of a table."""
+    environment = study.environment
+    available = environment["cores"]["available"]
+    gil = "GIL" if environment["python"]["gil"] else "no GIL"
+    return (
+        f"{environment['cpu']}, {available} core{'s' if available > 1 else ''} available; "
+        f"Python {environment['python']['version']} ({gil}), NumPy {environment['versions']['numpy']}, "
+        f"Numba {environment['versions']['numba'] or 'not installed'}."
     )

@@ -14,8 +14,8 @@ from parcount.execution.cores import available_cores
 from parcount.kernels import VARIANTS, WORKLOADS
 from parcount.studies.analysis import NOT_INSTALLED, NOT_SUPPORTED
 from parcount.studies.cells import Cell
+from parcount.studies.questions import DEFAULT
 
-QUESTIONS = ("gil", "counters")
 EXECUTIONS = ("serial", "threads", "processes")
 
 SECONDS = 60.0
@@ -41,7 +41,7 @@ class Options:
     seconds : float
         How long to measure.
     question : str
-        What the study is about: one of `QUESTIONS`.
+        What the study is about, by the name that `parcount.studies.questions` has for it.
     """
 
     workloads: tuple[str, ...]
@@ -52,7 +52,7 @@ class Options:
     data: str | None
     seed: int
     seconds: float
-    question: str = QUESTIONS[0]
+    question: str = DEFAULT
 
     def asdict(self) -> dict[str, Any]:
         """As the result file stores them."""

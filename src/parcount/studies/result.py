@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from parcount.studies.analysis import MEASURED, CellResult
-from parcount.studies.plan import QUESTIONS
+from parcount.studies.questions import DEFAULT, QUESTIONS
 from parcount.studies.statistics import Estimate
 from parcount.studies.verdict import Claim, Comparison, Verdict
 
@@ -51,8 +51,8 @@ class Study:
 
     @property
     def question(self) -> str:
-        """What it is about: one of `QUESTIONS`."""
-        return str(self.options.get("question", QUESTIONS[0]))
+        """What it is about, by the name that `parcount.studies.questions` has for it."""
+        return str(self.options.get("question", DEFAULT))
 
     @property
     def exact(self) -> bool:
@@ -90,7 +90,7 @@ class Study:
         OSError
             If it cannot be read.
         ValueError
-            If it is no result file, or of a schema that this version does not know.
+            If it is no result file, or of a schema or about a question that this version does not know.
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -107,9 +107,15 @@ class Study:
                 Comparison(**{**one, "speedup": Estimate(**one["speedup"])}) for one in verdict["comparisons"]
             ]
             reached = Verdict(**{**verdict, "claims": claims, "comparisons": comparisons})
-            return cls(cells=cells, verdict=reached, **content)
+            study = cls(cells=cells, verdict=reached, **content)
+            question = study.question
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is no result file of parcount study: {error!r}") from error
+        if question not in QUESTIONS:
+            raise ValueError(
+                f"{path} is a study of {question!r}; this version of parcount knows those of {', '.join(QUESTIONS)}"
+            )
+        return study
 
 
 def _estimate(value: Mapping[str, float] | None) -> Estimate | None:

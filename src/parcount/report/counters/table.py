@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from parcount.report.looks import libraries
 from parcount.studies.analysis import MEASURED, CellResult
 from parcount.studies.counters.verdict import cost, total_lost
 from parcount.studies.result import Study
@@ -16,7 +18,15 @@ ns: what one increment costs by the wall's clock, median; with several workers, 
 much if two do not hinder each other at all. lost: of all increments that the most workers made, those missing."""
 
 
-def table(study: Study) -> Table:
+def show(study: Study, console: Console) -> None:
+    """Print the table."""
+    console.print()
+    console.print(Text(TITLE, style="bold"))
+    console.print(_table(study))
+    console.print(Text(f"{LEGEND}\n{libraries(study)}", style="dim"))
+
+
+def _table(study: Study) -> Table:
     """A row for each way to count and who counts: nanoseconds by itself and with several workers, and losses."""
     workers = sorted({cell.workers for cell in study.cells})
     found = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")

@@ -1,0 +1,1 @@
+"""A study of the GIL for people."""
