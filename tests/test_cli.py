@@ -38,6 +38,13 @@ def small(*words: str | Path) -> Done:
     return parcount("study", "--variants", "cython", "--executions", "threads", "--size", "1000", *SHORT, *words)
 
 
+def without_numba(folder: Path) -> dict[str, str]:
+    """A path entry whose `numba` cannot be imported stands for its absence."""
+    folder.mkdir()
+    (folder / "numba.py").write_text("raise ImportError('No module named numba')")
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))}
+
+
 def test_the_installed_command_is_the_same_as_the_module() -> None:
     script = Path(sysconfig.get_path("scripts")) / ("parcount.exe" if sys.platform == "win32" else "parcount")
     done = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=LIMIT, check=True)
@@ -76,19 +83,32 @@ def test_a_study_of_counters(tmp_path: Path) -> None:
     assert "<svg" in (tmp_path / "a.svg").read_text()
 
 
-def test_all_questions_one_after_the_other_a_file_for_each(tmp_path: Path) -> None:
-    done = parcount("study", "all", "--workers", "2", "--seconds", "0.5", "--seed", "3", "--json", tmp_path / "a.json",
-                    "--plot", tmp_path / "a.svg")  # fmt: skip
+def test_a_study_of_io(tmp_path: Path) -> None:
+    done = parcount("study", "io", "--executions", "threads,asyncio", "--workers", "2,3", "--delay", "0.5", "--size",
+                    "9", *SHORT, "--json", tmp_path / "a.json", "--plot", tmp_path / "a.png")  # fmt: skip
     assert done.returncode == 0, done.stderr
-    contents = {}
+    assert done.stderr == ""
+    assert "answered after 0.5 ms" in done.stdout
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content["options"]["question"] == "io"
+    assert content["options"]["delay"] == 0.5
+    assert {cell["execution"] for cell in content["cells"]} == {"serial", "threads", "asyncio"}
+    assert {cell["work"] for cell in content["cells"] if cell["workload"] == "fetch"} == {9}
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_all_questions_one_after_the_other_a_file_for_each(tmp_path: Path) -> None:
+    done = parcount("study", "all", "--workers", "1", "--seconds", "0.3", "--seed", "3", "--json", tmp_path / "a.json",
+                    "--plot", tmp_path / "a.svg", env=without_numba(tmp_path / "path"))  # fmt: skip
+    assert done.returncode == 0, done.stderr
     for question in QUESTIONS:
-        contents[question] = json.loads((tmp_path / f"a-{question}.json").read_text())
-        assert contents[question]["options"]["question"] == question
-        assert contents[question]["options"]["seed"] == 3
-        assert contents[question]["options"]["seconds"] == 0.5 / len(QUESTIONS)
-        assert contents[question]["verdict"]["sentences"][0] in " ".join(done.stdout.split())
+        content = json.loads((tmp_path / f"a-{question}.json").read_text())
+        assert content["options"]["question"] == question
+        assert content["options"]["seed"] == 3
+        assert content["options"]["seconds"] == 0.3 / len(QUESTIONS)
+        assert content["verdict"]["sentences"][0] in " ".join(done.stdout.split())
         assert "<svg" in (tmp_path / f"a-{question}.svg").read_text()
-    assert len(list(tmp_path.iterdir())) == 2 * len(QUESTIONS)
+    assert len([path for path in tmp_path.iterdir() if path.is_file()]) == 2 * len(QUESTIONS)
 
 
 def test_a_file_given_by_data_is_counted(tmp_path: Path) -> None:
@@ -113,11 +133,8 @@ def test_more_workers_than_cores_are_allowed_and_marked() -> None:
 
 
 def test_numba_not_installed_stands_in_the_table(tmp_path: Path) -> None:
-    """A path entry whose `numba` cannot be imported stands for its absence."""
-    (tmp_path / "numba.py").write_text("raise ImportError('No module named numba')")
-    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     done = parcount("study", "--variants", "cython,numba,numba-parallel", "--executions", "threads", "--size", "1000",
-                    *SHORT, "--json", tmp_path / "a.json", env={"PYTHONPATH": path})  # fmt: skip
+                    *SHORT, "--json", tmp_path / "a.json", env=without_numba(tmp_path / "path"))  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("not installed") >= 2
     status = {cell["variant"]: cell["status"] for cell in json.loads((tmp_path / "a.json").read_text())["cells"]}
@@ -131,6 +148,15 @@ def test_numba_not_installed_stands_in_the_table(tmp_path: Path) -> None:
         (["counters", "--variants", "cython"], "no way to count 'cython'"),
         (["counters", "--data", __file__], "argument --data: the study of counters has none"),
         (["counters", "--executions", "threads"], "argument --executions: the study of counters has none"),
+        (["io", "--variants", "python"], "argument --variants: the study of io has none"),
+        (["io", "--workload", "tally"], "argument --workload: the study of io has none"),
+        (["io", "--data", __file__], "argument --data: the study of io has none"),
+        (["io", "--executions", "gpu"], "there are serial, threads, processes, asyncio"),
+        (["io", "--delay", "soon"], "argument --delay: 'soon' is no number of milliseconds"),
+        (["io", "--delay=-1"], "the delay must be from 0 to 60000 milliseconds"),
+        (["io", "--size", "0"], "the size must be at least 1"),
+        (["--delay", "5"], "argument --delay: the study of gil has none"),
+        (["counters", "--delay", "5"], "argument --delay: the study of counters has none"),
         (["all", "--variants", "python"], "argument --variants: not for all: name the question that it is for"),
         (["all", "--workers", "0"], "at least 1"),
         (["all", "--json", "no/such/folder/a.json"], "cannot write no/such/folder/a-gil.json"),
@@ -228,6 +254,48 @@ def test_ctrl_c_reports_what_was_measured_and_leaves_nothing(executions: str, tm
     mark = out.splitlines()[0]
     assert mark.startswith("pc-")
     assert [name for name in segments() if name.startswith(mark)] == []
+
+
+INTERRUPTED_IO = """
+import os, signal
+from parcount.cli import run
+from parcount.studies.io.laboratory import Laboratory
+
+real, calls = Laboratory.run, []
+
+def interrupted(self, cell):
+    calls.append(cell)
+    if len(calls) == 12:
+        print(self._server.pid, flush=True)
+        os.killpg(0, signal.SIGINT)
+    return real(self, cell)
+
+if __name__ == "__main__":
+    Laboratory.run = interrupted
+    run()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to another process")
+@pytest.mark.parametrize("executions", ["threads,asyncio", "processes"])
+def test_ctrl_c_ends_the_server_of_pages_too(executions: str, tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED_IO)
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "interrupted.py", "study", "io", "--executions", executions, "--workers", "2",
+         "--delay", "1", "--size", "8", "--json", tmp_path / "a.json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    out, err = process.communicate(
+        timeout=LIMIT
+    )  # the server has the same pipe for its errors: until it, too, has ended
+    assert process.returncode == 130, err
+    assert "interrupted" in out
+    assert err == ""
+    assert json.loads((tmp_path / "a.json").read_text())["complete"] is False
+    assert living(process.pid) == living(int(out.split()[0])) == []
 
 
 def living(group: int) -> list[str]:

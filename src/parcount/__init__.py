@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from parcount.execution.threads import Threads
     from parcount.studies import Study, study
     from parcount.studies.counters import study_counters
+    from parcount.studies.io import study_io
 
 __all__ = [
     "AtomicCounter",
@@ -62,6 +63,7 @@ __all__ = [
     "shared_array",
     "study",
     "study_counters",
+    "study_io",
     "tally",
     "unique_counts",
 ]
@@ -94,6 +96,7 @@ _HOMES = {
     "shared_array": "parcount.execution.shared",
     "study": "parcount.studies",
     "study_counters": "parcount.studies.counters",
+    "study_io": "parcount.studies.io",
     "tally": "parcount.arrays.tally",
     "unique_counts": "parcount.arrays.unique",
 }

@@ -74,18 +74,28 @@ def _parser() -> argparse.ArgumentParser:
             "--executions",
             type=_list,
             metavar="LIST",
-            help=f"of {', '.join(EXECUTIONS)}; all by default. Serial always runs: it is the baseline",
+            help=f"of {', '.join(EXECUTIONS)}, io asyncio too; all by default. Serial always runs: it is the baseline",
         ),
         study.add_argument(
-            "--workers", type=_integers, metavar="LIST", help="how many at once; 1, 2, … all available cores by default"
+            "--workers",
+            type=_integers,
+            metavar="LIST",
+            help="how many at once; 1, 2, … all available cores by default. For io: who fetch; 2, 8, 32 by default",
         ),
         study.add_argument(
             "--size",
             type=_integer,
             metavar="N",
-            help="increments in each run; by default as many as each variant does in about a tenth of a second",
+            help="increments in each run; by default as many as each variant does in about a tenth of a second. For "
+            "io: pages",
         ),
         study.add_argument("--data", metavar="FILE", help="count this file's bytes, by the bincount workload"),
+        study.add_argument(
+            "--delay",
+            type=_milliseconds,
+            metavar="MS",
+            help="for io: milliseconds that the server waits before each answer; 10 by default",
+        ),
     ]
     study.set_defaults(command=_study, parser=study, particular=particular)
     study.add_argument("--seed", type=_integer, default=0, metavar="N", help="of the generated data (0)")
@@ -250,6 +260,13 @@ def _integer(text: str) -> int:
         return int(text.replace("_", ""))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+
+
+def _milliseconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of milliseconds") from None
 
 
 def _seconds(text: str) -> float:

@@ -11,6 +11,7 @@ from parcount.studies.result import Study
 LOOKS: dict[str, dict[str, Any]] = {
     "threads": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "processes": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
+    "asyncio": {"color": "#009E73", "marker": "^", "linestyle": "-."},
 }
 
 

@@ -48,7 +48,9 @@ class CellResult:
         Rounds in which neither it nor its serial cell was disturbed by other programs: what the speedup rests on,
         if there are at least three.
     lost : list of int
-        One a round: increments that were made and are missing from the count.
+        One a round: increments that were made and are missing from the count, or pages that are missing or wrong.
+    cpu, server : list of float
+        One a round: seconds of CPU time that its workers took, and the server meanwhile; empty where not measured.
     """
 
     workload: str
@@ -67,6 +69,8 @@ class CellResult:
     waited: list[float] = field(default_factory=list)
     clean: int = 0
     lost: list[int] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    server: list[float] = field(default_factory=list)
 
     @property
     def cell(self) -> Cell:
@@ -89,6 +93,12 @@ def ratios(rounds: Sequence[Round], over: Cell, under: Cell) -> tuple[list[float
     clean = [pair for pair in pairs if not (pair[0].disturbed or pair[1].disturbed)]
     chosen = clean if len(clean) >= LEAST_SAMPLES else pairs
     return [first.seconds / second.seconds for first, second in chosen], len(clean)
+
+
+def rate_ratios(rounds: Sequence[Round], work: Mapping[Cell, int], of: Cell, to: Cell) -> tuple[list[float], int]:
+    """How many times as fast `of` is as `to`, one for each round that has both; as `ratios`, also of unequal work."""
+    times, clean = ratios(rounds, to, of)
+    return [time * work[of] / work[to] for time in times], clean
 
 
 def analyse(
@@ -131,7 +141,7 @@ def analyse(
         seconds = [sample.seconds for sample in samples]
         usual = float(np.median(seconds))
         rate = size / usual if size and usual > 0 else None
-        speedups, clean = ratios(rounds, cell.baseline, cell) if size else ([], 0)
+        speedups, clean = rate_ratios(rounds, work, cell, cell.baseline) if size else ([], 0)
         speedup = estimate(speedups) if speedups else None
         results.append(
             CellResult(
@@ -148,6 +158,8 @@ def analyse(
                 [sample.waited for sample in samples],
                 clean,
                 [sample.lost for sample in samples],
+                [sample.cpu for sample in samples if sample.cpu is not None],
+                [sample.server for sample in samples if sample.server is not None],
             )
         )
     return results

@@ -50,13 +50,19 @@ class Sample:
         Of the time that its workers could have run, the share that they waited for a core: what other programs took,
         or a virtual machine's host.
     lost : int
-        Increments that were made and are missing from the count.
+        Increments that were made and are missing from the count, or pages that are missing or wrong.
+    cpu : float or None
+        Seconds of CPU time that its workers took, where that is measured.
+    server : float or None
+        Seconds of CPU time that the server took meanwhile, where there is one.
     """
 
     seconds: float
     exact: bool
     waited: float = 0.0
     lost: int = 0
+    cpu: float | None = None
+    server: float | None = None
 
     @property
     def disturbed(self) -> bool:

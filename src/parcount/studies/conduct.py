@@ -31,6 +31,7 @@ def conduct(
     equipment: Equipment,
     reach: Callable[..., Verdict],
     *,
+    unclear: Callable[[Sequence[CellResult], int], Collection[Cell]] = unclear,
     may_lose: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Study:
@@ -48,6 +49,8 @@ def conduct(
         Runs the cells; opened here, and closed.
     reach : callable
         As `parcount.studies.verdict.reach`.
+    unclear : callable
+        As `parcount.studies.verdict.unclear`: cells that get what time is left.
     may_lose : collection of str
         Variants whose counts need not be exact: how much they lose is what is asked.
     progress : callable, optional

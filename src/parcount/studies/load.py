@@ -92,6 +92,13 @@ class Watch:
                 found.append(Neighbour(process.name, pid, round(share, 2)))
         return sorted(found, key=lambda neighbour: -neighbour.cores)
 
+    def taken(self, ours: Collection[int]) -> float:
+        """Cores that others had since the start, on average: all programs but ours, and the hypervisor.
+
+        The kernel counts what a program took in steps of a hundredth of a second.
+        """
+        return sum(neighbour.cores for neighbour in self.neighbours(ours, least=0.01)) + max(0.0, self.stolen())
+
     def stolen(self) -> float:
         """Cores that the hypervisor gave to other machines since the start, on average."""
         return (stolen_time(self._proc) - self._stolen) / (perf_counter() - self._since)

@@ -51,7 +51,7 @@ def environment() -> dict[str, Any]:
         },
         "compiler": build.compiler,
         "cython": build.cython,
-        "versions": {name: _version(name) for name in ("parcount", "numpy", "numba", "llvmlite")},
+        "versions": {name: _version(name) for name in ("parcount", "numpy", "numba", "llvmlite", "httpx")},
         "threading_layer": threading_layer(),
         "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
     }

@@ -42,6 +42,8 @@ class Options:
         How long to measure.
     question : str
         What the study is about, by the name that `parcount.studies.questions` has for it.
+    delay : float or None
+        Milliseconds that a server waits before each answer, where there is one.
     """
 
     workloads: tuple[str, ...]
@@ -53,6 +55,7 @@ class Options:
     seed: int
     seconds: float
     question: str = DEFAULT
+    delay: float | None = None
 
     def asdict(self) -> dict[str, Any]:
         """As the result file stores them."""

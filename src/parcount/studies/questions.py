@@ -68,6 +68,13 @@ QUESTIONS: Mapping[str, Question] = {
             "study_counters",
             ("variants", "workers", "size"),
         ),
+        Question(
+            "io",
+            "what threads, processes and asyncio buy where a program waits for a network, and not where it computes",
+            "parcount.studies.io",
+            "study_io",
+            ("executions", "workers", "size", "delay"),
+        ),
     )
 }
 """The questions, by name."""

@@ -19,6 +19,9 @@ PARALLEL, PARTLY, NOT_PARALLEL, UNDECIDED = "parallel", "partly parallel", "not 
 GAIN_OF_PARALLEL = 0.7
 GAIN_OF_NONE = 0.2
 
+WIDE = "the times spread too widely"
+"""Why a claim is undecided that more rounds may decide."""
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -107,14 +110,24 @@ def judge(result: CellResult) -> Claim:
         few = len(result.seconds) < LEAST_SAMPLES
         because = "there were too few rounds" if few else "other programs, or the machine's host, had its cores"
         return Claim(*claim, UNDECIDED, result.speedup, because)
-    low, high = ((bound - 1) / (result.workers - 1) for bound in (result.speedup.low, result.speedup.high))
+    answer = gain(result.speedup, result.workers)
+    return Claim(*claim, answer, result.speedup, WIDE if answer == UNDECIDED else None)
+
+
+def gain(speedup: Estimate, workers: float) -> str:
+    """What so many times as many workers buy, if the whole interval says so.
+
+    Examples
+    --------
+    >>> gain(Estimate(1.02, 1.01, 1.04), 2), gain(Estimate(1.02, 1.01, 1.4), 2)
+    ('not parallel', 'undecided')
+    """
+    low, high = ((bound - 1) / (workers - 1) for bound in (speedup.low, speedup.high))
     if low >= GAIN_OF_PARALLEL:
-        return Claim(*claim, PARALLEL, result.speedup)
+        return PARALLEL
     if high <= GAIN_OF_NONE:
-        return Claim(*claim, NOT_PARALLEL, result.speedup)
-    if low > GAIN_OF_NONE and high < GAIN_OF_PARALLEL:
-        return Claim(*claim, PARTLY, result.speedup)
-    return Claim(*claim, UNDECIDED, result.speedup, "the times spread too widely")
+        return NOT_PARALLEL
+    return PARTLY if low > GAIN_OF_NONE and high < GAIN_OF_PARALLEL else UNDECIDED
 
 
 def asked(results: Sequence[CellResult], available: int) -> list[CellResult]:
@@ -200,7 +213,7 @@ def reach(
     for name in workloads:
         if not wrong:
             sentences.extend(_on_workload(name, claims, of, comparisons))
-    sentences.extend(_on_doubts(claims, load))
+    sentences.extend(on_doubts(claims, load))
     if measured and not wrong:
         rows = f"{len(measured)} cell{'s' if len(measured) > 1 else ''}"
         counted = len([one for one in rounds if one])
@@ -262,7 +275,8 @@ def _on_workload(
     return sentences
 
 
-def _on_doubts(claims: Sequence[Claim], load: Sequence[str]) -> list[str]:
+def on_doubts(claims: Sequence[Claim], load: Sequence[str]) -> list[str]:
+    """Sentences on what is undecided and why, and on what else kept the machine busy."""
     doubts: dict[str, dict[str, list[str]]] = {}
     for claim in claims:
         if claim.answer == UNDECIDED and claim.because:

@@ -1,0 +1,1 @@
+"""A study of I/O for people."""
