@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from parcount.studies.analysis import CellResult, analyse, ratios
+from parcount.studies.analysis import CellResult, analyse, rate_ratios, ratios
 from parcount.studies.cells import Cell, Sample
 from tests.studies.synthetic import HELD, PROCESSES, SERIAL, THREADS, WORK, results, rounds_of
 
@@ -88,3 +88,20 @@ def test_ratios_use_disturbed_rounds_only_where_too_few_are_clean() -> None:
     disturbed = {SERIAL: Sample(2.0, True), THREADS: Sample(2.0, True, waited=0.5)}
     assert ratios([clean] * 3 + [disturbed] * 9, SERIAL, THREADS) == ([2.0] * 3, 3)
     assert ratios([clean] * 2 + [disturbed], SERIAL, THREADS) == ([2.0, 2.0, 1.0], 2)
+
+
+def test_cells_of_unequal_work_are_compared_by_what_they_do_in_a_second() -> None:
+    rounds = [{SERIAL: Sample(2.0, True), THREADS: Sample(1.0, True)}] * 3
+    work = {SERIAL: 100, THREADS: 400}
+    assert rate_ratios(rounds, work, THREADS, SERIAL) == ([8.0] * 3, 3)
+    assert rate_ratios(rounds, work, SERIAL, THREADS) == ([0.125] * 3, 3)
+    found = analyse([SERIAL, THREADS], rounds, work=work, startup={THREADS: 3.5}, unmeasured={})
+    assert found[1].speedup.median == pytest.approx(8.0)
+    # n / 50 = 3.5 + n / 400
+    assert found[1].break_even == 200
+
+
+def test_what_was_not_measured_of_a_sample_stands_nowhere() -> None:
+    rounds = [{SERIAL: Sample(1.0, True, cpu=0.5), THREADS: Sample(1.0, True)}] * 2
+    found = analyse([SERIAL, THREADS], rounds, work=WORK, startup={}, unmeasured={})
+    assert [(result.cpu, result.server) for result in found] == [([0.5, 0.5], []), ([], [])]

@@ -435,6 +435,7 @@ class TestVerdict:
             ((780.0, 2000.0), 0.0, "Threads gained at every step, 2.56× [2.56–2.56] from 8 to 32"),
             ((780.0, 800.0), 0.0, "Threads stop gaining from 8 on: 32 are 1.03× [1.03–1.03] as fast"),
             ((200.0, 2000.0), 0.0, "Threads stop gaining from 2 on: 8 are 1.00×"),
+            ((780.0, 105.0), 0.0, "Threads stop gaining from 8 on: 32 are 0.13×"),
             ((780.0, 1300.0), 1.0, "Whether 32 threads gain on 8 is undecided"),
         ],
     )
@@ -443,11 +444,18 @@ class TestVerdict:
         found = verdict(changes, slow=lambda cell, number: 1 + slow * (number % 2) * (cell == THREADS))
         assert sentence in text(found)
 
+    def test_the_first_step_is_from_one_worker(self) -> None:
+        found = verdict({fetching("threads", 2): 101.0})
+        assert "Threads stop gaining from 1 on: 2 are 1.01" in text(found)
+        assert found.comparisons[-1].against == "serial/1"
+
     def test_what_a_core_can_carry(self) -> None:
         found = text(verdict())
-        assert "With 32 threads a page costs a thread 0.5 ms of CPU time: one core, and so one GIL, carries" in found
-        assert "at most about 2 000 pages a second, as many as 20 threads ask for" in found
-        assert "and so one GIL" not in text(verdict(gil=False))
+        assert (
+            "With 32 threads a page costs a thread 0.5 ms of CPU time: one core carries at most about 2 000 " in found
+        )
+        assert "(one GIL somewhat more, for the system sends and receives without it), as many as 20 threads" in found
+        assert "one GIL" not in text(verdict(gil=False))
 
     @pytest.mark.parametrize(("server", "limits"), [(0.1e-3, False), (0.45e-3, True)])
     def test_a_server_at_its_end_is_told(self, server: float, limits: bool) -> None:

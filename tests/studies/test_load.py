@@ -70,6 +70,22 @@ def test_busy_neighbours_are_named_and_our_own_family_is_not(tmp_path: Path) -> 
     assert names == [("burn (1) x", 7), ("newcomer", 9)]
 
 
+def test_what_others_took_is_the_sum_of_them_and_of_the_host(tmp_path: Path) -> None:
+    (tmp_path / "stat").write_text("cpu 0 0 0 0 0 0 0 0\n")
+    for pid, parent in ((5, 1), (6, 5), (7, 1), (8, 1)):
+        process(tmp_path, pid, "any", parent, 0.0)
+    watch = Watch(tmp_path)
+    assert watch.taken([5]) == 0
+    for pid, parent in ((5, 1), (6, 5)):
+        process(tmp_path, pid, "any", parent, 1e6)
+    assert watch.taken([5]) == 0
+    process(tmp_path, 7, "any", 1, 1e6)
+    assert watch.taken([5]) > 0
+    assert watch.taken([5, 7]) == 0
+    (tmp_path / "stat").write_text(f"cpu 0 0 0 0 0 0 0 {int(1e6 * TICKS)}\n")
+    assert watch.taken([5, 7]) > 0
+
+
 def test_stolen_time_is_read_from_the_system(tmp_path: Path) -> None:
     (tmp_path / "stat").write_text("cpu 1 2 3 4 5 6 7 100 0 0\n")
     assert stolen_time(tmp_path) == pytest.approx(100 / TICKS)

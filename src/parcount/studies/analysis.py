@@ -98,7 +98,7 @@ def ratios(rounds: Sequence[Round], over: Cell, under: Cell) -> tuple[list[float
 def rate_ratios(rounds: Sequence[Round], work: Mapping[Cell, int], of: Cell, to: Cell) -> tuple[list[float], int]:
     """How many times as fast `of` is as `to`, one for each round that has both; as `ratios`, also of unequal work."""
     times, clean = ratios(rounds, to, of)
-    return [time * work[of] / work[to] for time in times], clean
+    return [time * (work[of] / work[to]) for time in times], clean
 
 
 def analyse(

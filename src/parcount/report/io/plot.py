@@ -9,6 +9,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from parcount.report.looks import LOOKS, machine
 from parcount.studies.analysis import CellResult
 from parcount.studies.io.plan import CONTROL, FETCH
+from parcount.studies.io.verdict import cost
 from parcount.studies.result import Study
 
 
@@ -21,12 +22,26 @@ def draw(study: Study) -> Figure:
     _panel(fetching, [cell for cell in known if cell.workload == FETCH], f"waits: pages that come after {delay:g} ms")
     _panel(computing, [cell for cell in known if cell.workload == CONTROL], "computes: the loop of tally")
     fetching.set_ylabel("times as fast as serial")
+    _limit(fetching, study)
     legends = [dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True)) for axes in figure.axes]
     handles = {label: handle for legend in reversed(legends) for label, handle in legend.items()}
     if handles:
         figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), frameon=False)
     figure.suptitle(f"What more workers buy where Python waits, and where it computes\n{machine(study)}", fontsize=11)
     return figure
+
+
+def _limit(axes: Axes, study: Study) -> None:
+    """Where the threads that fetched most would have taken all of one core."""
+    cells = [cell for cell in study.cells if cell.workload == FETCH and cell.rate and cost(cell)]
+    serial = next((cell for cell in cells if cell.execution == "serial"), None)
+    best = max((cell for cell in cells if cell.execution == "threads"), key=lambda cell: cell.rate or 0.0, default=None)
+    if serial is None or best is None:
+        return
+    height = 1 / (cost(best) or 1.0) / (serial.rate or 1.0)
+    axes.axhline(height, color="#0072B2", linewidth=1, alpha=0.5, zorder=0)
+    text = "what one core can fetch by threads"
+    axes.annotate(text, (1, height), (0, 3), textcoords="offset points", color="#0072B2", alpha=0.8, fontsize=9)
 
 
 def _panel(axes: Axes, cells: list[CellResult], title: str) -> None:

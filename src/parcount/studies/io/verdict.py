@@ -251,9 +251,10 @@ def _on_the_limit(found: _Found, gil: bool) -> list[str]:
         best = found.best(name)
         if best is None or not (price := cost(best)):
             continue
-        core = "one core, and so one GIL," if gil and name == "threads" else "one core"
         text = f"with {_workers(best)} a page costs {who} {_milliseconds(price)} of CPU time"
-        text += f": {core} carries at most about {_rounded(1 / price)} pages a second"
+        text += f": one core carries at most about {_rounded(1 / price)} pages a second"
+        if gil and name == "threads":
+            text += " (one GIL somewhat more, for the system sends and receives without it)"
         if serial is not None and serial.rate and (share := waiting(serial)) is not None:
             idle = share / serial.rate
             text += f", as many as {math.ceil((idle + price) / price)} {name.replace('asyncio', 'tasks')} ask for"
@@ -264,7 +265,11 @@ def _on_the_limit(found: _Found, gil: bool) -> list[str]:
 def _on_steps(found: _Found) -> tuple[list[str], list[Comparison]]:
     """From how many threads on more buy nothing."""
     steps: list[Comparison] = []
-    for fewer, more in pairwise(found.fetching("threads")):
+    threads = found.fetching("threads")
+    alone = found.serial(FETCH)
+    if threads and alone is not None and threads[0].workers > 1:
+        threads.insert(0, alone)
+    for fewer, more in pairwise(threads):
         step = found.compare(more, fewer)
         if step is None:
             return [], steps
