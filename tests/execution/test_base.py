@@ -77,7 +77,7 @@ class TestStreams:
         assert taken == []
         first = list(itertools.islice(results, 20))
         assert len(set(first)) == 20
-        assert len(taken) <= 20 + 2 * pool.workers
+        assert len(taken) <= 20 + 2 * pool.slots
         results.close()
         assert pool.map(remote.double, [1, 2, 3]) == [2, 4, 6]
 
