@@ -1,4 +1,4 @@
-"""The real command, in a process of its own, as a shell would start it."""
+"""The real command, in a process of its own where it matters, as a shell would start it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from parcount.cli import main
+from parcount.kernels import VARIANTS
+from parcount.studies.cells import Cell
+from parcount.studies.counters.ways import WAYS
+from parcount.studies.laboratory import Laboratory
 from parcount.studies.questions import QUESTIONS
 
 COMMAND = [sys.executable, "-m", "parcount"]
@@ -97,18 +102,41 @@ def test_a_study_of_io(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_all_questions_one_after_the_other_a_file_for_each(tmp_path: Path) -> None:
-    done = parcount("study", "all", "--workers", "1", "--seconds", "0.3", "--seed", "3", "--json", tmp_path / "a.json",
-                    "--plot", tmp_path / "a.svg", env=without_numba(tmp_path / "path"))  # fmt: skip
-    assert done.returncode == 0, done.stderr
+@pytest.fixture
+def small_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every question, of little: what each measures is tested where it is at home."""
+    pytest.importorskip("rich")
+    pytest.importorskip("matplotlib")
+    few = {name: WAYS[name] for name in ("counter += 1", "AtomicCounter")}
+    monkeypatch.setattr("parcount.studies.plan.VARIANTS", {"cython": VARIANTS["cython"]})
+    monkeypatch.setattr("parcount.studies.LEAST_TARGET", 0.001)
+    monkeypatch.setattr("parcount.studies.counters.plan.WAYS", few)
+    monkeypatch.setattr("parcount.studies.io.LEAST_TARGET", 0.001)
+
+
+@pytest.mark.usefixtures("small_questions")
+def test_all_questions_one_after_the_other_a_file_for_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["all", "--workers", "1", "--seconds", "0.3", "--seed", "3"]
+    assert main(["study", *words, "--json", f"{tmp_path}/a.json", "--plot", f"{tmp_path}/a.svg"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
     for question in QUESTIONS:
         content = json.loads((tmp_path / f"a-{question}.json").read_text())
         assert content["options"]["question"] == question
         assert content["options"]["seed"] == 3
         assert content["options"]["seconds"] == 0.3 / len(QUESTIONS)
-        assert content["verdict"]["sentences"][0] in " ".join(done.stdout.split())
+        assert content["verdict"]["sentences"][0] in out
         assert "<svg" in (tmp_path / f"a-{question}.svg").read_text()
-    assert len([path for path in tmp_path.iterdir() if path.is_file()]) == 2 * len(QUESTIONS)
+    assert len(list(tmp_path.iterdir())) == 2 * len(QUESTIONS)
+
+
+@pytest.mark.usefixtures("small_questions")
+def test_ctrl_c_ends_all_questions_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: Laboratory, cell: Cell) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Laboratory, "run", interrupted)
+    assert main(["study", "all", "--workers", "1", "--json", f"{tmp_path}/a.json"]) == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["a-gil.json"]
 
 
 def test_a_file_given_by_data_is_counted(tmp_path: Path) -> None:
@@ -265,7 +293,7 @@ real, calls = Laboratory.run, []
 
 def interrupted(self, cell):
     calls.append(cell)
-    if len(calls) == 12:
+    if len(calls) == 14:
         print(self._server.pid, flush=True)
         os.killpg(0, signal.SIGINT)
     return real(self, cell)
@@ -277,12 +305,11 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to another process")
-@pytest.mark.parametrize("executions", ["threads,asyncio", "processes"])
-def test_ctrl_c_ends_the_server_of_pages_too(executions: str, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_server_of_pages_too(tmp_path: Path) -> None:
     (tmp_path / "interrupted.py").write_text(INTERRUPTED_IO)
     process = subprocess.Popen(
-        [sys.executable, tmp_path / "interrupted.py", "study", "io", "--executions", executions, "--workers", "2",
-         "--delay", "1", "--size", "8", "--json", tmp_path / "a.json"],
+        [sys.executable, tmp_path / "interrupted.py", "study", "io", "--workers", "2", "--delay", "1", "--size", "8",
+         "--json", tmp_path / "a.json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
