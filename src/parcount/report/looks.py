@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from parcount.studies.analysis import CellResult
 from parcount.studies.result import Study
 
 # Distinct in hue and in lightness, so that they also tell apart in grey and for colour-blind eyes
@@ -23,6 +24,11 @@ def machine(study: Study) -> str:
         f"{environment['cpu']}, {environment['cores']['available']} cores, "
         f"Python {environment['python']['version']} {gil}"
     )
+
+
+def start_up(cell: CellResult) -> str:
+    """By how much new workers' first answer comes later, for a table."""
+    return "" if cell.startup is None else f"{cell.startup * 1000:.{0 if cell.startup > 0.01 else 1}f} ms"
 
 
 def libraries(study: Study) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from parcount.kernels import WORKLOADS
-from parcount.report.looks import libraries
+from parcount.report.looks import libraries, start_up
 from parcount.studies.analysis import MEASURED, CellResult
 from parcount.studies.result import Study
 from parcount.studies.verdict import in_words
@@ -56,7 +56,7 @@ def _table(cells: Sequence[CellResult], available: int, *, intervals: bool) -> T
         speeds = (
             [""] * len(workers) if execution == "serial" else [_speed(row.get(count), intervals) for count in workers]
         )
-        table.add_row(name, execution, _rate(widest), *speeds, _start(widest), _even(widest))
+        table.add_row(name, execution, _rate(widest), *speeds, start_up(widest), _even(widest))
     return table
 
 
@@ -75,10 +75,6 @@ def _speed(cell: CellResult | None, interval: bool) -> str | Text:
     if cell.speedup is None:
         return "–"
     return str(cell.speedup) if interval else f"{cell.speedup.median:.2f}×"
-
-
-def _start(cell: CellResult) -> str:
-    return "" if cell.startup is None else f"{cell.startup * 1000:.{0 if cell.startup > 0.01 else 1}f} ms"
 
 
 def _even(cell: CellResult) -> str:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from parcount.report.looks import libraries
+from parcount.report.looks import libraries, start_up
 from parcount.studies.analysis import MEASURED, CellResult
 from parcount.studies.io.plan import CONTROL, FETCH
 from parcount.studies.io.verdict import cost, server_cost
@@ -57,7 +57,7 @@ def _table(cells: list[CellResult], workload: str) -> Table:
         row = [_rate(cell, scale), "" if cell.execution == "serial" else _speedup(cell), _time(cost(cell), scale)]
         if fetching:
             row.append(_time(server_cost(cell), scale))
-        table.add_row(name, str(cell.workers), *row, _time(cell.startup, 1.0))
+        table.add_row(name, str(cell.workers), *row, start_up(cell))
     return table
 
 
