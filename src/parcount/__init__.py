@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from parcount.counters.locked import LockedCounter
     from parcount.counters.sharded import ShardedCounter
     from parcount.counters.shared import SharedCounter
+    from parcount.execution.adopted import Adopted
     from parcount.execution.base import Execution
     from parcount.execution.cores import available_cores
     from parcount.execution.errors import WorkerDied
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from parcount.studies.io import study_io
 
 __all__ = [
+    "Adopted",
     "AtomicCounter",
     "ConcurrentCounter",
     "CounterArray",
@@ -69,6 +71,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Adopted": "parcount.execution.adopted",
     "AtomicCounter": "parcount.counters.atomic",
     "ConcurrentCounter": "parcount.counters.concurrent",
     "CounterArray": "parcount.counters.array",

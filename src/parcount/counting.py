@@ -42,6 +42,11 @@ def count(job: Work, kernel: Kernel, on: Execution, *, shares: int = 1) -> NDArr
     -------
     ndarray of int64
         The counts of the whole: the same for every kernel and execution.
+
+    Raises
+    ------
+    ValueError
+        If the job is counted in place, and workers of `on` would do that in memory of their own.
     """
     kernel, parts = _divide(job, kernel, on, shares)
     return job.merge(on.map(kernel, parts, once=any(part.in_place for part in parts)))
@@ -82,4 +87,9 @@ def pieces(size: int, bins: int, on: Execution) -> int:
 def _divide(job: Work, kernel: Kernel, on: Execution, shares: int = 1) -> tuple[Kernel, list[Part]]:
     if kernel.own_threads and isinstance(on, Threads):
         return replace(kernel, threads=on.workers), job.split(1)
-    return kernel, job.split(on.slots * shares)
+    parts = job.split(on.slots * shares)
+    if not on.shares_memory and any(part.in_place for part in parts):
+        raise ValueError(
+            f"this job is counted in place, which nobody would see of the workers of {on}: they share no memory"
+        )
+    return kernel, parts

@@ -1,6 +1,7 @@
 """The executions that the tests run on."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_all_start_methods
 
@@ -38,8 +39,14 @@ def serial(workers: int) -> pc.Execution:
     return pc.Serial()
 
 
+def adopted(workers: int) -> pc.Execution:
+    """Threads of the standard library's executor: `test_adopted` has those that need more than Python."""
+    return pc.Adopted(ThreadPoolExecutor(workers))
+
+
 PARALLEL = [
     pytest.param(pc.Threads, id="threads"),
+    pytest.param(adopted, id="adopted"),
     *(
         pytest.param(partial(pc.Processes, start_method=method), id=f"processes-{method}", marks=marks)
         for method, marks in METHODS.items()

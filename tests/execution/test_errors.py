@@ -86,3 +86,9 @@ def test_one_that_does_not_is_quoted(error: Exception, quoted: str) -> None:
 
 def test_a_remote_traceback_shows_its_text() -> None:
     assert "line 1\nline 2\n" in str(RemoteTraceback("line 1\nline 2\n"))
+
+
+def test_worker_died_of_an_adopted_executor() -> None:
+    died = pickle.loads(pickle.dumps(pc.WorkerDied(3, None, 4, executor="Pool")))
+    assert died.executor == "Pool"
+    assert str(died) == "the adopted Pool has lost a worker, and has no answer to item 3, at the last of 4 tries"

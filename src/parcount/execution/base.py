@@ -42,10 +42,13 @@ class Execution(ABC):
         How many.
     shares : int
         Into how many parts for each worker it pays to cut a large job, so that uneven ones balance.
+    shares_memory : bool
+        Whether the caller sees what workers write into an array of `shared_array`.
     """
 
     name: ClassVar[str]
     shares: ClassVar[int] = 1
+    shares_memory: bool = True
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = available_cores() if workers is None else integer("workers", workers)

@@ -20,14 +20,25 @@ class WorkerDied(RuntimeError):
         How many workers have had that item; of `together`, how often all items were tried.
     timeout : float or None
         The seconds that it was allowed, if it was ended for having taken longer.
+    executor : str or None
+        The kind of the adopted executor whose worker it was. Such a one does not tell which item the worker had, nor
+        how it ended: `part` is then the first that was asked for and has no answer, and `exitcode` is None.
     """
 
-    def __init__(self, part: int | None, exitcode: int | None, tries: int = 1, timeout: float | None = None) -> None:
-        super().__init__(part, exitcode, tries, timeout)
+    def __init__(
+        self,
+        part: int | None,
+        exitcode: int | None,
+        tries: int = 1,
+        timeout: float | None = None,
+        executor: str | None = None,
+    ) -> None:
+        super().__init__(part, exitcode, tries, timeout, executor)
         self.part = part
         self.exitcode = exitcode
         self.tries = tries
         self.timeout = timeout
+        self.executor = executor
 
     def __str__(self) -> str:
         signalled = self.exitcode is not None and self.exitcode < 0
@@ -38,6 +49,8 @@ class WorkerDied(RuntimeError):
         else:
             how = f"ended with exit code {self.exitcode}"
         tried = f", at the last of {self.tries} tries" if self.tries > 1 else ""
+        if self.executor is not None:
+            return f"the adopted {self.executor} has lost a worker, and has no answer to item {self.part}{tried}"
         if self.part is not None:
             return f"the worker that had item {self.part} {how}{tried}"
         hint = '; under spawn and forkserver a script must start its processes below `if __name__ == "__main__":`'
