@@ -5,6 +5,7 @@
 
 #include <Python.h>
 #include <stddef.h>
+#include <string.h>
 
 typedef struct {
     PyObject_HEAD
@@ -12,10 +13,11 @@ typedef struct {
     PyObject *attributes; /* its __dict__ */
     PyObject *numpys;
     PyObject *ours;
+    PyObject *lazily;  /* who gets dask's arrays; None if nobody */
     PyObject *own;     /* tuple of the keywords that NumPy's has not */
     PyObject *ndarray; /* the type */
     PyObject *protocol; /* ndarray.__array_function__ */
-    PyObject *size_name, *protocol_name;
+    PyObject *size_name, *protocol_name, *module_name;
     Py_ssize_t sized; /* the argument whose size counts */
     Py_ssize_t needs; /* how many arguments NumPy's cannot do without */
 } Front;
@@ -55,21 +57,43 @@ static int front_has_own_keyword(Front *self, PyObject *names)
     return 0;
 }
 
-/* Whether an argument's type brings its own __array_function__. */
-static int front_is_foreign(Front *self, PyObject *argument)
+enum { FRONT_OURS = 0, FRONT_FOREIGN = 1, FRONT_DASKS = 2 };
+
+/* Whether a type is of dask.array, which nobody needs to have imported to tell. */
+static int front_is_dasks(Front *self, PyTypeObject *type)
 {
-    if ((PyObject *)Py_TYPE(argument) == self->ndarray || PyLong_CheckExact(argument) || PyFloat_CheckExact(argument))
-        return 0;
-    PyObject *protocol = PyObject_GetAttr((PyObject *)Py_TYPE(argument), self->protocol_name);
-    if (!protocol) {
+    static const char home[] = "dask.array.";
+    PyObject *module = PyObject_GetAttr((PyObject *)type, self->module_name);
+    if (!module) {
         if (!PyErr_ExceptionMatches(PyExc_AttributeError))
             return -1;
         PyErr_Clear();
         return 0;
     }
+    const char *name = PyUnicode_Check(module) ? PyUnicode_AsUTF8(module) : "";
+    int dasks = name ? strncmp(name, home, sizeof home - 1) == 0 : -1;
+    Py_DECREF(module);
+    return dasks;
+}
+
+/* Whether an argument's type brings its own __array_function__, and then whether it is dask's. */
+static int front_is_foreign(Front *self, PyObject *argument)
+{
+    if ((PyObject *)Py_TYPE(argument) == self->ndarray || PyLong_CheckExact(argument) || PyFloat_CheckExact(argument))
+        return FRONT_OURS;
+    PyObject *protocol = PyObject_GetAttr((PyObject *)Py_TYPE(argument), self->protocol_name);
+    if (!protocol) {
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError))
+            return -1;
+        PyErr_Clear();
+        return FRONT_OURS;
+    }
     int foreign = protocol != self->protocol && protocol != Py_None;
     Py_DECREF(protocol);
-    return foreign;
+    if (!foreign)
+        return FRONT_OURS;
+    int dasks = self->lazily == Py_None ? 0 : front_is_dasks(self, Py_TYPE(argument));
+    return dasks < 0 ? -1 : FRONT_FOREIGN + dasks;
 }
 
 /* The same, or that of something in it: `bins` and `sample` may be a sequence of arrays, one for each axis. */
@@ -80,17 +104,20 @@ static int front_holds_foreign(Front *self, PyObject *argument)
         return front_is_foreign(self, argument);
     Py_ssize_t size = list ? PyList_GET_SIZE(argument) : PyTuple_GET_SIZE(argument);
     if (size > FRONT_MOST_AXES)
-        return 0; /* numbers, and many: those are not looked at one by one */
+        return FRONT_OURS; /* numbers, and many: those are not looked at one by one */
+    int most = FRONT_OURS;
     for (Py_ssize_t i = 0; i < size; i++) {
         PyObject *part = PySequence_GetItem(argument, i);
         if (!part)
             return -1;
         int foreign = front_is_foreign(self, part);
         Py_DECREF(part);
-        if (foreign)
-            return foreign;
+        if (foreign < 0)
+            return -1;
+        if (foreign > most)
+            most = foreign;
     }
-    return 0;
+    return most;
 }
 
 static int front_is_small(Front *self, PyObject *argument)
@@ -123,14 +150,19 @@ static PyObject *front_call(PyObject *callable, PyObject *const *args, size_t fl
                 return result;
             PyErr_Clear(); /* what NumPy does not take may be ours; what nobody takes, ours refuses */
         }
-        for (Py_ssize_t i = 0; i < all; i++) {
-            int foreign = front_holds_foreign(self, args[i]);
-            if (foreign < 0)
-                return NULL;
-            if (foreign)
-                return PyObject_Vectorcall(self->numpys, args, flagged, names);
-        }
     }
+    int most = FRONT_OURS;
+    for (Py_ssize_t i = 0; i < all; i++) {
+        int foreign = front_holds_foreign(self, args[i]);
+        if (foreign < 0)
+            return NULL;
+        if (foreign > most)
+            most = foreign;
+    }
+    if (most == FRONT_DASKS)
+        return PyObject_Vectorcall(self->lazily, args, flagged, names);
+    if (most == FRONT_FOREIGN && !own)
+        return PyObject_Vectorcall(self->numpys, args, flagged, names);
     return PyObject_Vectorcall(self->ours, args, flagged, names);
 }
 
@@ -139,6 +171,7 @@ static int front_traverse(Front *self, visitproc visit, void *arg)
     Py_VISIT(self->attributes);
     Py_VISIT(self->numpys);
     Py_VISIT(self->ours);
+    Py_VISIT(self->lazily);
     Py_VISIT(self->own);
     Py_VISIT(self->ndarray);
     Py_VISIT(self->protocol);
@@ -150,11 +183,13 @@ static int front_clear(Front *self)
     Py_CLEAR(self->attributes);
     Py_CLEAR(self->numpys);
     Py_CLEAR(self->ours);
+    Py_CLEAR(self->lazily);
     Py_CLEAR(self->own);
     Py_CLEAR(self->ndarray);
     Py_CLEAR(self->protocol);
     Py_CLEAR(self->size_name);
     Py_CLEAR(self->protocol_name);
+    Py_CLEAR(self->module_name);
     return 0;
 }
 
@@ -211,8 +246,8 @@ static PyTypeObject FrontType = {
     .tp_getset = front_getset,
 };
 
-static PyObject *front_new(PyObject *numpys, PyObject *ours, PyObject *own, PyObject *ndarray, PyObject *protocol,
-                           Py_ssize_t sized, Py_ssize_t needs)
+static PyObject *front_new(PyObject *numpys, PyObject *ours, PyObject *lazily, PyObject *own, PyObject *ndarray,
+                           PyObject *protocol, Py_ssize_t sized, Py_ssize_t needs)
 {
     if (PyType_Ready(&FrontType) < 0)
         return NULL;
@@ -225,13 +260,15 @@ static PyObject *front_new(PyObject *numpys, PyObject *ours, PyObject *own, PyOb
     self->needs = needs;
     self->numpys = Py_NewRef(numpys);
     self->ours = Py_NewRef(ours);
+    self->lazily = Py_NewRef(lazily);
     self->own = Py_NewRef(own);
     self->ndarray = Py_NewRef(ndarray);
     self->protocol = Py_NewRef(protocol);
     self->size_name = PyUnicode_InternFromString("size");
     self->protocol_name = PyUnicode_InternFromString("__array_function__");
+    self->module_name = PyUnicode_InternFromString("__module__");
     PyObject_GC_Track(self);
-    if (!self->size_name || !self->protocol_name) {
+    if (!self->size_name || !self->protocol_name || !self->module_name) {
         Py_DECREF(self);
         return NULL;
     }

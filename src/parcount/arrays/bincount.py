@@ -10,6 +10,7 @@ from numpy import bincount as _numpys  # a name of its own: ours may stand in Nu
 from numpy.typing import ArrayLike, NDArray
 
 from parcount._native.front import front
+from parcount.arrays.lazily import lazily
 from parcount.arrays.out import accumulate, check_out
 from parcount.counting import count, pieces
 from parcount.execution import policy
@@ -24,7 +25,7 @@ OWNED = 1 << 16
 """Bins up to which the result is copied out of the table it was counted in, which is longer."""
 
 
-@front(_numpys, "out", "threads", "on")
+@front(_numpys, "out", "threads", "on", lazily=lazily("bincount"))
 def bincount(
     x: ArrayLike,
     /,

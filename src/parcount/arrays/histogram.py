@@ -9,6 +9,7 @@ from numpy import histogram as _numpys  # a name of its own: ours may stand in N
 from numpy.typing import ArrayLike, NDArray
 
 from parcount._native.front import front
+from parcount.arrays.lazily import lazily
 from parcount.arrays.out import accumulate, check_out
 from parcount.counting import count, pieces
 from parcount.execution import policy
@@ -22,7 +23,7 @@ MOST_FLOAT32_BINS = 1 << 16
 """NumPy computes a float32's bin in float32: with more, it is no longer the one that the edges say."""
 
 
-@front(_numpys, "out", "threads", "on")
+@front(_numpys, "out", "threads", "on", lazily=lazily("histogram"))
 def histogram(
     a: ArrayLike,
     bins: Any = 10,

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from parcount._native.front import front
 from parcount.arrays.histogram import between, float64_serves
+from parcount.arrays.lazily import lazily
 from parcount.counting import count, pieces
 from parcount.execution import policy
 from parcount.execution.base import Execution
@@ -21,7 +22,7 @@ MOST_CELLS_A_ROW = 4
 """Private tables of more cells than this for each row cost more than other workers spare."""
 
 
-@front(_numpys, "threads", "on")
+@front(_numpys, "threads", "on", lazily=lazily("histogramdd"))
 def histogramdd(
     sample: Any,
     bins: Any = 10,
@@ -100,7 +101,7 @@ def histogramdd(
     return hist, edges
 
 
-@front(_numpys_2d, "threads", "on")
+@front(_numpys_2d, "threads", "on", lazily=lazily("histogram2d"))
 def histogram2d(
     x: ArrayLike,
     y: ArrayLike,

@@ -9,17 +9,18 @@ from numpy import unique_counts as _numpys
 from numpy.typing import ArrayLike
 
 from parcount._native.front import front
+from parcount.arrays.lazily import lazily
 from parcount.counting import count
 from parcount.execution import policy
 from parcount.execution.base import Execution
 from parcount.kernels.blocks import flat
 from parcount.kernels.distinct import distinct
 
-_Result: Any = type(_numpys(np.arange(1)))
+Result: Any = type(_numpys(np.arange(1)))
 """The named tuple that NumPy returns, which it does not name in public."""
 
 
-@front(_numpys, "sorted", "threads", "on")
+@front(_numpys, "sorted", "threads", "on", lazily=lazily("unique_counts"))
 def unique_counts(
     x: ArrayLike,
     *,
@@ -77,4 +78,4 @@ def unique_counts(
     job, kernel = distinct(keys, sorted or execution.slots > 1, execution.slots)
     values, counts = count(job, kernel, execution)
     values = values.view(np.bool_) if array.dtype.kind == "b" else values.astype(array.dtype, copy=False)
-    return _Result(values, counts.astype(np.intp, copy=False))
+    return Result(values, counts.astype(np.intp, copy=False))
