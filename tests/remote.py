@@ -5,12 +5,14 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock, get_ident
 from typing import Any, NoReturn
+from uuid import uuid4
 
 import numpy as np
 
@@ -379,3 +381,28 @@ def variable(name: str) -> str | None:
 
 def pid_and_item(item: Any) -> tuple[int, Any]:
     return os.getpid(), item
+
+
+def thread_names() -> list[str]:
+    return [thread.name for thread in threading.enumerate()]
+
+
+def block_of_keys(number: int, size: int) -> np.ndarray:
+    return np.random.default_rng(number).integers(0, 100, size)
+
+
+@dataclass(frozen=True)
+class MadeBlock:
+    """Makes a block of keys and leaves a file for it; those from `wait_from` on then wait for the file ``go``."""
+
+    place: Path
+    size: int
+    wait_from: int
+
+    def __call__(self, block_id: tuple[int]) -> np.ndarray:
+        (number,) = block_id
+        (self.place / f"made-{number}-{uuid4().hex}").touch()
+        if number >= self.wait_from:
+            (self.place / f"waits-{os.getpid()}").touch()
+            until((self.place / "go").exists, "nobody was killed")
+        return block_of_keys(number, self.size)

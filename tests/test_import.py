@@ -12,7 +12,7 @@ from tests.conftest import Run
 from tests.test_distribution import MODULES as COMPILED
 
 PACKAGE = Path(parcount.__file__).parent
-OPTIONAL = ("matplotlib", "numba", "rich")
+OPTIONAL = ("dask", "distributed", "loky", "matplotlib", "mpi4py", "numba", "rich")
 
 MODULES = sorted(
     ".".join(("parcount", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")

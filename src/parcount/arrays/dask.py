@@ -22,6 +22,9 @@ from parcount.arrays.unique import Result
 from parcount.arrays.unique import unique_counts as count_distinct
 from parcount.kernels.distinct import Found, merged
 
+UNKNOWN = ((np.nan,),)
+"""The chunks of an array of which nobody knows how long it will be."""
+
 
 def bincount(
     x: Any, /, weights: Any = None, minlength: int = 0, *, split_every: int | None = None, **others: Any
@@ -35,7 +38,7 @@ def bincount(
     if not _ours(arrays):
         return like
     total = _counted(_keys_in_block, arrays, _summed, like.dtype, split_every, minlength=minlength)
-    return _placed("bincount", _as_it_is, total, like)
+    return _placed("bincount", _as_it_is, total, like.chunks, meta_from_array(like))
 
 
 def histogram(
@@ -56,7 +59,7 @@ def histogram(
         return hist, edges
     like = da.histogram(a, bins, range, weights=weights)[0] if density else hist
     total = _counted(_values_in_block, arrays, _summed, like.dtype, bins=bins, range=range)
-    counts = _placed("histogram", _as_it_is, total, like)
+    counts = _placed("histogram", _as_it_is, total, like.chunks, meta_from_array(like))
     if density:
         return counts / da.asarray(np.diff(edges).astype(float), chunks=counts.chunks) / counts.sum(), edges
     return counts, edges
@@ -84,7 +87,7 @@ def histogramdd(
     total = _counted(
         _rows_in_block, arrays, _summed, like.dtype, bins=bins, range=range, weighed=weights is not None, rows=rows
     )
-    counts = _placed("histogramdd", _as_it_is, total, like)
+    counts = _placed("histogramdd", _as_it_is, total, like.chunks, meta_from_array(like))
     if density:
         volumes = reduce(np.multiply.outer, [np.diff(its) for its in edges])
         return counts / da.asarray(volumes, chunks=counts.chunks) / counts.sum(), edges
@@ -111,11 +114,11 @@ def histogram2d(
 def unique_counts(x: Any, *, sorted: bool = True, **others: Any) -> Any:  # noqa: A002, ARG001 - they always are
     """`parcount.unique_counts`, as ``dask.array.unique(x, return_counts=True)``."""
     _refuse(others)
-    values, counts = da.unique(x, return_counts=True)
-    if _ours([x]):
-        total = _counted(_distinct_in_block, [x], _united, x.dtype)
-        values = _placed("unique-values", _values_of, total, values, like=x.dtype)
-        counts = _placed("unique-counts", _counts_of, total, counts)
+    if not _ours([x]):
+        return Result(*da.unique(x, return_counts=True))
+    total = _counted(_distinct_in_block, [x], _united, x.dtype)
+    values = _placed("unique-values", _values_of, total, UNKNOWN, np.empty(0, x.dtype), like=x.dtype)
+    counts = _placed("unique-counts", _counts_of, total, UNKNOWN, np.empty(0, np.intp))
     return Result(values, counts)
 
 
@@ -179,16 +182,18 @@ def _counted(
     )
 
 
-def _placed(name: str, function: Callable[..., Any], total: Any, model: Any, **settings: Any) -> Any:
-    """The array that a function makes of the merged counts, of the dtype and with the chunks of another."""
+def _placed(
+    name: str, function: Callable[..., Any], total: Any, chunks: Any, meta: NDArray[Any], **settings: Any
+) -> Any:
+    """The array, in one chunk, that a function makes of the merged counts."""
     return da.map_blocks(
         function,
         total,
         token=name,
-        new_axis=list(range(model.ndim)),
-        chunks=model.chunks,
-        dtype=model.dtype,
-        meta=meta_from_array(model),
+        new_axis=list(range(len(chunks))),
+        chunks=chunks,
+        dtype=meta.dtype,
+        meta=meta,
         **settings,
     )
 
