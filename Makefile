@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study test bench bench-peers bench-counters lint wheel test-installed sanitize sanitize-threads clean
+.PHONY: help study test bench bench-peers bench-counters bench-dask lint wheel test-installed sanitize sanitize-threads clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ bench-peers: $(VENV)/.stamp ## time the array functions against NumPy and other 
 
 bench-counters: $(VENV)/.stamp ## time the counters against their peers, with one worker and with two
 	$(BIN)/python bench/counters.py $(ARGS)
+
+bench-dask: $(VENV)/.dask ## time dask arrays against dask's own functions, on two worker processes
+	$(BIN)/python bench/dask_arrays.py $(ARGS)
 
 lint: $(VENV)/.lint ## check style and types
 	$(BIN)/ruff check .
@@ -96,7 +99,7 @@ $(VENV)/.stamp: pyproject.toml setup.py $(wildcard native/*)
 	@touch $@
 
 # The tools of one target: the extra of its name.
-$(VENV)/.lint $(VENV)/.wheel: $(VENV)/.%: $(VENV)/.stamp
+$(VENV)/.lint $(VENV)/.wheel $(VENV)/.dask: $(VENV)/.%: $(VENV)/.stamp
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$*"], sep="\n")' | \
 		$(BIN)/python -m pip install --quiet --requirement /dev/stdin
 	@touch $@

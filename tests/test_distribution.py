@@ -66,7 +66,7 @@ def test_numpy_is_the_only_dependency_outside_the_extras(metadata):
 
 
 def test_the_extras_that_the_documents_name(metadata):
-    assert {"all", "bench", "numba", "study", "test"} <= set(metadata.get_all("Provides-Extra"))
+    assert {"all", "bench", "dask", "loky", "mpi", "numba", "study", "test"} <= set(metadata.get_all("Provides-Extra"))
 
 
 def test_licence_travels_along(metadata, installed):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
@@ -263,13 +263,18 @@ def test_threads_share_memory() -> None:
 
 
 def test_a_cancelled_item() -> None:
-    executor = ThreadPoolExecutor(1)
+    executor, given = ThreadPoolExecutor(1), Event()
+
+    def items() -> Iterator[int]:
+        yield from range(2)
+        given.set()
 
     def end(item: int) -> int:
+        assert given.wait(remote.TIME_LIMIT)
         executor.shutdown(wait=False, cancel_futures=True)
         return item
 
-    results = pc.Adopted(executor).imap(end, range(2))
+    results = pc.Adopted(executor, 2).imap(end, items())
     assert next(results) == 0
     with pytest.raises(RuntimeError, match="the adopted ThreadPoolExecutor has cancelled item 1"):
         next(results)

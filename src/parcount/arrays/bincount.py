@@ -83,6 +83,11 @@ def bincount(
 
     Another thread that changes `x` meanwhile makes the counts wrong, but nothing outside the tables is written.
 
+    Nothing of a dask array is counted yet: what is returned, or raised, is as of `dask.array.bincount`, and
+    ``split_every=`` may be given as there. The tasks count each block by the same loops, on the one thread that runs
+    them, and merge the counts in a tree. parcount must be installed where they run. `out`, `threads` and `on` are a
+    TypeError.
+
     Examples
     --------
     >>> import parcount as pc

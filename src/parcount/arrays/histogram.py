@@ -83,6 +83,8 @@ def histogram(
     Sums of floating `weights` may differ from NumPy's in their last bits, for their order does; they are the same from
     call to call for one number of workers.
 
+    A dask array gives what `dask.array.histogram` does, lazily: see `bincount`.
+
     Examples
     --------
     >>> import parcount as pc

@@ -71,6 +71,8 @@ def histogramdd(
     GIL is released throughout. Dtypes other than integers, float32 and float64 are left to NumPy. Sums of `weights`
     may differ from NumPy's in their last bits; they are the same from call to call for one number of workers.
 
+    Dask arrays give what `dask.array.histogramdd` does, lazily: see `bincount`.
+
     Examples
     --------
     >>> import parcount as pc
@@ -140,7 +142,7 @@ def histogram2d(
 
     Notes
     -----
-    As for `histogramdd`.
+    As for `histogramdd`; of dask arrays, as `dask.array.histogram2d`.
 
     Examples
     --------

@@ -59,6 +59,9 @@ def unique_counts(
 
     That holds for integers and booleans. All other dtypes NumPy counts.
 
+    A dask array gives what ``dask.array.unique(x, return_counts=True)`` does, lazily and ascending: see `bincount`.
+    Each NaN is a value of its own, as it is for NumPy here.
+
     Another thread that changes `x` meanwhile makes the counts wrong, but nothing outside the tables is written.
 
     Examples
