@@ -107,7 +107,7 @@ class TestStreams:
     def test_a_generator_does_not_outlive_its_with(self, make: Make, name: str) -> None:
         with make(1) as execution:
             results = getattr(execution, name)(remote.double, itertools.count())
-            assert next(results) == 0
+            assert next(results) in (0, 2)  # the second, if two run at once
         assert execution.pids() == []
         with execution:
             with pytest.raises(RuntimeError, match="the `with` in which this generator began has ended"):
