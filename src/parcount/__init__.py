@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from parcount.execution.base import Execution
     from parcount.execution.cores import available_cores
     from parcount.execution.errors import WorkerDied
+    from parcount.execution.interpreters import Interpreters
     from parcount.execution.policy import get_grain, get_num_threads, set_grain, set_num_threads
     from parcount.execution.processes import Processes
     from parcount.execution.serial import Serial
@@ -42,6 +43,7 @@ __all__ = [
     "ConcurrentCounter",
     "CounterArray",
     "Execution",
+    "Interpreters",
     "LocalCounter",
     "LockedCounter",
     "Processes",
@@ -76,6 +78,7 @@ _HOMES = {
     "ConcurrentCounter": "parcount.counters.concurrent",
     "CounterArray": "parcount.counters.array",
     "Execution": "parcount.execution.base",
+    "Interpreters": "parcount.execution.interpreters",
     "LocalCounter": "parcount.counters.local",
     "LockedCounter": "parcount.counters.locked",
     "Processes": "parcount.execution.processes",

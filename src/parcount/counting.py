@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from parcount import pure
 from parcount.execution.base import Execution
 from parcount.execution.threads import Threads
 from parcount.kernels.workload import Kernel, Part, Work
@@ -26,6 +29,8 @@ def count(job: Work, kernel: Kernel, on: Execution, *, shares: int = 1) -> NDArr
 
     A kernel that brings its own threads takes the place of `Threads`: it gets the job in one piece and uses as many
     as those would be. In each worker of another execution it uses one.
+
+    `Interpreters` run those kernels whose module they can import, on the caller's arrays without a copy of them.
 
     Parameters
     ----------
@@ -49,7 +54,8 @@ def count(job: Work, kernel: Kernel, on: Execution, *, shares: int = 1) -> NDArr
         If the job is counted in place, and workers of `on` would do that in memory of their own.
     """
     kernel, parts = _divide(job, kernel, on, shares)
-    return job.merge(on.map(kernel, parts, once=any(part.in_place for part in parts)))
+    function, items = _sent(kernel, parts, on)
+    return job.merge(_received(on.map(function, items, once=any(part.in_place for part in parts)), parts, on))
 
 
 def count_timed(job: Work, kernel: Kernel, on: Execution) -> tuple[NDArray[Any], float]:
@@ -63,8 +69,9 @@ def count_timed(job: Work, kernel: Kernel, on: Execution) -> tuple[NDArray[Any],
         From that instant to the merged counts.
     """
     kernel, parts = _divide(job, kernel, on)
-    partials, opened = on.together(kernel, parts, once=any(part.in_place for part in parts))
-    counts = job.merge(partials)
+    function, items = _sent(kernel, parts, on)
+    partials, opened = on.together(function, items, once=any(part.in_place for part in parts))
+    counts = job.merge(_received(partials, parts, on))
     return counts, perf_counter() - opened
 
 
@@ -93,3 +100,22 @@ def _divide(job: Work, kernel: Kernel, on: Execution, shares: int = 1) -> tuple[
             f"this job is counted in place, which nobody would see of the workers of {on}: they share no memory"
         )
     return kernel, parts
+
+
+def _sent(kernel: Kernel, parts: Sequence[Part], on: Execution) -> tuple[Callable[[Any], Any], Sequence[Any]]:
+    """What the workers call, and with what."""
+    if on.name != "interpreters":
+        return kernel, parts
+    return pure.count, [(kernel.reference, _bare(part.out), tuple(map(_bare, part.args))) for part in parts]
+
+
+def _bare(value: Any) -> Any:
+    return value.data if isinstance(value, np.ndarray) else value
+
+
+def _received(partials: Sequence[Any], parts: Sequence[Part], on: Execution) -> Sequence[Any]:
+    """The partial counts. A worker without NumPy sends no arrays, and nothing that it has counted in place."""
+    if on.name != "interpreters":
+        return partials
+    counts = zip(partials, parts, strict=True)
+    return [np.asarray(part.out if partial is None else partial) for partial, part in counts]

@@ -95,7 +95,7 @@ class TestKernel:
 
     def test_an_unknown_loop_is_an_error_where_it_is_called(self) -> None:
         with pytest.raises(AttributeError, match="no_such_loop"):
-            Kernel("parcount.kernels.pure:no_such_loop")(Part(1))
+            Kernel("parcount.pure:no_such_loop")(Part(1))
 
 
 class TestTable:

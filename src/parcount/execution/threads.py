@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
-from time import perf_counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from parcount.execution.base import Execution, check_initializer
-from parcount.execution.flow import Call
-from parcount.execution.futures import FuturesCall, run
+from parcount.execution.pool import Pool
 
 
-class Threads(Execution):
+class Threads(Pool):
     """`workers` threads, from the standard library's pool.
 
     Python code in them takes turns under the GIL; compiled code that releases it runs on all cores. An exception
@@ -38,60 +34,11 @@ class Threads(Execution):
 
     name = "threads"
 
-    _pool: ThreadPoolExecutor
-
-    def __init__(
-        self,
-        workers: int | None = None,
-        *,
-        initializer: Callable[..., object] | None = None,
-        initargs: tuple[Any, ...] = (),
-    ) -> None:
-        super().__init__(workers)
-        check_initializer(initializer)
-        self._initializer = initializer
-        self._initargs = tuple(initargs)
-        self._broken: BaseException | None = None
-
-    def _open(self) -> None:
-        self._broken = None
-        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="parcount", initializer=self._set_up)
-
-    def _close(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _call(self, function: Callable[[Any], Any], once: bool) -> Call:  # noqa: ARG002
-        return FuturesCall(self._pool.submit, self._checked(function))
-
-    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> list[Any]:  # noqa: ARG002
-        return run(self._pool.submit, self._checked(function), items)
-
-    def _together(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> tuple[list[Any], float]:  # noqa: ARG002
-        opened = perf_counter()
-
-        def stamp() -> None:
-            nonlocal opened
-            opened = perf_counter()
-
-        function = self._checked(function)
-        barrier = Barrier(max(1, len(items)), action=stamp)
-
-        def start(item: Any) -> Any:
-            barrier.wait()
-            return function(item)
-
-        # A thread that could not be started, or Ctrl-C meanwhile: let those go that wait for it.
-        return run(self._pool.submit, start, items, give_up=barrier.abort), opened
-
     def _set_up(self) -> None:
         if self._initializer is not None:
-            try:
-                self._initializer(*self._initargs)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is who must know
-                self._broken = error  # raised here, it would go to the log, and break the pool without a reason
+            self._initializer(*self._initargs)
 
-    def _checked(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """`function`, unless the initializer has failed."""
+    def _work(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         if self._initializer is None:
             return function
 
@@ -101,3 +48,6 @@ class Threads(Execution):
             return function(item)
 
         return checked
+
+    def _hold(self, function: Callable[[Any], Any]) -> Callable[[Any], Callable[[], Any]]:
+        return partial(partial, self._work(function))

@@ -184,7 +184,7 @@ class Workload(ABC):
 def variants_of(name: str) -> dict[str, Kernel]:
     """The kernels of a workload that has all six variants where this package keeps them."""
     return {
-        "python": Kernel(f"parcount.kernels.pure:{name}"),
+        "python": Kernel(f"parcount.pure:{name}"),
         "numpy": Kernel(f"parcount.kernels.vectorised:{name}"),
         "cython": Kernel(f"parcount._native.{name}:released"),
         "cython-gil": Kernel(f"parcount._native.{name}:held"),

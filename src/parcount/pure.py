@@ -1,17 +1,21 @@
 """The hot loops in plain Python: what the compiled ones are measured against, and the definition of right.
 
 Each takes a table first and counts into it. They read buffers through `memoryview`, which gives Python's own
-numbers one by one: faster than indexing an array, and no copy.
+numbers one by one: faster than indexing an array, and no copy. Nor does it need NumPy, which does not load in the
+workers of `Interpreters`: for these the loops stand here, not in `parcount.kernels`, which imports it.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-from parcount.kernels.workload import Counts
+    from parcount.kernels.workload import Counts
 
 GAMMA = 0x9E3779B97F4A7C15
 WORD = 0xFFFFFFFFFFFFFFFF
@@ -27,7 +31,7 @@ def tally(counts: Counts, start: int, stop: int, seed: int) -> None:
         z = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & WORD
         z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & WORD
         tallies[(z ^ (z >> 31)) & mask] += 1
-    counts += tallies
+    _add(counts, tallies)
 
 
 def increment(cells: Counts) -> None:
@@ -45,7 +49,7 @@ def bincount(counts: Counts, keys: NDArray[Any]) -> None:
         if not 0 <= key < bins:
             raise ValueError(f"a key lies outside 0 … {bins - 1}")
         tallies[key] += 1
-    counts += tallies
+    _add(counts, tallies)
 
 
 def histogram(counts: Counts, values: NDArray[Any], edges: NDArray[Any]) -> None:
@@ -64,4 +68,39 @@ def histogram(counts: Counts, values: NDArray[Any], edges: NDArray[Any]) -> None
         elif slot < last and value >= edge[slot + 1]:
             slot += 1
         tallies[slot] += 1
-    counts += tallies
+    _add(counts, tallies)
+
+
+def count(part: tuple[str, int | memoryview | None, tuple[Any, ...]]) -> Any:
+    """Count a part without NumPy.
+
+    Parameters
+    ----------
+    part : tuple
+        The loop as ``"module:function"``; how many cells a fresh table has, or the cells to count into in place, or
+        None for a loop that brings its own; and what the loop takes after its table.
+
+    Returns
+    -------
+    object
+        The fresh table, an `array.array`; None for cells counted into in place; or what the loop has brought.
+
+    Examples
+    --------
+    >>> count(("parcount.pure:tally", 4, (0, 100, 0)))
+    array('q', [24, 26, 20, 30])
+    """
+    reference, out, args = part
+    module, _, name = reference.partition(":")
+    loop = getattr(import_module(module), name)
+    if not isinstance(out, int):
+        return loop(*args) if out is None else loop(out, *args)
+    table = array("q", bytes(8 * out))
+    loop(table, *args)
+    return table
+
+
+def _add(counts: Counts, tallies: Sequence[int]) -> None:
+    a = memoryview(counts)  # type: ignore[arg-type]
+    for key, tally in enumerate(tallies):
+        a[key] += tally

@@ -1,0 +1,169 @@
+"""Interpreters of this process, each with a GIL of its own: Python code runs in parallel in them (PEP 684, PEP 734).
+
+The standard library's `concurrent.futures.InterpreterPoolExecutor` would nearly do: it cannot start all workers at one
+instant, prints exceptions that do not pickle and then loses them, and does not tell which module an interpreter could
+not import. Here the threads are its threads, and the items go to their interpreters by other messages.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import io
+import pickle
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from platform import python_version
+from threading import local
+from typing import Any
+
+from parcount.execution import isolated
+from parcount.execution.errors import RemoteTraceback
+from parcount.execution.pool import Pool
+
+interpreters: Any
+try:
+    interpreters = import_module("concurrent.interpreters")
+except ImportError:
+    interpreters = None
+
+
+class Interpreters(Pool):
+    """`workers` interpreters in threads of this process; from Python 3.14 on.
+
+    Each has a GIL of its own, so that Python code runs on all cores, and modules of its own: it shares no Python object
+    with the caller. The function and the items must pickle, and so must results. A `memoryview` among the items
+    crosses without a copy: what a worker writes into it is seen here.
+
+    Compiled modules have to be made for this. One that is not cannot be imported in a worker, as NumPy's could not when
+    this was written: then no function can be called whose module imports it, and no array be sent, and the call ends
+    with an `ImportError` that names the module.
+
+    Parameters
+    ----------
+    workers : int, optional
+        How many interpreters; all available cores by default.
+    initializer : callable, optional
+        What each interpreter calls before its first item. What it raises ends every call.
+    initargs : tuple, optional
+        With what.
+
+    Raises
+    ------
+    NotImplementedError
+        If this Python has no ``concurrent.interpreters``.
+    TypeError
+        If `workers` is no integer, or `initializer` not callable.
+    ValueError
+        If `workers` is less than one.
+    ImportError
+        From a call: if an interpreter cannot import what the function or the item takes.
+
+    Notes
+    -----
+    An exception ends the call after the items already begun; those not yet begun are dropped. What crashes an
+    interpreter crashes this process.
+
+    As for processes, a script must call this below ``if __name__ == "__main__":`` if anything that it sends is from the
+    script itself.
+
+    Examples
+    --------
+    >>> import parcount as pc
+    >>> with pc.Interpreters(2) as interpreters:  # doctest: +SKIP
+    ...     interpreters.map(abs, [-1, -2, 3])
+    [1, 2, 3]
+    """
+
+    name = "interpreters"
+    shares = 4
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+    ) -> None:
+        if reason := missing():
+            raise NotImplementedError(reason)
+        super().__init__(workers, initializer=initializer, initargs=initargs)
+        self._own = local()
+        self._started: list[Any] = []
+
+    def _close(self) -> None:
+        super()._close()
+        while self._started:
+            self._started.pop().close()
+
+    def _set_up(self) -> None:
+        interpreter = interpreters.create()
+        self._started.append(interpreter)
+        self._own.call = interpreter.call
+        from multiprocessing import spawn  # what a spawned process gets, a new interpreter wants too
+
+        main = spawn.get_preparation_data("parcount")
+        interpreter.exec(f"import sys; sys.path[:] = {main.pop('sys_path')!r}")
+        main = {key: main[key] for key in ("init_main_from_name", "init_main_from_path") if key in main}
+        interpreter.call(isolated.prepare, pickle.dumps(main))
+        if self._initializer is not None:
+            _result(interpreter.call(isolated.set_up, *_dumps((self._initializer, self._initargs))))
+
+    def _work(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda item: _result(self._caller()(isolated.run, *_dumps((function, item))))
+
+    def _hold(self, function: Callable[[Any], Any]) -> Callable[[Any], Callable[[], Any]]:
+        def hold(item: Any) -> Callable[[], Any]:
+            call = self._caller()
+            _result(call(isolated.hold, *_dumps((function, item))))
+            return lambda: _result(call(isolated.go))
+
+        return hold
+
+    def _caller(self) -> Callable[..., isolated.Answer]:
+        """Calls a function in the interpreter of this thread."""
+        if self._broken is not None:
+            raise self._broken
+        call: Callable[..., isolated.Answer] = self._own.call
+        return call
+
+
+def missing() -> str | None:
+    """Why there are no `Interpreters` here, or None if there are."""
+    if interpreters is None:
+        return f"interpreters with a GIL each take CPython 3.14 or newer; this is {python_version()}"
+    return None
+
+
+@cache
+def refusal(module: str) -> str | None:
+    """Why an interpreter of its own cannot import `module`, or None if it can: tries it."""
+    try:
+        Interpreters(1).map(isolated.load, [module])
+    except Exception as error:  # noqa: BLE001 - a module may raise anything
+        return str(error)
+    return None
+
+
+def _dumps(value: Any) -> tuple[bytes, tuple[memoryview, ...]]:
+    """`value` pickled, and the memory in it that is not copied."""
+    file = io.BytesIO()
+    buffers: list[pickle.PickleBuffer] = []
+    pickler = pickle.Pickler(file, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append)
+    pickler.dispatch_table = {**copyreg.dispatch_table, memoryview: _reduce}
+    pickler.dump(value)
+    return file.getvalue(), tuple(map(memoryview, buffers))
+
+
+def _reduce(view: memoryview) -> tuple[Any, ...]:
+    return memoryview, (pickle.PickleBuffer(view),)
+
+
+def _result(answer: isolated.Answer) -> Any:
+    failed, message = answer
+    value = pickle.loads(message)
+    if failed:
+        error, text = value
+        error.__cause__ = RemoteTraceback(text)
+        raise error
+    return value

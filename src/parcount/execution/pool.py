@@ -1,0 +1,94 @@
+"""What `Threads` and `Interpreters` share: workers that are threads of this process, in the standard library's pool."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from time import perf_counter
+from typing import Any
+
+from parcount.execution.base import Execution, check_initializer
+from parcount.execution.flow import Call
+from parcount.execution.futures import FuturesCall, run
+
+
+class Pool(Execution):
+    """`workers` threads, which may each do their items elsewhere.
+
+    Parameters
+    ----------
+    workers : int, optional
+        How many; all available cores by default.
+    initializer : callable, optional
+        What each worker calls before its first item. What it raises ends every call.
+    initargs : tuple, optional
+        With what.
+    """
+
+    _pool: ThreadPoolExecutor
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+    ) -> None:
+        super().__init__(workers)
+        check_initializer(initializer)
+        self._initializer = initializer
+        self._initargs = tuple(initargs)
+        self._broken: BaseException | None = None
+
+    @abstractmethod
+    def _set_up(self) -> None:
+        """What each thread does first; what it raises ends every call."""
+
+    @abstractmethod
+    def _work(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """What a thread does with an item."""
+
+    @abstractmethod
+    def _hold(self, function: Callable[[Any], Any]) -> Callable[[Any], Callable[[], Any]]:
+        """What a thread does with an item of `together` while others may not have theirs; then it calls what it got."""
+
+    def _open(self) -> None:
+        self._broken = None
+        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="parcount", initializer=self._try_to_set_up)
+
+    def _close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _call(self, function: Callable[[Any], Any], once: bool) -> Call:  # noqa: ARG002
+        return FuturesCall(self._pool.submit, self._work(function))
+
+    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> list[Any]:  # noqa: ARG002
+        return run(self._pool.submit, self._work(function), items)
+
+    def _together(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> tuple[list[Any], float]:  # noqa: ARG002
+        opened = perf_counter()
+
+        def stamp() -> None:
+            nonlocal opened
+            opened = perf_counter()
+
+        hold = self._hold(function)
+        barrier = Barrier(max(1, len(items)), action=stamp)
+
+        def start(item: Any) -> Any:
+            try:
+                go = hold(item)
+            finally:  # whether it has arrived or failed to, the others are waiting
+                barrier.wait()
+            return go()
+
+        # A thread that could not be started, or Ctrl-C meanwhile: let those go that wait for it.
+        return run(self._pool.submit, start, items, give_up=barrier.abort), opened
+
+    def _try_to_set_up(self) -> None:
+        try:
+            self._set_up()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is who must know
+            self._broken = error  # raised here, it would go to the log, and break the pool without a reason
