@@ -118,4 +118,4 @@ def _received(partials: Sequence[Any], parts: Sequence[Part], on: Execution) -> 
     if on.name != "interpreters":
         return partials
     counts = zip(partials, parts, strict=True)
-    return [np.asarray(part.out if partial is None else partial) for partial, part in counts]
+    return [part.out if partial is None else np.asarray(partial) for partial, part in counts]

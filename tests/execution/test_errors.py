@@ -25,6 +25,7 @@ def test_worker_died_tells_which_item_and_how(part: int, exitcode: int | None, t
 
 
 def test_worker_died_before_its_first_item_tells_of_the_guard() -> None:
+    assert "could not be started" in str(pc.WorkerDied(None, None))
     text = str(pc.WorkerDied(None, 1))
     assert text.startswith("a worker ended with exit code 1 before its first item")
     assert 'if __name__ == "__main__":' in text

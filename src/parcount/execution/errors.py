@@ -15,7 +15,7 @@ class WorkerDied(RuntimeError):
     part : int or None
         The position, among the items, of the one it had; None if it had not begun any.
     exitcode : int or None
-        As `multiprocessing.Process.exitcode`: negative for a signal.
+        As `multiprocessing.Process.exitcode`: negative for a signal; None if it could not even be started.
     tries : int
         How many workers have had that item; of `together`, how often all items were tried.
     timeout : float or None
@@ -54,6 +54,8 @@ class WorkerDied(RuntimeError):
         if self.part is not None:
             return f"the worker that had item {self.part} {how}{tried}"
         hint = '; under spawn and forkserver a script must start its processes below `if __name__ == "__main__":`'
+        if self.exitcode is None:
+            return f"a worker could not be started, for the fork server has ended{hint}"
         return f"a worker {how} before its first item{tried}{'' if signalled else hint}"
 
 
