@@ -18,22 +18,8 @@ import numpy as np
 
 import parcount as pc
 from parcount.execution import messages
-
-TIME_LIMIT = 30.0
-"""Seconds after which a wait for another worker is given up: a failure, not a way to synchronise."""
-
-
-def until(condition: Callable[[], Any], what: str, limit: float = TIME_LIMIT) -> None:
-    """Wait for what other processes do to shared memory, which can only be polled."""
-    deadline = time.monotonic() + limit
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
-        time.sleep(0.001)
-
-
-def double(x: Any) -> Any:
-    return x * 2
+from tests import plain
+from tests.plain import TIME_LIMIT, until
 
 
 def echo(x: Any) -> Any:
@@ -44,29 +30,10 @@ def pid(_: Any) -> int:
     return os.getpid()
 
 
-class Peculiar(Exception):
-    """An exception with more to it than a message."""
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message, code)
-        self.message = message
-        self.code = code
-
-
 class Unpicklable(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.lock = Lock()
-
-
-def fail_on_odd(x: int) -> int:
-    if x % 2:
-        raise ValueError(f"{x} is odd")
-    return x
-
-
-def fail_peculiarly(x: int) -> NoReturn:
-    raise Peculiar("no such thing", 42)
 
 
 def fail_unpicklably(x: int) -> NoReturn:
@@ -75,34 +42,6 @@ def fail_unpicklably(x: int) -> NoReturn:
 
 def fail_with_array(size: int) -> NoReturn:
     raise ValueError(np.arange(size))
-
-
-def end_of_file(x: int) -> NoReturn:
-    raise EOFError("nothing left to read")
-
-
-@dataclass(frozen=True)
-class Meeting:
-    """Called with its number, each guest waits until all the others are there too."""
-
-    present: np.ndarray
-
-    def __call__(self, guest: int) -> int:
-        self.present[guest] += 1
-        until(self.present.all, f"guest {guest} waited for the others in vain: {self.present}")
-        return guest
-
-
-@dataclass(frozen=True)
-class FailInReverse:
-    """Item i fails once all later ones have."""
-
-    failed: np.ndarray
-
-    def __call__(self, item: int) -> NoReturn:
-        until(self.failed[item + 1 :].all, "the later items did not fail")
-        self.failed[item] = 1
-        raise ValueError(f"item {item}")
 
 
 class Slow:
@@ -311,10 +250,6 @@ def increment_and_die(counts: np.ndarray) -> NoReturn:
     os._exit(5)
 
 
-def fail_to_set_up(message: str) -> NoReturn:
-    raise LookupError(message)
-
-
 def from_a_passing_file(size: int) -> np.ndarray:
     """An array over a file that is gone when the caller could open it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -335,7 +270,7 @@ class MeetAndTellWhere:
     present: np.ndarray
 
     def __call__(self, guest: int) -> tuple[int, int]:
-        Meeting(self.present)(guest)
+        plain.Meeting(self.present)(guest)
         return os.getpid(), get_ident()
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import parcount as pc
-from tests import cluster, remote
+from tests import cluster, plain, remote
 from tests.arrays.support import INTEGERS, LAYOUTS, Array, assert_same, layouts
 
 dask = pytest.importorskip("dask", reason="dask is not installed")
@@ -181,7 +181,7 @@ def test_more_keys_than_are_known_from_minlength() -> None:
 @pytest.fixture
 def never() -> Any:
     """A dask array whose blocks cannot be computed."""
-    return da.map_blocks(remote.end_of_file, da.ones(10, dtype=int, chunks=5), dtype=int, meta=np.empty(0, int))
+    return da.map_blocks(plain.end_of_file, da.ones(10, dtype=int, chunks=5), dtype=int, meta=np.empty(0, int))
 
 
 LAZY: dict[str, Callable[[Any], Any]] = {

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_all_start_methods
+from typing import Any
 
 import pytest
 
 import parcount as pc
+from parcount.execution.interpreters import missing
 
 # Nothing else runs in these tests' process while it forks, but Python cannot know that.
 FORK_MARKS = [
@@ -44,9 +46,13 @@ def adopted(workers: int) -> pc.Execution:
     return pc.Adopted(ThreadPoolExecutor(workers))
 
 
+INTERPRETERS = [] if missing() else [pytest.param(pc.Interpreters, id="interpreters")]
+"""None where this Python has none."""
+
 PARALLEL = [
     pytest.param(pc.Threads, id="threads"),
     pytest.param(adopted, id="adopted"),
+    *INTERPRETERS,
     *(
         pytest.param(partial(pc.Processes, start_method=method), id=f"processes-{method}", marks=marks)
         for method, marks in METHODS.items()
@@ -54,4 +60,11 @@ PARALLEL = [
     pytest.param(partial(pc.Processes, threads=2), id="processes-threads"),
     pytest.param(partial(pc.Processes, transport="queue"), id="processes-queue"),
 ]
+
 ALL = [pytest.param(serial, id="serial"), *PARALLEL]
+
+
+def cells(execution: pc.Execution, number: int) -> Any:
+    """Zeros that the caller and all workers share."""
+    made = pc.shared_array(number)
+    return made.data if execution.name == "interpreters" else made

@@ -22,7 +22,7 @@ import pytest
 import parcount as pc
 from parcount.counting import count, count_timed
 from parcount.kernels import WORKLOADS
-from tests import cluster, remote
+from tests import cluster, plain, remote
 from tests.arrays.support import assert_same
 
 WORKERS = cluster.WORKERS
@@ -82,16 +82,16 @@ class TestWorkers:
             pids = set(on.map(remote.pid, range(20)))
         assert os.getpid() not in pids
         assert all(map(remote.is_alive, pids))
-        assert executor.submit(remote.double, 1).result(remote.TIME_LIMIT) == 2
+        assert executor.submit(plain.double, 1).result(remote.TIME_LIMIT) == 2
 
 
 class TestMaps:
     def test_results_are_in_the_order_of_the_items(self, on: pc.Adopted) -> None:
         items = list(range(50, 0, -1))
         expected = [2 * item for item in items]
-        assert on.map(remote.double, items) == expected
-        assert list(on.imap(remote.double, items)) == expected
-        assert sorted(on.imap_unordered(remote.double, items)) == sorted(expected)
+        assert on.map(plain.double, items) == expected
+        assert list(on.imap(plain.double, items)) == expected
+        assert sorted(on.imap_unordered(plain.double, items)) == sorted(expected)
 
     def test_equal_items_are_as_many_items(self, on: pc.Adopted, tmp_path: Path) -> None:
         on.map(Mark(tmp_path), [0] * 10)
@@ -99,16 +99,16 @@ class TestMaps:
 
     def test_progress(self, on: pc.Adopted) -> None:
         told: list[tuple[int, int]] = []
-        assert on.map(remote.double, range(9), progress=lambda *numbers: told.append(numbers)) == [*range(0, 18, 2)]
+        assert on.map(plain.double, range(9), progress=lambda *numbers: told.append(numbers)) == [*range(0, 18, 2)]
         assert told == [(done, 9) for done in range(1, 10)]
 
     def test_together(self, on: pc.Adopted) -> None:
         called = perf_counter()
-        results, opened = on.together(remote.double, [3, 4])
+        results, opened = on.together(plain.double, [3, 4])
         assert results == [6, 8]
         assert called <= opened <= perf_counter()
         with pytest.raises(ValueError, match="3 items cannot start together on 2 workers"):
-            on.together(remote.double, range(3))
+            on.together(plain.double, range(3))
 
 
 @dataclass(frozen=True)
@@ -163,19 +163,19 @@ class TestExact:
 
 class TestErrors:
     def test_come_with_all_that_is_in_them(self, on: pc.Adopted) -> None:
-        with pytest.raises(remote.Peculiar, match="no such thing") as caught:
-            on.map(remote.fail_peculiarly, [0])
+        with pytest.raises(plain.Peculiar, match="no such thing") as caught:
+            on.map(plain.fail_peculiarly, [0])
         assert (caught.value.message, caught.value.code) == ("no such thing", 42)
         assert "in fail_peculiarly" in "".join(traceback.format_exception(caught.value))
 
     def test_the_first_in_the_order_of_the_items(self, on: pc.Adopted) -> None:
         with pytest.raises(ValueError, match="5 is odd"):
-            on.map(remote.fail_on_odd, [0, 2, 5, 6, 7])
+            on.map(plain.fail_on_odd, [0, 2, 5, 6, 7])
         good: list[int] = []
         with pytest.raises(ValueError, match="5 is odd"):
-            good.extend(on.imap(remote.fail_on_odd, [0, 2, 5, 6, 7]))
+            good.extend(on.imap(plain.fail_on_odd, [0, 2, 5, 6, 7]))
         assert good == [0, 2]
-        assert on.map(remote.double, [1]) == [2]
+        assert on.map(plain.double, [1]) == [2]
 
     @pytest.mark.parametrize("stream", [False, True])
     def test_what_does_not_pickle_is_named(self, on: pc.Adopted, stream: bool) -> None:
@@ -187,15 +187,15 @@ class TestErrors:
                 call(function, items)
             (note,) = caught.value.__notes__
             assert note.startswith(f"item {position}, the function or the result cannot travel")
-        assert call(remote.double, [1]) == [2]
+        assert call(plain.double, [1]) == [2]
 
     def test_dask_cannot_promise_to_begin_no_item_twice(self, executor: Executor, on: pc.Adopted) -> None:
         if not is_dasks(executor):
-            assert on.map(remote.double, [1], once=True) == [2]
+            assert on.map(plain.double, [1], once=True) == [2]
             return
         for call in (on.map, on.together, lambda *args, **keywords: list(on.imap(*args, **keywords))):
             with pytest.raises(ValueError, match="cannot promise once=True"):
-                call(remote.double, [1], once=True)
+                call(plain.double, [1], once=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -214,13 +214,13 @@ class TestEnds:
             if not is_dasks(executor):
                 assert isinstance(died.__cause__, BrokenExecutor)
                 with pytest.raises(pc.WorkerDied):  # broken for good
-                    next(on.imap(remote.double, [1]))
+                    next(on.imap(plain.double, [1]))
 
     def test_shut_down(self, kind: str) -> None:
         with KINDS[kind]() as executor:
             on = pc.Adopted(executor)
             executor.shutdown()
-            for call in (lambda: on.map(remote.double, [1]), lambda: next(on.imap(remote.double, [1]))):
+            for call in (lambda: on.map(plain.double, [1]), lambda: next(on.imap(plain.double, [1]))):
                 with pytest.raises(RuntimeError, match=r"the adopted .* takes no items: ") as caught:
                     call()
                 assert not isinstance(caught.value, pc.WorkerDied)
@@ -249,7 +249,7 @@ def test_a_closed_client() -> None:
     with dasks() as executor:
         on = pc.Adopted(executor)
     with pytest.raises(RuntimeError, match="the adopted ClientExecutor takes no items: "):
-        on.map(remote.double, [1])
+        on.map(plain.double, [1])
     with pytest.raises(ValueError, match="ClientExecutor tells of no workers"):
         pc.Adopted(executor)
 

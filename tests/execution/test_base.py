@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from tests import remote
-from tests.execution.executions import ALL, PARALLEL, Make
+from tests import plain, remote
+from tests.execution.executions import ALL, INTERPRETERS, PARALLEL, Make, cells
 
 WORKERS = 3
 
@@ -40,29 +40,29 @@ def crowd(request: pytest.FixtureRequest) -> Iterator[pc.Execution]:
 class TestMap:
     def test_results_are_in_the_order_of_the_items(self, pool: pc.Execution) -> None:
         items = list(range(10 * WORKERS, 0, -1))
-        assert pool.map(remote.double, items) == [2 * item for item in items]
+        assert pool.map(plain.double, items) == [2 * item for item in items]
 
     def test_no_items(self, pool: pc.Execution) -> None:
-        assert pool.map(remote.double, []) == []
+        assert pool.map(plain.double, []) == []
 
     def test_items_from_a_generator(self, pool: pc.Execution) -> None:
-        assert pool.map(remote.double, (x for x in "abc")) == ["aa", "bb", "cc"]
+        assert pool.map(plain.double, (x for x in "abc")) == ["aa", "bb", "cc"]
 
     def test_outside_a_with_workers_come_and_go_for_the_call(self, make: Make) -> None:
         execution = make(1)
-        assert execution.map(remote.double, [1, 2, 3]) == [2, 4, 6]
+        assert execution.map(plain.double, [1, 2, 3]) == [2, 4, 6]
         assert execution.pids() == []
 
     def test_all_workers_work_at_once(self, crowd: pc.Execution) -> None:
         guests = range(WORKERS)
-        assert crowd.map(remote.Meeting(pc.shared_array(WORKERS)), guests) == list(guests)
+        assert crowd.map(plain.Meeting(cells(crowd, WORKERS)), guests) == list(guests)
 
 
 @pytest.mark.parametrize("name", ["imap", "imap_unordered"])
 class TestStreams:
     @pytest.mark.parametrize("size", [0, 1, 2, 50])
     def test_every_result_is_given(self, pool: pc.Execution, name: str, size: int) -> None:
-        results = list(getattr(pool, name)(remote.double, range(size)))
+        results = list(getattr(pool, name)(plain.double, range(size)))
         assert (results if name == "imap" else sorted(results)) == [2 * item for item in range(size)]
 
     def test_items_may_have_no_end(self, pool: pc.Execution, name: str) -> None:
@@ -73,52 +73,52 @@ class TestStreams:
                 taken.append(item)
                 yield item
 
-        results = getattr(pool, name)(remote.double, endless())
+        results = getattr(pool, name)(plain.double, endless())
         assert taken == []
         first = list(itertools.islice(results, 20))
         assert len(set(first)) == 20
         assert len(taken) <= 20 + 2 * pool.slots
         results.close()
-        assert pool.map(remote.double, [1, 2, 3]) == [2, 4, 6]
+        assert pool.map(plain.double, [1, 2, 3]) == [2, 4, 6]
 
     def test_an_exception_comes_after_the_results_before_it(self, pool: pc.Execution, name: str) -> None:
-        results = getattr(pool, name)(remote.fail_on_odd, [0, 2, 4, 6, 7, *range(1, 99)])
+        results = getattr(pool, name)(plain.fail_on_odd, [0, 2, 4, 6, 7, *range(1, 99)])
         good: list[int] = []
         with pytest.raises(ValueError, match="7 is odd"):
             good.extend(results)
         if name == "imap":
             assert good == [0, 2, 4, 6]
         assert list(results) == []
-        assert pool.map(remote.double, [1]) == [2]
+        assert pool.map(plain.double, [1]) == [2]
 
     def test_the_iterables_own_exception_does_too(self, pool: pc.Execution, name: str) -> None:
         good: list[int] = []
         with pytest.raises(ZeroDivisionError):
-            good.extend(getattr(pool, name)(remote.double, (1 // (3 - item) for item in range(9))))
+            good.extend(getattr(pool, name)(plain.double, (1 // (3 - item) for item in range(9))))
         assert sorted(good) == [0, 0, 2]
 
     def test_outside_a_with_workers_come_and_go_with_the_generator(self, make: Make, name: str) -> None:
         execution = make(1)
-        results = getattr(execution, name)(remote.double, range(9))
+        results = getattr(execution, name)(plain.double, range(9))
         assert next(results) == 0
         results.close()
         assert execution.pids() == []
 
     def test_a_generator_does_not_outlive_its_with(self, make: Make, name: str) -> None:
         with make(1) as execution:
-            results = getattr(execution, name)(remote.double, itertools.count())
+            results = getattr(execution, name)(plain.double, itertools.count())
             assert next(results) in (0, 2)  # the second, if two run at once
         assert execution.pids() == []
         with execution:
             with pytest.raises(RuntimeError, match="the `with` in which this generator began has ended"):
                 next(results)
-            assert execution.map(remote.double, [1]) == [2]
+            assert execution.map(plain.double, [1]) == [2]
 
 
 class TestProgress:
     def test_tells_of_every_item(self, pool: pc.Execution) -> None:
         told: list[tuple[int, int]] = []
-        results = pool.map(remote.double, range(9), progress=lambda *numbers: told.append(numbers))
+        results = pool.map(plain.double, range(9), progress=lambda *numbers: told.append(numbers))
         assert results == list(range(0, 18, 2))
         assert told == [(done, 9) for done in range(1, 10)]
 
@@ -127,39 +127,39 @@ class TestProgress:
             raise KeyError(done)
 
         with pytest.raises(KeyError, match="1"):
-            pool.map(remote.double, range(9), progress=fail)
-        assert pool.map(remote.double, range(3), progress=divmod) == [0, 2, 4]
+            pool.map(plain.double, range(9), progress=fail)
+        assert pool.map(plain.double, range(3), progress=divmod) == [0, 2, 4]
 
 
 class TestTogether:
     def test_results_are_in_the_order_of_the_items(self, pool: pc.Execution) -> None:
         items = list(range(pool.workers, 0, -1))
-        assert pool.together(remote.double, items)[0] == [2 * item for item in items]
+        assert pool.together(plain.double, items)[0] == [2 * item for item in items]
 
     def test_fewer_items_than_workers(self, crowd: pc.Execution) -> None:
-        assert crowd.together(remote.double, [21])[0] == [42]
+        assert crowd.together(plain.double, [21])[0] == [42]
 
     def test_no_items(self, pool: pc.Execution) -> None:
-        assert pool.together(remote.double, [])[0] == []
+        assert pool.together(plain.double, [])[0] == []
 
     def test_more_items_than_workers_are_refused(self, pool: pc.Execution) -> None:
         items = range(pool.slots + 1)
         with pytest.raises(ValueError, match=f"{len(items)} items cannot start together on {pool.slots} workers"):
-            pool.together(remote.double, items)
+            pool.together(plain.double, items)
 
     def test_all_items_run_at_once(self, crowd: pc.Execution) -> None:
         guests = range(WORKERS)
         for _ in range(20):
-            assert crowd.together(remote.Meeting(pc.shared_array(WORKERS)), guests)[0] == list(guests)
+            assert crowd.together(plain.Meeting(cells(crowd, WORKERS)), guests)[0] == list(guests)
 
     def test_the_instant_lies_within_the_call(self, pool: pc.Execution) -> None:
         called = perf_counter()
-        _, opened = pool.together(remote.double, [1])
+        _, opened = pool.together(plain.double, [1])
         assert called <= opened <= perf_counter()
 
     def test_outside_a_with_workers_come_and_go_for_the_call(self, make: Make) -> None:
         execution = make(1)
-        assert execution.together(remote.double, [1])[0] == [2]
+        assert execution.together(plain.double, [1])[0] == [2]
         assert execution.pids() == []
 
 
@@ -171,43 +171,43 @@ def call(request: pytest.FixtureRequest) -> str:
 
 class TestErrors:
     def test_type_and_contents_survive(self, pool: pc.Execution, call: str) -> None:
-        with pytest.raises(remote.Peculiar, match="no such thing") as caught:
-            getattr(pool, call)(remote.fail_peculiarly, [0])
+        with pytest.raises(plain.Peculiar, match="no such thing") as caught:
+            getattr(pool, call)(plain.fail_peculiarly, [0])
         assert (caught.value.message, caught.value.code) == ("no such thing", 42)
 
     def test_traceback_shows_where_in_the_worker(self, pool: pc.Execution, call: str) -> None:
-        with pytest.raises(remote.Peculiar) as caught:
-            getattr(pool, call)(remote.fail_peculiarly, [0])
+        with pytest.raises(plain.Peculiar) as caught:
+            getattr(pool, call)(plain.fail_peculiarly, [0])
         assert "in fail_peculiarly" in "".join(traceback.format_exception(caught.value))
 
     def test_the_first_failed_item_counts_not_the_first_failure(self, crowd: pc.Execution, call: str) -> None:
         with pytest.raises(ValueError, match="item 0"):
-            getattr(crowd, call)(remote.FailInReverse(pc.shared_array(WORKERS)), range(WORKERS))
+            getattr(crowd, call)(plain.FailInReverse(cells(crowd, WORKERS)), range(WORKERS))
 
     def test_one_failure_among_good_items(self, pool: pc.Execution) -> None:
         with pytest.raises(ValueError, match="5 is odd"):
-            pool.map(remote.fail_on_odd, [0, 2, 4, 5, 6, 7, 8])
+            pool.map(plain.fail_on_odd, [0, 2, 4, 5, 6, 7, 8])
 
     def test_the_workers_serve_on(self, pool: pc.Execution, call: str) -> None:
         before = pool.pids()
         for _ in range(3):
             with pytest.raises(ValueError, match="1 is odd"):
-                getattr(pool, call)(remote.fail_on_odd, [1])
-            assert pool.map(remote.fail_on_odd, [2, 4, 6, 8]) == [2, 4, 6, 8]
+                getattr(pool, call)(plain.fail_on_odd, [1])
+            assert pool.map(plain.fail_on_odd, [2, 4, 6, 8]) == [2, 4, 6, 8]
         assert pool.pids() == before
 
     def test_an_end_of_file_is_an_error_like_any_other(self, pool: pc.Execution, call: str) -> None:
         # Workers of Processes take the end of their own pipe, which raises the same, for the caller's end.
         with pytest.raises(EOFError, match="nothing left to read"):
-            getattr(pool, call)(remote.end_of_file, [0])
+            getattr(pool, call)(plain.end_of_file, [0])
 
 
 class TestCallers:
-    @pytest.mark.timeout(remote.TIME_LIMIT, method="thread")  # no exception would free them
+    @pytest.mark.timeout(plain.TIME_LIMIT, method="thread")  # no exception would free them
     def test_several_threads_may_call_at_once(self, pool: pc.Execution, call: str) -> None:
         def ask(number: int) -> bool:
             items = [number * WORKERS + item for item in range(pool.workers)]
-            answer = getattr(pool, call)(remote.double, items)
+            answer = getattr(pool, call)(plain.double, items)
             return (answer if call == "map" else answer[0]) == [2 * item for item in items]
 
         with ThreadPoolExecutor(4) as callers:
@@ -220,16 +220,16 @@ class TestLife:
             pids = outer.pids()
             with outer as inner:
                 assert inner is outer
-                assert inner.map(remote.double, [1]) == [2]
+                assert inner.map(plain.double, [1]) == [2]
             assert outer.pids() == pids
-            assert outer.map(remote.double, [1, 2]) == [2, 4]
+            assert outer.map(plain.double, [1, 2]) == [2, 4]
         assert outer.pids() == []
 
     def test_a_second_with_starts_anew(self, make: Make) -> None:
         execution = make(1)
         for _ in range(2):
             with execution:
-                assert execution.map(remote.double, [1, 2]) == [2, 4]
+                assert execution.map(plain.double, [1, 2]) == [2, 4]
 
     def test_an_exception_in_the_body_ends_the_workers(self, make: Make) -> None:
         with pytest.raises(KeyError, match="body"), make(2) as execution:  # noqa: PT012
@@ -240,6 +240,8 @@ class TestLife:
 
     def test_results_live_on(self, make: Make) -> None:
         with make(1) as execution:
+            if execution.name == "interpreters":
+                pytest.skip("there are no arrays there")
             (large,) = execution.map(remote.ones, [1 << 17])
         assert large.sum() == 1 << 17
 
@@ -250,7 +252,7 @@ class TestLife:
 
 
 class TestWorkers:
-    @pytest.fixture(params=[pc.Threads, pc.Processes])
+    @pytest.fixture(params=[pc.Threads, pc.Processes, *INTERPRETERS])
     def kind(self, request: pytest.FixtureRequest) -> type[pc.Threads | pc.Processes]:
         kind: type[pc.Threads | pc.Processes] = request.param
         return kind

@@ -7,7 +7,8 @@ import pytest
 
 import parcount as pc
 from parcount.execution.errors import RemoteTraceback, portable
-from tests.remote import Peculiar, Unpicklable
+from tests.plain import Peculiar
+from tests.remote import Unpicklable
 
 
 @pytest.mark.parametrize(

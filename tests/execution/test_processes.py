@@ -13,7 +13,7 @@ import pytest
 import parcount as pc
 from parcount.execution import messages, shared
 from parcount.execution.errors import RemoteTraceback
-from tests import remote
+from tests import plain, remote
 from tests.conftest import Run
 from tests.execution.executions import START_METHODS, TRANSPORTED
 
@@ -83,7 +83,7 @@ class TestDeaths:
         with pytest.raises(pc.WorkerDied):
             pool.map(remote.kill_self, [0])
         assert not any(map(remote.is_alive, before))
-        assert pool.map(remote.double, range(8)) == list(range(0, 16, 2))
+        assert pool.map(plain.double, range(8)) == list(range(0, 16, 2))
         assert len(pool.pids()) == 2
         assert not set(pool.pids()) & set(before)
 
@@ -91,7 +91,7 @@ class TestDeaths:
 class TestErrors:
     def test_the_cause_is_the_workers_traceback(self, pool: pc.Processes) -> None:
         with pytest.raises(ValueError, match="1 is odd") as caught:
-            pool.map(remote.fail_on_odd, [1])
+            pool.map(plain.fail_on_odd, [1])
         assert isinstance(caught.value.__cause__, RemoteTraceback)
         assert "in fail_on_odd" in str(caught.value.__cause__)
 
@@ -189,7 +189,7 @@ class TestArrays:
     def test_results_can_be_the_next_items(self, shared_pool: pc.Processes) -> None:
         arrays = [np.arange(LARGE), np.arange(LARGE)]
         for _ in range(3):
-            arrays = shared_pool.map(remote.double, arrays)
+            arrays = shared_pool.map(plain.double, arrays)
         assert all(np.array_equal(array, 8 * np.arange(LARGE)) for array in arrays)
 
 
@@ -218,7 +218,7 @@ class TestNothingIsLeft:
     def test_after_an_exception(self, pool: pc.Processes) -> None:
         before = remote.blocks(MARK)
         with pytest.raises(ValueError, match="ambiguous"):
-            pool.map(remote.fail_on_odd, [np.ones(LARGE), pc.shared_array(LARGE)])  # type: ignore[list-item]
+            pool.map(plain.fail_on_odd, [np.ones(LARGE), pc.shared_array(LARGE)])  # type: ignore[list-item]
         with pytest.raises(ValueError, match=str(LARGE - 1)):
             pool.map(remote.fail_with_array, [LARGE])
         assert remote.blocks(MARK) == before
@@ -240,7 +240,7 @@ class TestNothingIsLeft:
         with pytest.raises(pc.WorkerDied) as died:
             pool.map(remote.kill_self, [np.ones(LARGE)])
         with pytest.raises(ValueError, match="ambiguous") as failed:
-            pool.map(remote.fail_on_odd, [np.ones(LARGE)])  # type: ignore[list-item]
+            pool.map(plain.fail_on_odd, [np.ones(LARGE)])  # type: ignore[list-item]
         assert remote.blocks(MARK) == before
         assert died.tb is not None  # they hold the calls' frames
         assert failed.tb is not None

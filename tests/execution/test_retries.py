@@ -20,7 +20,7 @@ from parcount.counting import count, count_timed
 from parcount.execution import messages, shared
 from parcount.execution.processes import Processes
 from parcount.kernels import WORKLOADS, Kernel
-from tests import remote
+from tests import plain, remote
 from tests.execution.executions import TRANSPORTED
 from tests.remote import TIME_LIMIT
 
@@ -77,7 +77,7 @@ def test_one_that_exits_by_itself_is_tried_again_too(pool: pc.Processes) -> None
 def test_an_exception_is_not(pool: pc.Processes) -> None:
     tried = pc.shared_array(2)
     with pytest.raises(ValueError, match="1 is odd"):
-        pool.map(remote.DieAtFirst(tried, 1, 1, remote.fail_on_odd), range(2))
+        pool.map(remote.DieAtFirst(tried, 1, 1, plain.fail_on_odd), range(2))
     assert tried.tolist() == [1, 1]
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from tests import remote
-from tests.execution.executions import PARALLEL
+from tests import plain, remote
+from tests.execution.executions import INTERPRETERS, PARALLEL, cells
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -22,9 +22,9 @@ def make(request: pytest.FixtureRequest) -> Callable[..., pc.Execution]:
 
 class TestInitializer:
     def test_each_worker_runs_it_before_its_first_item(self, make: Callable[..., pc.Execution]) -> None:
-        counts = pc.shared_array(4)
-        with make(1, initializer=remote.count_up, initargs=(counts,)) as execution:
-            assert execution.map(remote.first_half, [counts] * 3)[0].tolist() == [1, 1]
+        counts = cells(make(1), 4)
+        with make(1, initializer=plain.count_up, initargs=(counts,)) as execution:
+            assert execution.map(plain.first, [counts] * 3) == [1, 1, 1]
             assert execution.together(abs, [-1])[0] == [1]
             assert list(execution.imap(abs, [-1, -2])) == [1, 2]
         assert counts.tolist() == [1, 1, 1, 1]
@@ -36,10 +36,10 @@ class TestInitializer:
 
     @pytest.mark.parametrize("call", ["map", "together"])
     def test_what_it_raises_reaches_the_caller(self, make: Callable[..., pc.Execution], call: str) -> None:
-        execution = make(2, initializer=remote.fail_to_set_up, initargs=("no table",))
+        execution = make(2, initializer=plain.fail_to_set_up, initargs=("no table",))
         with pytest.raises(LookupError, match="no table") as caught:
             getattr(execution, call)(abs, [-1, -2])
-        if execution.name == "processes":
+        if execution.name != "threads":
             assert "in fail_to_set_up" in str(caught.value.__cause__)
         assert execution.pids() == []
 
@@ -48,7 +48,7 @@ class TestInitializer:
         with pytest.raises(pc.WorkerDied, match="a worker ended with exit code 7 before its first item"):
             pc.Processes(2, initializer=remote.leave, initargs=(7,)).map(abs, [-1])
 
-    @pytest.mark.parametrize("kind", [pc.Threads, pc.Processes])
+    @pytest.mark.parametrize("kind", [pc.Threads, pc.Processes, *INTERPRETERS])
     def test_what_cannot_be_called_is_refused(self, kind: Any) -> None:
         with pytest.raises(TypeError, match="initializer must be callable, not 7"):
             kind(1, initializer=7)

@@ -1,0 +1,82 @@
+"""Functions that tests send to workers of any kind: this module imports no NumPy, which interpreters cannot."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+TIME_LIMIT = 30.0
+"""Seconds after which a wait for another worker is given up: a failure, not a way to synchronise."""
+
+
+def until(condition: Callable[[], Any], what: str, limit: float = TIME_LIMIT) -> None:
+    """Wait for what other processes do to shared memory, which can only be polled."""
+    deadline = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        time.sleep(0.001)
+
+
+def double(x: Any) -> Any:
+    return x * 2
+
+
+class Peculiar(Exception):
+    """An exception with more to it than a message."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message, code)
+        self.message = message
+        self.code = code
+
+
+def fail_on_odd(x: int) -> int:
+    if x % 2:
+        raise ValueError(f"{x} is odd")
+    return x
+
+
+def fail_peculiarly(x: int) -> NoReturn:
+    raise Peculiar("no such thing", 42)
+
+
+def end_of_file(x: int) -> NoReturn:
+    raise EOFError("nothing left to read")
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Called with its number, each guest waits until all the others are there too."""
+
+    present: Any
+
+    def __call__(self, guest: int) -> int:
+        self.present[guest] += 1
+        until(lambda: all(self.present), f"guest {guest} waited for the others in vain: {list(self.present)}")
+        return guest
+
+
+@dataclass(frozen=True)
+class FailInReverse:
+    """Item i fails once all later ones have."""
+
+    failed: Any
+
+    def __call__(self, item: int) -> NoReturn:
+        until(lambda: all(self.failed[item + 1 :]), "the later items did not fail")
+        self.failed[item] = 1
+        raise ValueError(f"item {item}")
+
+
+def count_up(a: Any) -> None:
+    for i in range(len(a)):
+        a[i] += 1
+
+
+def first(a: Any) -> int:
+    return int(a[0])
+
+
+def fail_to_set_up(message: str) -> NoReturn:
+    raise LookupError(message)
