@@ -8,6 +8,7 @@ import pytest
 
 import parcount as pc
 from parcount.counting import PIECE, PIECE_A_BIN, count, count_timed, pieces
+from parcount.execution.interpreters import missing, refusal
 from parcount.kernels import WORKLOADS, Kernel, TallyJob
 from parcount.studies.place import shared
 from tests.kernels.support import most_threads
@@ -22,9 +23,13 @@ def processes() -> Iterator[pc.Processes]:
         yield processes
 
 
-@pytest.fixture(params=["serial", "one thread", "threads", "processes"])
+@pytest.fixture(params=["serial", "one thread", "threads", "processes", "interpreters"])
 def on(request: pytest.FixtureRequest, processes: pc.Processes, variant: str) -> pc.Execution:
     """The executions; Numba's own threads are no more than there are cores, Python's may be."""
+    if request.param == "interpreters":
+        if (reason := missing() or refusal(WORKLOADS["tally"].kernels[variant].module)) is not None:
+            pytest.skip(reason)
+        return pc.Interpreters(3)
     several = min(2, most_threads()) if variant == "numba-parallel" else 3
     executions = {
         "serial": pc.Serial(),

@@ -74,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
             "--executions",
             type=_list,
             metavar="LIST",
-            help=f"of {', '.join(EXECUTIONS)}, io asyncio too; all by default. Serial always runs: it is the baseline",
+            help=f"of {', '.join(EXECUTIONS)}; for io asyncio instead of the last; all that there are here by default. "
+            "Serial always runs: it is the baseline",
         ),
         study.add_argument(
             "--workers",

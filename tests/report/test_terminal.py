@@ -66,6 +66,17 @@ def test_what_did_not_run_says_why(study: Study) -> None:
     assert "numba: not installed: No module named 'numba'." in text
 
 
+def test_what_did_not_run_for_one_reason_stands_in_one_line(study: Study) -> None:
+    refused = [
+        CellResult("tally", variant, "interpreters", workers, "not supported", "they hold the GIL")
+        for variant in ("cython", "cython-gil")
+        for workers in (1, 2)
+    ]
+    text = shown(replace(study, cells=[*study.cells, *refused]))
+    assert "cython, cython-gil on interpreters: not supported: they hold the GIL." in text
+    assert text.count("not supported") == 1
+
+
 def test_a_bar_with_the_time_left_on_a_terminal() -> None:
     stream = Terminal()
     with progress_bar(stream) as told:

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parcount.execution.cores import available_cores
+from parcount.execution.interpreters import missing
 from parcount.kernels import VARIANTS, WORKLOADS
 from parcount.kernels.workload import Variant
 from parcount.studies.cells import Cell
-from parcount.studies.plan import doublings, file_bytes, matrix, options
+from parcount.studies.plan import EXECUTIONS, doublings, file_bytes, matrix, options
 
 
 def test_by_default_the_counter_loop_in_every_variant_under_every_execution() -> None:
@@ -22,7 +23,7 @@ def test_by_default_the_counter_loop_in_every_variant_under_every_execution() ->
     cells, _ = matrix(asked)
     assert {cell.workload for cell in cells} == {"tally"}
     assert list(dict.fromkeys(cell.variant for cell in cells)) == list(VARIANTS)
-    assert {cell.execution for cell in cells} == {"serial", "threads", "processes"}
+    assert {cell.execution for cell in cells} == {*EXECUTIONS} - ({"interpreters"} if missing() else set())
     assert max(asked.workers) == available_cores()
     assert len(set(cells)) == len(cells)
 
@@ -85,6 +86,23 @@ def test_more_threads_than_numba_has_are_not_supported() -> None:
     assert {cell.key: status for cell, (status, _) in unmeasured.items()} == {
         ("tally", "numba-parallel", "threads", most_threads() + 1): "not supported"
     }
+
+
+def test_interpreters_where_there_are_none_are_not_supported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parcount.studies.plan.missing", lambda: "an old Python")
+    assert "interpreters" not in options().executions
+    _, unmeasured = matrix(options(variants=["python"], executions=["threads", "interpreters"], workers=[2]))
+    assert unmeasured == {Cell("tally", "python", "interpreters", 2): ("not supported", "an old Python")}
+
+
+@pytest.mark.skipif(missing() is not None, reason=missing() or "")
+def test_interpreters_count_what_they_can_import() -> None:
+    _, unmeasured = matrix(options(workers=[2]))
+    refused = {cell.variant: why for cell, why in unmeasured.items() if cell.execution == "interpreters"}
+    assert "python" not in refused
+    status, reason = refused["cython"]
+    assert status == "not supported"
+    assert reason.startswith("parcount._native.tally cannot be imported in an interpreter of its own: ")
 
 
 @given(st.integers(1, 1000))

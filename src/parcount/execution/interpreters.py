@@ -16,6 +16,7 @@ from importlib import import_module
 from platform import python_version
 from threading import local
 from typing import Any
+from weakref import finalize
 
 from parcount.execution import isolated
 from parcount.execution.errors import RemoteTraceback
@@ -90,11 +91,11 @@ class Interpreters(Pool):
         super().__init__(workers, initializer=initializer, initargs=initargs)
         self._own = local()
         self._started: list[Any] = []
+        finalize(self, _end, self._started)  # Python ends before a `with` may have, or a generator
 
     def _close(self) -> None:
         super()._close()
-        while self._started:
-            self._started.pop().close()
+        _end(self._started)
 
     def _set_up(self) -> None:
         interpreter = interpreters.create()
@@ -126,6 +127,11 @@ class Interpreters(Pool):
             raise self._broken
         call: Callable[..., isolated.Answer] = self._own.call
         return call
+
+
+def _end(started: list[Any]) -> None:
+    while started:
+        started.pop().close()
 
 
 def missing() -> str | None:

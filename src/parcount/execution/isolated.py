@@ -78,12 +78,23 @@ def _answer(action: Callable[[], Any]) -> Answer:
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if module == "__main__" and _main:
-            from multiprocessing import spawn
-
-            spawn.prepare(dict(_main))
-            _main.clear()
+        if module in ("__main__", "__mp_main__") and _main:
+            _load_main()
         return super().find_class(module, name)
+
+
+def _load_main() -> None:
+    """Import the caller's main module, as a spawned process does. Started meanwhile, workers would start workers."""
+    from multiprocessing import process, spawn
+
+    data = dict(_main)
+    _main.clear()
+    this = process.current_process()
+    vars(this)["_inheriting"] = True
+    try:
+        spawn.prepare(data)
+    finally:
+        del vars(this)["_inheriting"]
 
 
 def _loads(message: bytes, buffers: Sequence[memoryview]) -> Any:

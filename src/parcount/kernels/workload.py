@@ -104,10 +104,14 @@ class Kernel:
     own_threads: bool = False
     threads: int = 1
 
+    @property
+    def module(self) -> str:
+        """What has to be imported for it."""
+        return self.reference.partition(":")[0]
+
     def load(self) -> Callable[..., Any]:
         """Import the loop."""
-        module, _, name = self.reference.partition(":")
-        loop: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        loop: Callable[..., Any] = getattr(importlib.import_module(self.module), self.reference.partition(":")[2])
         return loop
 
     def __call__(self, part: Part) -> Counts:

@@ -12,6 +12,7 @@ from parcount.studies.result import Study
 LOOKS: dict[str, dict[str, Any]] = {
     "threads": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "processes": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
+    "interpreters": {"color": "#CC79A7", "marker": "D", "linestyle": ":"},
     "asyncio": {"color": "#009E73", "marker": "^", "linestyle": "-."},
 }
 

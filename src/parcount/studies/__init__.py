@@ -46,7 +46,8 @@ def study(
     variants : str or sequence of str, optional
         Of "python", "numpy", "cython", "cython-gil", "numba", "numba-parallel"; all by default.
     executions : str or sequence of str, optional
-        Of "serial", "threads", "processes"; all by default. Serial cells are always measured: they are the baseline.
+        Of "serial", "threads", "processes", "interpreters"; all that this Python has by default. Serial cells are
+        always measured: they are the baseline.
     workers : int or sequence of int, optional
         1, 2, … all available cores by default; on more than four cores, doublings.
     size : int, optional

@@ -14,6 +14,7 @@ import numpy as np
 
 from parcount.counting import count_timed
 from parcount.execution.base import Execution
+from parcount.execution.interpreters import Interpreters
 from parcount.execution.processes import Processes
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
@@ -36,8 +37,9 @@ def execution(name: str, workers: int) -> Execution:
     """A new execution, by the name that cells have for it."""
     if name == "serial":
         return Serial()
-    # A kernel that ends its worker is a finding, not to be tried again.
-    return Threads(workers) if name == "threads" else Processes(workers, retries=0)
+    if name == "processes":
+        return Processes(workers, retries=0)  # a kernel that ends its worker is a finding, not to be tried again
+    return Threads(workers) if name == "threads" else Interpreters(workers)
 
 
 class Laboratory(Equipment):

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parcount.execution.cores import available_cores
+from parcount.execution.interpreters import missing, refusal
 from parcount.kernels import VARIANTS, WORKLOADS
 from parcount.studies.analysis import NOT_INSTALLED, NOT_SUPPORTED
 from parcount.studies.cells import Cell
 from parcount.studies.questions import DEFAULT
 
-EXECUTIONS = ("serial", "threads", "processes")
+EXECUTIONS = ("serial", "threads", "processes", "interpreters")
 
 SECONDS = 60.0
 QUICK_SECONDS = 20.0
@@ -92,7 +93,7 @@ def options(
     return Options(
         names("workload", workloads, WORKLOADS, default=("tally",)),
         names("variant", variants, VARIANTS, default=tuple(VARIANTS)),
-        names("execution", executions, EXECUTIONS, default=EXECUTIONS),
+        names("execution", executions, EXECUTIONS, default=EXECUTIONS[:-1] if missing() else EXECUTIONS),
         worker_counts(workers),
         size,
         None if data is None else os.fspath(data),
@@ -144,7 +145,7 @@ def matrix(asked: Options) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
     """
     cells: list[Cell] = []
     unmeasured: dict[Cell, tuple[str, str]] = {}
-    missing = {name: VARIANTS[name].missing() for name in asked.variants}
+    absent = {name: VARIANTS[name].missing() for name in asked.variants}
     for workload in asked.workloads:
         kernels = WORKLOADS[workload].kernels
         for variant in asked.variants:
@@ -159,7 +160,7 @@ def matrix(asked: Options) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
             ]
             cells += row
             for cell in row:
-                if reason := missing[variant]:
+                if reason := absent[variant]:
                     unmeasured[cell] = NOT_INSTALLED, reason
                 elif (
                     kernels[variant].own_threads
@@ -167,6 +168,8 @@ def matrix(asked: Options) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
                     and (most := _numba_threads()) < cell.workers
                 ):
                     unmeasured[cell] = NOT_SUPPORTED, f"Numba has {most} threads here (NUMBA_NUM_THREADS)"
+                elif cell.execution == "interpreters" and (reason := missing() or refusal(kernels[variant].module)):
+                    unmeasured[cell] = NOT_SUPPORTED, reason
     return cells, unmeasured
 
 

@@ -251,10 +251,10 @@ def _on_the_gil(released: Claim, held: Claim | None, apart: Claim | None, gil: b
 def _on_workload(
     name: str, claims: Sequence[Claim], of: Mapping[Cell, CellResult], comparisons: Sequence[Comparison]
 ) -> list[str]:
-    """A sentence for threads, one for processes, one for compiled loops; of each what was decided."""
+    """A sentence for each way to have workers, one for compiled loops; of each what was decided."""
     sentences = []
     decided = [claim for claim in claims if claim.workload == name and claim.answer != UNDECIDED]
-    for execution in ("threads", "processes"):
+    for execution in ("threads", "processes", "interpreters"):
         if there := [claim for claim in decided if claim.execution == execution]:
             speeds = ", ".join(f"{claim.variant} {claim.speedup.median:.2f}×" for claim in there if claim.speedup)
             sentences.append(f"{name}, {there[0].workers} {execution} against serial: {speeds}.")

@@ -95,13 +95,20 @@ def _legend(study: Study, available: int) -> str:
         lines.append("numba-parallel on threads: Numba's own.")
     if any(cell.workers > available for cell in study.cells):
         lines.append(f"* more workers than the {available} cores available.")
-    lines.extend(
-        dict.fromkeys(
-            f"{cell.variant}: {cell.status}: {cell.reason}." for cell in study.cells if cell.status != MEASURED
-        )
-    )
+    lines.extend(_left_out(study))
     if (data := study.options["data"]) is not None:
         most = max((cell.work or 0 for cell in study.cells if cell.workload == "bincount"), default=0)
         lines.append(f"bincount counted bytes of {data}: the first {most} of them, fewer in slower variants.")
     lines.append(libraries(study))
     return "\n".join(lines)
+
+
+def _left_out(study: Study) -> list[str]:
+    """What was not measured, and why: a line for each reason."""
+    measured = {cell.variant for cell in study.cells if cell.status == MEASURED}
+    variants: dict[tuple[str, str], dict[str, None]] = {}
+    for cell in study.cells:
+        if cell.status != MEASURED:
+            where = f" on {cell.execution}" if cell.variant in measured else ""
+            variants.setdefault((where, f"{cell.status}: {cell.reason}."), {})[cell.variant] = None
+    return [f"{', '.join(names)}{where}: {why}" for (where, why), names in variants.items()]

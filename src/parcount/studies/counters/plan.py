@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from parcount.execution.cores import available_cores
 from parcount.studies.cells import Cell
-from parcount.studies.counters.ways import WAYS
-from parcount.studies.plan import EXECUTIONS, Options, check_numbers, doublings, names, worker_counts
+from parcount.studies.counters.ways import PROCESSES, THREADS, WAYS
+from parcount.studies.plan import Options, check_numbers, doublings, names, worker_counts
 
 WORKLOAD = "counter"
 
@@ -30,7 +30,8 @@ def options(
     check_numbers(size, seed, seconds)
     counts = doublings(max(2, available_cores())) if workers is None else worker_counts(workers)
     ways = names("way to count", variants, WAYS, tuple(WAYS))
-    return Options((WORKLOAD,), ways, EXECUTIONS, counts, size, None, seed, seconds, question="counters")
+    executions = ("serial", THREADS, PROCESSES)
+    return Options((WORKLOAD,), ways, executions, counts, size, None, seed, seconds, question="counters")
 
 
 def matrix(asked: Options) -> list[Cell]:

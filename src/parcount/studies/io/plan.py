@@ -8,7 +8,7 @@ from importlib import import_module
 from parcount.execution.cores import available_cores
 from parcount.studies.analysis import NOT_INSTALLED, NOT_SUPPORTED
 from parcount.studies.cells import Cell
-from parcount.studies.plan import EXECUTIONS, SECONDS, Options, check_numbers, names, worker_counts
+from parcount.studies.plan import SECONDS, Options, check_numbers, names, worker_counts
 
 FETCH, CONTROL = "fetch", "tally"
 """The workload that waits, and the one that computes."""
@@ -17,6 +17,7 @@ CLIENT, LOOP = "httpx", "python"
 """Their variants: the library that fetches, and the loop in plain Python, which holds the GIL."""
 
 ASYNCIO = "asyncio"
+EXECUTIONS = ("serial", "threads", "processes", ASYNCIO)
 
 WORKERS = (2, 8, 32)
 """Who waits needs no core: it pays to have more than there are."""
@@ -47,11 +48,10 @@ def options(
     delay = DELAY if delay is None else delay
     if not 0 <= delay <= 60_000:
         raise ValueError(f"the delay must be from 0 to 60000 milliseconds, not {delay}")
-    existing = (*EXECUTIONS, ASYNCIO)
     return Options(
         (FETCH, CONTROL),
         (CLIENT, LOOP),
-        names("execution", executions, existing, existing),
+        names("execution", executions, EXECUTIONS, EXECUTIONS),
         WORKERS if workers is None else worker_counts(workers),
         size,
         None,
