@@ -1,8 +1,11 @@
 """Functions that tests send to workers of any kind: this module imports no NumPy, which interpreters cannot."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from threading import Lock
 from typing import Any, NoReturn
 
 TIME_LIMIT = 30.0
@@ -76,6 +79,70 @@ def count_up(a: Any) -> None:
 
 def first(a: Any) -> int:
     return int(a[0])
+
+
+@dataclass(frozen=True)
+class Rally:
+    """Two players, 0 and 1, play a ball. Who waits for it runs Python code, and gives its GIL to nobody."""
+
+    ball: Any
+
+    def __call__(self, player: int) -> int:
+        sys.setswitchinterval(TIME_LIMIT)
+        deadline = time.monotonic() + TIME_LIMIT / 2
+        for _ in range(50):
+            while self.ball[0] != player:
+                if time.monotonic() > deadline:
+                    raise TimeoutError("the other player never had the GIL")
+            self.ball[0] = 1 - player
+        return player
+
+
+def unpack(letter: Any) -> Any:
+    """The memory deep in an item."""
+    return letter["views"][0].tolist()
+
+
+class Lost(Exception):
+    """An exception that does not pickle."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.lock = Lock()
+
+
+def fail_unpicklably(x: str) -> NoReturn:
+    raise Lost(x)
+
+
+def unpicklable_result(x: Any) -> Any:
+    return Lock()
+
+
+def load(module: str) -> None:
+    import_module(module)
+
+
+def is_loaded(module: str) -> bool:
+    return module in sys.modules
+
+
+KEPT: list[Any] = []
+
+
+def keep(x: Any) -> int:
+    """Hold on to an item past the call."""
+    KEPT.append(x)
+    return len(KEPT)
+
+
+class RefusesToArrive:
+    def __reduce__(self) -> Any:
+        return refuse, ()
+
+
+def refuse() -> NoReturn:
+    raise LookupError("this item cannot be unpickled")
 
 
 def fail_to_set_up(message: str) -> NoReturn:

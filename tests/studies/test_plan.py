@@ -72,7 +72,7 @@ def test_a_file_is_counted_by_bincount() -> None:
 def test_what_is_not_installed_stands_in_the_plan_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     absent = Variant("numba", "…", requires="no_such_module_anywhere")
     monkeypatch.setattr("parcount.studies.plan.VARIANTS", {**VARIANTS, "numba": absent})
-    cells, unmeasured = matrix(options(variants=["cython", "numba"]))
+    cells, unmeasured = matrix(options(variants=["cython", "numba"], executions=["threads", "processes"]))
     assert {cell.variant for cell in cells} == {"cython", "numba"}
     assert set(unmeasured) == {cell for cell in cells if cell.variant == "numba"}
     assert all(status == "not installed" and "no_such_module_anywhere" in why for status, why in unmeasured.values())
@@ -82,7 +82,7 @@ def test_what_is_not_installed_stands_in_the_plan_with_the_reason(monkeypatch: p
 def test_more_threads_than_numba_has_are_not_supported() -> None:
     from parcount.kernels.jit import most_threads
 
-    _, unmeasured = matrix(options(workers=[1, most_threads() + 1]))
+    _, unmeasured = matrix(options(executions=["threads"], workers=[1, most_threads() + 1]))
     assert {cell.key: status for cell, (status, _) in unmeasured.items()} == {
         ("tally", "numba-parallel", "threads", most_threads() + 1): "not supported"
     }

@@ -12,11 +12,12 @@ import pytest
 
 import parcount as pc
 from parcount.execution import shared
+from parcount.execution.interpreters import missing
 from parcount.kernels import WORKLOADS, Kernel
 from parcount.studies import laboratory, place
 from parcount.studies.plan import matrix, options
 
-SHORT = {"seconds": 0.2, "workers": [1, 2]}
+SHORT = {"seconds": 0.2, "workers": [1, 2], "executions": ["threads", "processes"]}
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +44,22 @@ def test_every_cell_of_every_workload_is_exact(workload: str) -> None:
         assert (cell.startup is None) == (cell.execution == "serial")
 
 
+@pytest.mark.skipif(missing() is not None, reason=missing() or "")
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_interpreters_count_exactly_what_they_can_import(workload: str) -> None:
+    asked = {**SHORT, "executions": ["interpreters"]}
+    result = pc.study(workload, variants=["python", "cython"], size=3000, **asked)  # type: ignore[arg-type]
+    assert result.complete
+    cells = {cell.variant: cell for cell in result.cells if cell.execution == "interpreters"}
+    assert cells["python"].status == "measured"
+    assert cells["python"].exact
+    assert cells["python"].startup is not None
+    assert cells["cython"].status == "not supported"
+    assert "parcount._native" in str(cells["cython"].reason)
+
+
 def test_size_zero_is_exact_and_empty() -> None:
-    result = pc.study(list(WORKLOADS), size=0, executions=["threads"], **SHORT)  # type: ignore[arg-type]
+    result = pc.study(list(WORKLOADS), size=0, **{**SHORT, "executions": ["threads"]})  # type: ignore[arg-type]
     assert result.exact
     assert result.verdict.answer == "not asked"
     assert all(cell.work == 0 and cell.rate is None and cell.speedup is None for cell in result.cells if cell.seconds)
@@ -115,7 +130,8 @@ def test_ctrl_c_gives_what_was_measured() -> None:
         if what == "round 3":
             raise KeyboardInterrupt
 
-    result = pc.study("tally", variants="cython", seconds=5, workers=[2], progress=interrupt)
+    asked = {**SHORT, "seconds": 5, "workers": [2]}
+    result = pc.study("tally", variants="cython", progress=interrupt, **asked)  # type: ignore[arg-type]
     assert not result.complete
     assert result.exact
     assert {len(cell.seconds) for cell in result.cells} == {2}
