@@ -83,7 +83,7 @@ sanitize-threads: $(VENV)/.wheel ## the same from several threads at once under 
 	rm -rf $(THREADS_DIR)
 	$(BIN)/python -m build --sdist --outdir $(THREADS_DIR)/sdist
 	PIP_PREFER_BINARY=1 PARCOUNT_SANITIZE=threads $(MAKE) test-installed WHERE=$(THREADS_DIR)/installed DIST='$(THREADS_DIR)/sdist/*' \
-		PYTHON="$$(.ci/free-threaded-python)" RUN="$$(.ci/free-threaded-python --sanitize)" EXTRAS=test,parallel \
+		PYTHON="$$(.ci/python 3.13t)" RUN="$$(.ci/python 3.13t --sanitize)" EXTRAS=test,parallel \
 		UNDER="env PYTHONPATH=$(THREADS_DIR)/installed/venv/lib/python3.13t/site-packages TSAN_OPTIONS='suppressions=$(CURDIR)/native/thread-sanitizer.supp allocator_may_return_null=1 history_size=4 log_path=$(THREADS_DIR)/report'" \
 		ARGS="--parallel-threads=4 --ignore=tests/counters/test_shared.py -k '$(WATCHED)' --hypothesis-profile=few -o timeout=3000 -o faulthandler_timeout=0 $(LOOPS) $(ARGS)" \
 		|| { cat $(THREADS_DIR)/report.* | grep -A 12 WARNING | head -n 200; false; }
