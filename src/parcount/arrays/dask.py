@@ -38,7 +38,7 @@ def bincount(
     if not _ours(arrays):
         return like
     total = _counted(_keys_in_block, arrays, _summed, like.dtype, split_every, minlength=minlength)
-    return _placed("bincount", _as_it_is, total, like.chunks, meta_from_array(like))
+    return _placed(_counts, total, like.chunks, meta_from_array(like))
 
 
 def histogram(
@@ -59,7 +59,7 @@ def histogram(
         return hist, edges
     like = da.histogram(a, bins, range, weights=weights)[0] if density else hist
     total = _counted(_values_in_block, arrays, _summed, like.dtype, bins=bins, range=range)
-    counts = _placed("histogram", _as_it_is, total, like.chunks, meta_from_array(like))
+    counts = _placed(_counts, total, like.chunks, meta_from_array(like))
     if density:
         return counts / da.asarray(np.diff(edges).astype(float), chunks=counts.chunks) / counts.sum(), edges
     return counts, edges
@@ -87,7 +87,7 @@ def histogramdd(
     total = _counted(
         _rows_in_block, arrays, _summed, like.dtype, bins=bins, range=range, weighed=weights is not None, rows=rows
     )
-    counts = _placed("histogramdd", _as_it_is, total, like.chunks, meta_from_array(like))
+    counts = _placed(_counts, total, like.chunks, meta_from_array(like))
     if density:
         volumes = reduce(np.multiply.outer, [np.diff(its) for its in edges])
         return counts / da.asarray(volumes, chunks=counts.chunks) / counts.sum(), edges
@@ -116,9 +116,9 @@ def unique_counts(x: Any, *, sorted: bool = True, **others: Any) -> Any:  # noqa
     _refuse(others)
     if not _ours([x]):
         return Result(*da.unique(x, return_counts=True))
-    total = _counted(_distinct_in_block, [x], _united, x.dtype)
-    values = _placed("unique-values", _values_of, total, UNKNOWN, np.empty(0, x.dtype), like=x.dtype)
-    counts = _placed("unique-counts", _counts_of, total, UNKNOWN, np.empty(0, np.intp))
+    total = _counted(_distinct_in_block, [x], _united, object)
+    values = _placed(_values_of, total, UNKNOWN, np.empty(0, x.dtype), like=x.dtype)
+    counts = _placed(_counts_of, total, UNKNOWN, np.empty(0, np.intp))
     return Result(values, counts)
 
 
@@ -173,7 +173,7 @@ def _counted(
     partials = da.blockwise(kernel, axes, *indices, dtype=dtype, meta=meta, align_arrays=False, **settings)
     return da.reduction(
         partials,
-        _as_it_is,
+        _counts,
         merge,
         dtype=dtype,
         split_every=split_every,
@@ -182,14 +182,11 @@ def _counted(
     )
 
 
-def _placed(
-    name: str, function: Callable[..., Any], total: Any, chunks: Any, meta: NDArray[Any], **settings: Any
-) -> Any:
+def _placed(function: Callable[..., Any], total: Any, chunks: Any, meta: NDArray[Any], **settings: Any) -> Any:
     """The array, in one chunk, that a function makes of the merged counts."""
     return da.map_blocks(
         function,
         total,
-        token=name,
         new_axis=list(range(len(chunks))),
         chunks=chunks,
         dtype=meta.dtype,
@@ -216,8 +213,9 @@ def _distinct_in_block(x: NDArray[Any]) -> Found:
     return values.astype(values.dtype.newbyteorder("="), copy=False), counts
 
 
-def _as_it_is(block: Any, **_: Any) -> Any:
-    return block
+def _counts(found: Any, **_: Any) -> Any:
+    """What there is already, as a task whose name dask's dashboard shows."""
+    return found
 
 
 def _flat(nested: Any) -> list[Any]:

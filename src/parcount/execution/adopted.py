@@ -6,6 +6,7 @@ import concurrent.futures
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pickle import PicklingError
 from time import perf_counter
 from typing import Any
 
@@ -129,7 +130,7 @@ class Adopted(Execution):
         except BrokenExecutor:
             raise
         except Exception as error:
-            if isinstance(error, RuntimeError) or type(error).__name__ == "ClosedClientError":
+            if isinstance(error, RuntimeError) or (self._dask and self.executor._client.status == "closed"):
                 raise RuntimeError(f"the adopted {self._kind} takes no items: {error}") from error
             raise
 
@@ -141,7 +142,8 @@ class Adopted(Execution):
             raise WorkerDied(position, None, tries, executor=self._kind) from error
         if isinstance(error, CancelledError):
             raise RuntimeError(f"the adopted {self._kind} has cancelled item {position}") from error
-        if any(words in str(error).lower() for words in UNPICKLABLE):
+        of_its_kind = isinstance(error, TypeError | AttributeError | PicklingError)
+        if of_its_kind and any(words in str(error).lower() for words in UNPICKLABLE):
             error.add_note(
                 f"item {position}, the function or the result cannot travel to or from the workers of {self._kind}"
             )
