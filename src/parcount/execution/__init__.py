@@ -1,1 +1,1 @@
-"""Who runs a function over items: the calling thread, threads, or processes. Nothing here knows of counting."""
+"""Who runs a function over items: the caller, threads, processes, or interpreters. Nothing here knows of counting."""
