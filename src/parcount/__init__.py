@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from parcount.studies import Study, study
     from parcount.studies.counters import study_counters
     from parcount.studies.io import study_io
+    from parcount.studies.transports import study_transports
 
 __all__ = [
     "Adopted",
@@ -68,6 +69,7 @@ __all__ = [
     "study",
     "study_counters",
     "study_io",
+    "study_transports",
     "tally",
     "unique_counts",
 ]
@@ -103,6 +105,7 @@ _HOMES = {
     "study": "parcount.studies",
     "study_counters": "parcount.studies.counters",
     "study_io": "parcount.studies.io",
+    "study_transports": "parcount.studies.transports",
     "tally": "parcount.arrays.tally",
     "unique_counts": "parcount.arrays.unique",
 }

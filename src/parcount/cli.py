@@ -68,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
             "--variants",
             type=_list,
             metavar="LIST",
-            help=f"of {', '.join(VARIANTS)}; all by default. For counters: ways to count, as their table spells them",
+            help=f"of {', '.join(VARIANTS)}; all by default. For counters and transports: ways, as "
+            "their tables spell them",
         ),
         study.add_argument(
             "--executions",
@@ -88,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
             type=_integer,
             metavar="N",
             help="increments in each run; by default as many as each variant does in about a tenth of a second. For "
-            "io: pages",
+            "io: pages; for transports: bytes of the largest array",
         ),
         study.add_argument("--data", metavar="FILE", help="count this file's bytes, by the bincount workload"),
         study.add_argument(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class CellResult:
     rate : float or None
         Increments per second, median.
     speedup : Estimate or None
-        Against the same variant's serial cell in the same round.
+        Against its baseline in the same round: the same variant's serial cell, or that of all variants.
     startup : float or None
         Seconds by which the first answer of new workers comes later than a warm one.
     break_even : int or None
@@ -45,10 +46,11 @@ class CellResult:
     waited : list of float
         One a round: of the time that its workers could have run, the share that they waited for a core.
     clean : int
-        Rounds in which neither it nor its serial cell was disturbed by other programs: what the speedup rests on,
+        Rounds in which neither it nor its baseline was disturbed by other programs: what the speedup rests on,
         if there are at least three.
     lost : list of int
-        One a round: increments that were made and are missing from the count, or pages that are missing or wrong.
+        One a round: increments that were made and are missing from the count, or pages or arrays that are missing or
+        wrong.
     cpu, server : list of float
         One a round: seconds of CPU time that its workers took, and the server meanwhile; empty where not measured.
     """
@@ -109,6 +111,7 @@ def analyse(
     startup: Mapping[Cell, float],
     unmeasured: Mapping[Cell, tuple[str, str]],
     may_lose: Collection[str] = (),
+    baseline: Callable[[Cell], Cell] = attrgetter("baseline"),
 ) -> list[CellResult]:
     """What the rounds say of each cell.
 
@@ -124,6 +127,8 @@ def analyse(
         The cells that did not run, or not to the end.
     may_lose : collection of str
         Variants that do not fail by counts that are not exact.
+    baseline : callable
+        Which cell another's speedup is against.
     """
     results: list[CellResult] = []
     for cell in cells:
@@ -141,7 +146,7 @@ def analyse(
         seconds = [sample.seconds for sample in samples]
         usual = float(np.median(seconds))
         rate = size / usual if size and usual > 0 else None
-        speedups, clean = rate_ratios(rounds, work, cell, cell.baseline) if size else ([], 0)
+        speedups, clean = rate_ratios(rounds, work, cell, baseline(cell)) if size else ([], 0)
         speedup = estimate(speedups) if speedups else None
         results.append(
             CellResult(

@@ -50,7 +50,7 @@ class Sample:
         Of the time that its workers could have run, the share that they waited for a core: what other programs took,
         or a virtual machine's host.
     lost : int
-        Increments that were made and are missing from the count, or pages that are missing or wrong.
+        Increments that were made and are missing from the count, or pages or arrays that are missing or wrong.
     cpu : float or None
         Seconds of CPU time that its workers took, where that is measured.
     server : float or None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
+from operator import attrgetter
 from time import perf_counter
 
 from parcount.execution.cores import available_cores
@@ -33,6 +34,7 @@ def conduct(
     *,
     unclear: Callable[[Sequence[CellResult], int], Collection[Cell]] = unclear,
     may_lose: Collection[str] = (),
+    baseline: Callable[[Cell], Cell] = attrgetter("baseline"),
     progress: Progress | None = None,
 ) -> Study:
     """Measure cells in rounds for as long as was asked for, and reach a verdict.
@@ -53,6 +55,8 @@ def conduct(
         As `parcount.studies.verdict.unclear`: cells that get what time is left.
     may_lose : collection of str
         Variants whose counts need not be exact: how much they lose is what is asked.
+    baseline : callable
+        Which cell another's speedup is against.
     progress : callable, optional
         Told what is going on, the seconds passed and the seconds expected.
     """
@@ -78,6 +82,7 @@ def conduct(
                 startup=laboratory.startup,
                 unmeasured={**unmeasured, **laboratory.failed},
                 may_lose=may_lose,
+                baseline=baseline,
             )
 
         try:
@@ -91,6 +96,7 @@ def conduct(
                 wanting=lambda _: unclear(results(), available) if asked.size != 0 else set[Cell](),
                 order=random.Random(asked.seed),
                 progress=tell,
+                baseline=baseline,
             )
             complete = True
         except KeyboardInterrupt:

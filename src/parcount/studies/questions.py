@@ -75,6 +75,13 @@ QUESTIONS: Mapping[str, Question] = {
             "study_io",
             ("executions", "workers", "size", "delay"),
         ),
+        Question(
+            "transports",
+            "what it takes to get an array to a worker process and back, by each transport",
+            "parcount.studies.transports",
+            "study_transports",
+            ("variants", "size"),
+        ),
     )
 }
 """The questions, by name."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Sequence
+from operator import attrgetter
 from time import perf_counter
 
 from parcount.studies.cells import Cell, Round, Sample
@@ -31,6 +32,7 @@ def measure(
     order: random.Random,
     clock: Callable[[], float] = perf_counter,
     progress: Callable[[str], None] = lambda _: None,
+    baseline: Callable[[Cell], Cell] = attrgetter("baseline"),
 ) -> None:
     """Measure `cells` in interleaved, shuffled rounds.
 
@@ -50,6 +52,8 @@ def measure(
         Shuffles each round.
     clock, progress : callable
         The time, and who is told about each cell before it runs.
+    baseline : callable
+        Which cell another's ratio is to. Those that share one run next to each other.
     """
     start = clock()
     alive = list(cells)
@@ -57,7 +61,7 @@ def measure(
     def one_round(chosen: Collection[Cell], title: str) -> None:
         current: Round = {}
         rounds.append(current)
-        for cell in _shuffled([cell for cell in alive if cell in chosen], order):
+        for cell in _shuffled([cell for cell in alive if cell in chosen], order, baseline):
             progress(title)
             sample = run(cell)
             if sample is None:
@@ -77,17 +81,15 @@ def measure(
         before = clock()
         if before + longest > until:
             break
-        one_round(
-            chosen | {cell.baseline for cell in chosen}, f"round {len(rounds) + 1}, for {len(chosen)} unclear cells"
-        )
+        one_round(chosen | set(map(baseline, chosen)), f"round {len(rounds) + 1}, for {len(chosen)} unclear cells")
         longest = max(longest, clock() - before)
 
 
-def _shuffled(cells: Sequence[Cell], order: random.Random) -> list[Cell]:
+def _shuffled(cells: Sequence[Cell], order: random.Random, baseline: Callable[[Cell], Cell]) -> list[Cell]:
     """The cells in a new order, those of one baseline together."""
     families: dict[Cell, list[Cell]] = {}
     for cell in cells:
-        families.setdefault(cell.baseline, []).append(cell)
+        families.setdefault(baseline(cell), []).append(cell)
     shuffled = list(families.values())
     order.shuffle(shuffled)
     for family in shuffled:

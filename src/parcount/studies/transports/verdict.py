@@ -1,0 +1,335 @@
+"""Which transport gets arrays of which size there and back the fastest, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from parcount.execution.transports import TRANSPORTS
+from parcount.studies.analysis import MEASURED, CellResult, rate_ratios
+from parcount.studies.cells import Cell, Round
+from parcount.studies.statistics import LEAST_SAMPLES, estimate
+from parcount.studies.transports.amounts import in_bytes, in_speed, in_time
+from parcount.studies.transports.plan import BACK, INTEGER, MAPPED, SHARED, THERE, Trip
+from parcount.studies.verdict import UNDECIDED, Comparison, Verdict
+
+ARRIVE = {THERE: "get there", BACK: "come back"}
+DOES = {THERE: "reading it", BACK: "making and reading it"}
+LIES = {
+    SHARED: "An array in pc.shared_array, of which only the name travels,",
+    MAPPED: "An array in a memory-mapped file, of which only the name travels,",
+}
+
+
+def reach(
+    results: Sequence[CellResult],
+    rounds: Sequence[Round],
+    *,
+    available: int,  # noqa: ARG001 - one worker at a time
+    gil: bool,  # noqa: ARG001 - which holds a GIL of its own
+    load: Sequence[str] = (),
+    partial: bool = False,
+) -> Verdict:
+    """The verdict on a study of transports.
+
+    Parameters
+    ----------
+    results, rounds, available, gil, load, partial
+        As `parcount.studies.verdict.reach` has them.
+    """
+    found = _Found(results, rounds)
+    wrong = [result for result in results if result.exact is False]
+    sentences: list[str] = []
+    if wrong:
+        answer = "not exact"
+        cells = "; ".join(str(result.cell) for result in wrong)
+        sentences.append(f"WRONG ARRAYS in {cells}: nothing else here can be trusted.")
+    else:
+        answer, sentence = _answer(found)
+        sentences.append(sentence)
+        sentences += _on_integers(found)
+        for direction in (THERE, BACK):
+            sentences += _on_sizes(found, direction)
+        for way in (SHARED, MAPPED):
+            sentences += _on_no_copy(found, way)
+        sentences += _on_the_work(found)
+    sentences += _on_what_is_left_out([result for result in results if result not in wrong])
+    if found.disturbed:
+        sentences.append("In too many rounds other programs had the cores: what rests on these is undecided.")
+    if load:
+        again = " Measure again on a quiet machine." if found.disturbed else ""
+        sentences.append(f"Meanwhile {'; '.join(load)}.{again}")
+    measured = [result for result in results if result.seconds]
+    if measured and not wrong:
+        cells = f"{len(measured)} cell{'s' if len(measured) > 1 else ''}"
+        counted = len([one for one in rounds if one])
+        every = f"Every run of {cells} in {counted} round{'s' if counted > 1 else ''}"
+        sentences.append(f"{every} brought what was sent.")
+    if partial:
+        sentences.append("The study was interrupted: this rests on the rounds before that.")
+    return Verdict(answer, sentences, [], list(found.comparisons.values()))
+
+
+def unclear(results: Sequence[CellResult], available: int) -> Collection[Cell]:  # noqa: ARG001 - one worker at a time
+    """The transports of each workload that cannot be told from its fastest, by what they are against the work alone."""
+    chosen: set[Cell] = set()
+    for ranked in _ranked(results).values():
+        first, *others = ranked
+        close = [
+            other.cell
+            for other in others
+            if first.speedup is not None and other.speedup is not None and other.speedup.high >= first.speedup.low
+        ]
+        if close:
+            chosen |= {first.cell, *close}
+    return chosen
+
+
+def trip_time(result: CellResult) -> float | None:
+    """Seconds that one trip takes, median; None if it was not measured."""
+    if not result.rate:
+        return None
+    trip = Trip.named(result.workload)
+    return (1 if trip is None else trip.size) / result.rate
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The transports of arrays of one size.
+
+    Attributes
+    ----------
+    trip : Trip
+        Which size, in which direction.
+    ranked : list of CellResult
+        From the fastest to the slowest.
+    first : list of CellResult
+        The fastest, and those that cannot be told from it.
+    """
+
+    trip: Trip
+    ranked: list[CellResult]
+    first: list[CellResult]
+
+
+class _Found:
+    """What was measured, and how its cells compare inside rounds.
+
+    Parameters
+    ----------
+    results, rounds
+        All cells, and their samples.
+
+    Attributes
+    ----------
+    ranked : mapping of str to list of CellResult
+        The transports of each workload, from the fastest to the slowest.
+    comparisons : dict of (Cell, Cell) to Comparison
+        Those that were asked for, and can be told.
+    disturbed : bool
+        Whether any cannot be, for other programs had the cores.
+    """
+
+    def __init__(self, results: Sequence[CellResult], rounds: Sequence[Round]) -> None:
+        self._results = {result.cell: result for result in results if result.status == MEASURED and result.rate}
+        self._rounds = rounds
+        self.ranked = _ranked(results)
+        self.comparisons: dict[tuple[Cell, Cell], Comparison] = {}
+        self.disturbed = False
+
+    def by(self, way: str) -> list[CellResult]:
+        """What was measured of a way, from small arrays to large ones."""
+        return [result for cell, result in self._results.items() if cell.variant == way]
+
+    def compare(self, over: CellResult, under: CellResult) -> Comparison | None:
+        """How many times as fast one is as the other; None if too few rounds can tell."""
+        work = {result.cell: result.work or 0 for result in (over, under)}
+        speeds, clean = rate_ratios(self._rounds, work, over.cell, under.cell)
+        if clean < LEAST_SAMPLES:
+            self.disturbed |= len(speeds) >= LEAST_SAMPLES
+            return None
+        compared = Comparison(*over.cell.key, under.variant, estimate(speeds))
+        return self.comparisons.setdefault((over.cell, under.cell), compared)
+
+    def first(self, ranked: Sequence[CellResult]) -> list[CellResult]:
+        """The fastest, and those that cannot be told from it."""
+        best, *others = ranked
+        return [best, *(other for other in others if not _faster(self.compare(best, other)))]
+
+    def rows(self, direction: str) -> list[_Row]:
+        """From small arrays to large ones."""
+        rows = []
+        for workload, ranked in self.ranked.items():
+            trip = Trip.named(workload)
+            if trip is not None and trip.direction == direction:
+                rows.append(_Row(trip, ranked, self.first(ranked)))
+        return rows
+
+
+def _ranked(results: Sequence[CellResult]) -> Mapping[str, list[CellResult]]:
+    """The transports of each workload that has two or more, from the fastest to the slowest."""
+    of: dict[str, list[CellResult]] = {}
+    for result in results:
+        if result.variant in TRANSPORTS and result.status == MEASURED and result.rate:
+            of.setdefault(result.workload, []).append(result)
+    return {
+        workload: sorted(ways, key=lambda one: -(one.rate or 0.0)) for workload, ways in of.items() if len(ways) > 1
+    }
+
+
+def _faster(compared: Comparison | None) -> bool:
+    """Whether it is, by the whole interval."""
+    return compared is not None and compared.speedup.low > 1
+
+
+def _answer(found: _Found) -> tuple[str, str]:
+    """The transport to which none is preferable at the most sizes."""
+    rows = [row for direction in (THERE, BACK) for row in found.rows(direction)]
+    if not rows:
+        return "not asked", "Which transport to choose was not asked: that takes two of them, and no cell that fails."
+    counts = {name: sum(name in _ways(row.first) for row in rows) for name in TRANSPORTS}
+    ordered = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
+    best = ordered[0]
+    cases = f"{counts[best]} of {len(rows)} cases (so many sizes, there and back)"
+    alike = [name for name in ordered if counts[name] == counts[best]]
+    if len(alike) > 1:
+        return UNDECIDED, (
+            f"Which transport to choose is undecided: in {cases} none is faster than {_list(alike, 'or')} by more than "
+            "the times spread."
+        )
+    others = ", ".join(f"{name} in {counts[name]}" for name in ordered[1:])
+    return best, (
+        f"The transport to choose is {best}: in {cases} none is faster by more than the times spread"
+        f"{f'; that holds for {others}' if others else ''}."
+    )
+
+
+def _on_integers(found: _Found) -> list[str]:
+    """The latency of each."""
+    ranked = found.ranked.get(INTEGER)
+    if not ranked:
+        return []
+    times = ", ".join(f"{in_time(trip_time(one) or 0.0)} by {one.variant}" for one in ranked)
+    sentence = f"An integer takes there and back {times}"
+    first = found.first(ranked)
+    if len(first) == 1:
+        return [f"{sentence}: {_against(found, first[0], ranked[1:2])}."]
+    return [f"{sentence}: which of {_list(_ways(first), 'and')} is first is undecided."]
+
+
+def _on_sizes(found: _Found, direction: str) -> list[str]:
+    """A sentence for each range of sizes of which the same is to be said."""
+    rows = found.rows(direction)
+    sentences = []
+    while rows:
+        common = _ways(rows[0].first)
+        length = 1
+        while length < len(rows):
+            shared = [way for way in common if way in _ways(rows[length].first)]
+            # One that is first alone, and several that are not told apart, are different things to say.
+            if (
+                not shared
+                or (len(common) == 1) != (len(rows[length].first) == 1)
+                or (len(common) > 1 > len(shared) - 1)
+            ):
+                break
+            common, length = shared, length + 1
+        sentences.append(_on_range(found, rows[:length], common))
+        rows = rows[length:]
+    return sentences
+
+
+def _on_range(found: _Found, rows: Sequence[_Row], common: Sequence[str]) -> str:
+    """Of sizes with the same first transports: which, and by how much, at the largest."""
+    last = rows[-1]
+    sizes = _sizes(rows[0].trip, last.trip)
+    large = in_bytes(last.trip.size)
+    arrive = ARRIVE[last.trip.direction]
+    best, *alike = [one for one in last.ranked if one.variant in common]
+    slower = [one for one in last.ranked if one not in last.first][:1]
+    if not alike:
+        by = _against(found, best, slower)
+        return f"{sizes} arrays {arrive} fastest by {best.variant}: {in_speed(best.rate or 0.0)} at {large}; {by}."
+    told = _against(found, best, [*alike[:1], *slower])
+    which = _list(common, "and")
+    return f"{sizes} it is undecided by which of {which} arrays {arrive} fastest: at {large} {told}."
+
+
+def _against(found: _Found, one: CellResult, others: Sequence[CellResult]) -> str:
+    """How fast one is, against others."""
+    told = []
+    for other in others:
+        compared = found.compare(one, other)
+        told.append(f"{compared.speedup} as fast as {other.variant}" if compared else f"not told from {other.variant}")
+    return f"{one.variant} is {' and '.join(told)}"
+
+
+def _on_no_copy(found: _Found, way: str) -> list[str]:
+    """From which size on an array of which only the name travels is there before any that is copied."""
+    pairs = [(one, found.ranked[one.workload][0]) for one in found.by(way) if one.workload in found.ranked]
+    if not pairs:
+        return []
+    speeds = [found.compare(one, best) for one, best in pairs]
+    wins = 0
+    while wins < len(pairs) and _faster(speeds[-1 - wins]):
+        wins += 1
+    one, best = pairs[-1]
+    at = f"at {_large(one)}"
+    if speeds[-1] is None or not wins:
+        how = f"it is {speeds[-1].speedup} as fast" if speeds[-1] else "the two cannot be told apart"
+        return [f"{LIES[way]} is not there decidedly before one that goes by {best.variant}: {at} {how}."]
+    where = "at every size" if wins == len(pairs) else f"from {_large(pairs[-wins][0])} on"
+    how = f"{speeds[-1].speedup} as fast as by {best.variant}"
+    text = f"{LIES[way]} is there before any that is copied {where}: {at} {how}"
+    if one.speedup is not None:
+        text += f", and {_percent(one.speedup.median)} of its {in_time(trip_time(one) or 0.0)} are the reading"
+    return [f"{text}."]
+
+
+def _on_the_work(found: _Found) -> list[str]:
+    """How much of the time is none of the transport's."""
+    parts = []
+    for direction in (THERE, BACK):
+        rows = found.rows(direction)
+        if rows and (best := rows[-1].ranked[0]).speedup is not None:
+            time, share = in_time(trip_time(best) or 0.0), _percent(best.speedup.median)
+            parts.append(
+                f"{direction} {time} by {best.variant}, of which {DOES[direction]} would take {share} without a worker"
+            )
+            large = in_bytes(rows[-1].trip.size)
+    return [f"An array of {large} takes {', and '.join(parts)}."] if parts else []
+
+
+def _on_what_is_left_out(results: Sequence[CellResult]) -> list[str]:
+    """What could not be measured, by reasons."""
+    why: dict[str, list[str]] = {}
+    for result in results:
+        if result.status != MEASURED:
+            why.setdefault(f"{result.status}: {result.reason}", []).append(f"{result.workload} ({result.variant})")
+    return [f"Left out: {'; '.join(cells)}: {reason}." for reason, cells in why.items()]
+
+
+def _ways(results: Sequence[CellResult]) -> list[str]:
+    return [result.variant for result in results]
+
+
+def _large(result: CellResult) -> str:
+    """The size of its arrays."""
+    trip = Trip.named(result.workload)
+    assert trip is not None
+    return in_bytes(trip.size)
+
+
+def _sizes(smallest: Trip, largest: Trip) -> str:
+    if smallest == largest:
+        return f"At {in_bytes(largest.size)}"
+    return f"From {in_bytes(smallest.size)} to {in_bytes(largest.size)}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * min(1.0, share):.0f} %"
+
+
+def _list(names: Sequence[str], word: str) -> str:
+    *most, last = names
+    return f"{', '.join(most)} {word} {last}" if most else last
