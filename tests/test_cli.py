@@ -102,6 +102,23 @@ def test_a_study_of_io(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_study_of_transports(tmp_path: Path) -> None:
+    done = parcount("study", "transports", "--size", "70_000", "--variants", "pipe,shared_memory,shared array", *SHORT,
+                    "--json", tmp_path / "a.json", "--plot", tmp_path / "a.png")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for word in ("an integer", "there: to a worker", "back: made by a worker", "brought what was sent"):
+        assert word in done.stdout
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content["options"]["question"] == "transports"
+    assert content["complete"] is True
+    assert {cell["status"] for cell in content["cells"]} == {"measured"}
+    assert all(cell["exact"] for cell in content["cells"])
+    assert {cell["variant"] for cell in content["cells"]} == {"work alone", "pipe", "shared_memory", "shared array"}
+    assert content["cells"][-1]["workload"] == "back, 64 kB"
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.fixture
 def small_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every question, of little: what each measures is tested where it is at home."""
@@ -184,6 +201,9 @@ def test_numba_not_installed_stands_in_the_table(tmp_path: Path) -> None:
         (["io", "--delay=-1"], "the delay must be from 0 to 60000 milliseconds"),
         (["io", "--size", "0"], "the size must be at least 1"),
         (["--delay", "5"], "argument --delay: the study of gil has none"),
+        (["transports", "--variants", "pigeon"], "no way 'pigeon'; there are pickle, pipe, queue, shared_memory"),
+        (["transports", "--size", "8"], "the size must be at least 1024"),
+        (["transports", "--workers", "2"], "argument --workers: the study of transports has none"),
         (["counters", "--delay", "5"], "argument --delay: the study of counters has none"),
         (["all", "--variants", "python"], "argument --variants: not for all: name the question that it is for"),
         (["all", "--workers", "0"], "at least 1"),

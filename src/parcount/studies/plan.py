@@ -34,7 +34,8 @@ class Options:
     workers : tuple of int
         Rising.
     size : int or None
-        Increments in one run of every cell; None lets each variant have what it can do in a tenth of a second.
+        Increments in one run of every cell; None lets each variant have what it can do in a tenth of a second. Of
+        transports: bytes of the largest array.
     data : str or None
         The file whose bytes the bincount workload counts.
     seed : int

@@ -10,9 +10,9 @@ from parcount.execution.transports import TRANSPORTS
 from parcount.report.looks import libraries
 from parcount.studies.analysis import MEASURED, CellResult
 from parcount.studies.result import Study
-from parcount.studies.transports.amounts import MB, in_bytes, in_speed, in_time
+from parcount.studies.transports.amounts import in_bytes
 from parcount.studies.transports.plan import ALONE, BACK, INTEGER, THERE, WAYS, Trip
-from parcount.studies.transports.verdict import trip_time
+from parcount.studies.transports.verdict import pace
 
 TITLES = {
     THERE: "there: to a worker, which reads it and answers with a checksum; an integer comes back itself",
@@ -60,8 +60,4 @@ def _cell(cell: CellResult | None, *, bold: bool) -> Text:
         return Text("")
     if cell.status != MEASURED:
         return Text(cell.status, style="red")
-    trip, seconds = Trip.named(cell.workload), trip_time(cell)
-    if seconds is None or cell.rate is None:
-        return Text("–")
-    large = trip is not None and trip.size >= MB
-    return Text(in_speed(cell.rate) if large else in_time(seconds), style="bold" if bold else "")
+    return Text(pace(cell) or "–", style="bold" if bold else "")

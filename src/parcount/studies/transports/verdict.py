@@ -9,7 +9,7 @@ from parcount.execution.transports import TRANSPORTS
 from parcount.studies.analysis import MEASURED, CellResult, rate_ratios
 from parcount.studies.cells import Cell, Round
 from parcount.studies.statistics import LEAST_SAMPLES, estimate
-from parcount.studies.transports.amounts import in_bytes, in_speed, in_time
+from parcount.studies.transports.amounts import MB, in_bytes, in_speed, in_time
 from parcount.studies.transports.plan import BACK, INTEGER, MAPPED, SHARED, THERE, Trip
 from parcount.studies.verdict import UNDECIDED, Comparison, Verdict
 
@@ -91,6 +91,14 @@ def trip_time(result: CellResult) -> float | None:
         return None
     trip = Trip.named(result.workload)
     return (1 if trip is None else trip.size) / result.rate
+
+
+def pace(result: CellResult) -> str:
+    """The time of a trip; of large arrays the bytes a second; nothing if it was not measured."""
+    trip, seconds = Trip.named(result.workload), trip_time(result)
+    if seconds is None or result.rate is None:
+        return ""
+    return in_time(seconds) if trip is None or trip.size < MB else in_speed(result.rate)
 
 
 @dataclass(frozen=True)
@@ -211,10 +219,12 @@ def _on_integers(found: _Found) -> list[str]:
         return []
     times = ", ".join(f"{in_time(trip_time(one) or 0.0)} by {one.variant}" for one in ranked)
     sentence = f"An integer takes there and back {times}"
-    first = found.first(ranked)
-    if len(first) == 1:
-        return [f"{sentence}: {_against(found, first[0], ranked[1:2])}."]
-    return [f"{sentence}: which of {_list(_ways(first), 'and')} is first is undecided."]
+    best, *alike = found.first(ranked)
+    slower = [one for one in ranked if one not in (best, *alike)][:1]
+    told = f"{best.variant} is {_against(found, best, [*alike[:1], *slower])}"
+    if alike:
+        told = f"which of {_list(_ways([best, *alike]), 'and')} is first is undecided ({told})"
+    return [f"{sentence}: {told}."]
 
 
 def _on_sizes(found: _Found, direction: str) -> list[str]:
@@ -225,15 +235,12 @@ def _on_sizes(found: _Found, direction: str) -> list[str]:
         common = _ways(rows[0].first)
         length = 1
         while length < len(rows):
-            shared = [way for way in common if way in _ways(rows[length].first)]
+            still = [way for way in common if way in _ways(rows[length].first)]
             # One that is first alone, and several that are not told apart, are different things to say.
-            if (
-                not shared
-                or (len(common) == 1) != (len(rows[length].first) == 1)
-                or (len(common) > 1 > len(shared) - 1)
-            ):
+            alone = len(common) == 1 and len(rows[length].first) == 1
+            if not still or alone != (len(still) == 1):
                 break
-            common, length = shared, length + 1
+            common, length = still, length + 1
         sentences.append(_on_range(found, rows[:length], common))
         rows = rows[length:]
     return sentences
@@ -243,16 +250,15 @@ def _on_range(found: _Found, rows: Sequence[_Row], common: Sequence[str]) -> str
     """Of sizes with the same first transports: which, and by how much, at the largest."""
     last = rows[-1]
     sizes = _sizes(rows[0].trip, last.trip)
-    large = in_bytes(last.trip.size)
+    at = f"at {in_bytes(last.trip.size)} "
     arrive = ARRIVE[last.trip.direction]
     best, *alike = [one for one in last.ranked if one.variant in common]
     slower = [one for one in last.ranked if one not in last.first][:1]
-    if not alike:
-        by = _against(found, best, slower)
-        return f"{sizes} arrays {arrive} fastest by {best.variant}: {in_speed(best.rate or 0.0)} at {large}; {by}."
     told = _against(found, best, [*alike[:1], *slower])
-    which = _list(common, "and")
-    return f"{sizes} it is undecided by which of {which} arrays {arrive} fastest: at {large} {told}."
+    if alike:
+        which = _list(common, "and")
+        return f"{sizes} it is undecided by which of {which} arrays {arrive} fastest: {at}{best.variant} is {told}."
+    return f"{sizes} arrays {arrive} fastest by {best.variant}: {at if len(rows) > 1 else ''}{pace(best)}, {told}."
 
 
 def _against(found: _Found, one: CellResult, others: Sequence[CellResult]) -> str:
@@ -261,7 +267,7 @@ def _against(found: _Found, one: CellResult, others: Sequence[CellResult]) -> st
     for other in others:
         compared = found.compare(one, other)
         told.append(f"{compared.speedup} as fast as {other.variant}" if compared else f"not told from {other.variant}")
-    return f"{one.variant} is {' and '.join(told)}"
+    return " and ".join(told)
 
 
 def _on_no_copy(found: _Found, way: str) -> list[str]:
@@ -293,11 +299,9 @@ def _on_the_work(found: _Found) -> list[str]:
         rows = found.rows(direction)
         if rows and (best := rows[-1].ranked[0]).speedup is not None:
             time, share = in_time(trip_time(best) or 0.0), _percent(best.speedup.median)
-            parts.append(
-                f"{direction} {time} by {best.variant}, of which {DOES[direction]} would take {share} without a worker"
-            )
-            large = in_bytes(rows[-1].trip.size)
-    return [f"An array of {large} takes {', and '.join(parts)}."] if parts else []
+            takes = f"takes {time} {direction} by {best.variant}, {share} of which {DOES[direction]} takes by itself"
+            parts.append(f"n array of {_large(best)} {takes}")
+    return [f"A{'; a'.join(parts)}."] if parts else []
 
 
 def _on_what_is_left_out(results: Sequence[CellResult]) -> list[str]:
