@@ -71,8 +71,10 @@ def study_transports(
     Arrays for which there is not the memory, the shared memory or the disk are left out, and the result says why. The
     largest take up to 16 times their size.
 
-    There is one worker for each way. It has been sent the same array before: one in shared memory or in a file is
-    mapped already, which the first time costs a page fault for every page.
+    There is one worker for each way, and each run begins with a trip that is not timed. So an array in shared memory or
+    in a file is mapped already, which the first time costs a page fault for every page; and copies lie in memory that
+    has been used just before. Where a virtual machine gives to its host what has lain free for seconds, a single large
+    array takes many times as long.
 
     Under spawn and forkserver, worker processes import the main module: a script calls this below
     ``if __name__ == "__main__":``.

@@ -32,7 +32,7 @@ WINDOW = 0.2
 """Seconds over which it is seen what other programs take: the system counts that in hundredths of a second."""
 
 LONG = 0.1
-"""Seconds of a trip beside which what only the first one takes is little: one has warmed its cell."""
+"""Seconds of a first trip after which a second need not tell that one fills a run."""
 
 Call = Callable[[Callable[[Any], Any], Any], Any]
 
@@ -60,6 +60,7 @@ class Laboratory(Equipment):
         self._watch = Watch()
         self._since = perf_counter()
         self._taken = 0.0
+        self._came: Array | None = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -72,7 +73,7 @@ class Laboratory(Equipment):
         return [os.getpid(), *(pid for pool in self._pools.values() for pid in pool.pids())]
 
     def prepare(self, cells: Sequence[Cell], progress: Callable[[str], None]) -> None:
-        """Make the arrays, start the workers, and run every cell: once to warm it, once to see what a trip takes."""
+        """Make the arrays, start the workers, and see of every cell what a trip takes."""
         for way, place in ((ALONE, _anywhere), (SHARED, shared_array), (MAPPED, self._in_a_file)):
             progress(f"array for {way}")
             lie = [cell for cell in cells if _size(cell) and way in (ALONE, cell.variant)]
@@ -109,24 +110,30 @@ class Laboratory(Equipment):
         return super()._attempt(cell, attempted)
 
     def _warm(self, cell: Cell) -> None:
-        """See how much later a new worker's first answer comes than the second, and what one trip takes."""
+        """Start the way's worker, if it has none, and find how many trips fill the time of a run."""
+        if cell.execution == "processes" and cell.variant not in self._pools:
+            self._start(cell)
         self._trips[cell] = 1
-        new = cell.execution == "processes" and cell.variant not in self._pools
         before = perf_counter()
-        if new:
-            # What travels by name may take any. But it stays mapped only until its worker is sent something else.
-            transport = cell.variant if cell.variant in TRANSPORTS else "pipe"
-            self._pools[cell.variant] = self._stack.enter_context(Processes(1, transport=transport))
-        seconds, _ = self._cross(cell)
-        first = perf_counter() - before
-        if new or seconds < LONG:
+        self._goes(cell)(FIRST)
+        self._came = None
+        if perf_counter() - before < LONG:
             seconds, _ = self._cross(cell)
-        if new:
-            self.startup[cell] = max(0.0, first - seconds)
-        while seconds < self._target / 2:
-            self._trips[cell] = min(8 * self._trips[cell], math.ceil(self._trips[cell] * self._target / seconds))
-            seconds, _ = self._cross(cell)
+            while seconds < self._target / 2:
+                self._trips[cell] = min(8 * self._trips[cell], math.ceil(self._trips[cell] * self._target / seconds))
+                seconds, _ = self._cross(cell)
         self.work[cell] = self._trips[cell] * (_size(cell) or 1)
+
+    def _start(self, cell: Cell) -> None:
+        """See how much later the first answer of a way's new worker comes than the second."""
+        before = perf_counter()
+        # What travels by name may take any. But it stays mapped only until its worker is sent something else.
+        transport = cell.variant if cell.variant in TRANSPORTS else "pipe"
+        pool = self._pools[cell.variant] = self._stack.enter_context(Processes(1, transport=transport))
+        pool.map(abs, [FIRST])
+        first = perf_counter()
+        pool.map(abs, [FIRST])
+        self.startup[cell] = max(0.0, first - before - (perf_counter() - first))
 
     def _run(self, cell: Cell) -> Sample:
         seconds, wrong = self._cross(cell)
@@ -144,28 +151,42 @@ class Laboratory(Equipment):
         return self._taken
 
     def _cross(self, cell: Cell) -> tuple[float, int]:
-        """The seconds that a cell's trips take, and how many of them bring something wrong."""
-        trips, trip = range(self._trips[cell], 0, -1), Trip.named(cell.workload)
-        call = self._call(cell)
+        """The seconds that a cell's trips take, and how many of them bring something wrong.
+
+        The first is not timed. What memory has lain free for seconds a virtual machine may have given back to its
+        host, and to get it again took ten times as long as the trip; it would be the cell that comes first in a round
+        that pays for all.
+        """
+        numbers, trip = range(self._trips[cell], 0, -1), Trip.named(cell.workload)
+        go = self._goes(cell)
+        go(FIRST)
+        began = perf_counter()
+        answers = [go(number) for number in numbers]
+        seconds = perf_counter() - began
+        wrong = sum(answer != _right(trip, number) for answer, number in zip(answers, numbers, strict=True))
+        if self._came is not None:
+            assert trip is not None
+            if not np.array_equal(self._came, self._arrays[ALONE][: trip.size // ITEM]):
+                wrong = max(wrong, 1)
+            self._came = None
+        return seconds, wrong
+
+    def _goes(self, cell: Cell) -> Callable[[int], int]:
+        """What makes one trip of a cell, with a number, and gives what it brings."""
+        trip, call = Trip.named(cell.workload), self._call(cell)
         if trip is None:
-            began = perf_counter()
-            echoes = [call(abs, number) for number in trips]
-            return perf_counter() - began, sum(echo != number for echo, number in zip(echoes, trips, strict=True))
+            return lambda number: int(call(abs, number))
         if trip.direction == THERE:
             array = self._arrays.get(cell.variant, self._arrays[ALONE])[: trip.size // ITEM]
-            began = perf_counter()
-            sums = [call(checksum, array) for _ in trips]
-            seconds, starts = perf_counter() - began, [FIRST for _ in trips]
-        else:
-            began, sums, starts = perf_counter(), [], list(trips)
-            for start in trips:
-                array = call(make, (start, trip.size))
-                sums.append(checksum(array))
-            seconds = perf_counter() - began
-        wrong = sum(one != right(start, trip.size) for one, start in zip(sums, starts, strict=True))
-        if trip.direction != THERE and not np.array_equal(array, self._arrays[ALONE][: trip.size // ITEM]):
-            wrong = max(wrong, 1)
-        return seconds, wrong
+            return lambda _: int(call(checksum, array))
+        size = trip.size
+
+        def back(number: int) -> int:
+            self._came = None  # else two of them would need room
+            self._came = call(make, (number, size))
+            return checksum(self._came)
+
+        return back
 
     def _call(self, cell: Cell) -> Call:
         """What applies a function to one thing: here, or in the worker."""
@@ -184,6 +205,13 @@ def _filled(array: Array) -> Array:
     if array.flags.writeable:
         array[:] = make((FIRST, array.nbytes))
     return array
+
+
+def _right(trip: Trip | None, number: int) -> int:
+    """What a trip with that number must bring."""
+    if trip is None:
+        return number
+    return right(FIRST if trip.direction == THERE else number, trip.size)
 
 
 def _size(cell: Cell) -> int:

@@ -29,13 +29,13 @@ LEAST = KB
 STEP = 4
 
 BYTES_A_SECOND = 5_000_000
-"""Of the largest array, for each second that there is: it then crosses by every way in a tenth of the time, or less."""
+"""Of the largest array, for each second that there is: a round then takes a fifth of the time or less."""
 
 MEMORY_TAKES = 16
 """Arrays of a size that there are at once, at worst: what pickles copies them, and each worker keeps its last."""
 
 SHARED_TAKES = 3
-"""Copies of it in shared memory: the shared array, what comes, and what came before."""
+"""Copies of it in shared memory: the shared array, what travels, and some room for others."""
 
 DISK_TAKES = 2
 """Copies of it on the disk: one, and another's worth left to everybody else."""
