@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from parcount.execution.serial import Serial
     from parcount.execution.shared import shared_array
     from parcount.execution.threads import Threads
+    from parcount.planning import Plan, plan
     from parcount.studies import Study, study
     from parcount.studies.counters import study_counters
     from parcount.studies.io import study_io
@@ -47,6 +48,7 @@ __all__ = [
     "Interpreters",
     "LocalCounter",
     "LockedCounter",
+    "Plan",
     "Processes",
     "Serial",
     "ShardedCounter",
@@ -63,6 +65,7 @@ __all__ = [
     "histogram2d",
     "histogramdd",
     "increment",
+    "plan",
     "set_grain",
     "set_num_threads",
     "shared_array",
@@ -83,6 +86,7 @@ _HOMES = {
     "Interpreters": "parcount.execution.interpreters",
     "LocalCounter": "parcount.counters.local",
     "LockedCounter": "parcount.counters.locked",
+    "Plan": "parcount.planning",
     "Processes": "parcount.execution.processes",
     "Serial": "parcount.execution.serial",
     "ShardedCounter": "parcount.counters.sharded",
@@ -99,6 +103,7 @@ _HOMES = {
     "histogram2d": "parcount.arrays.histogramdd",
     "histogramdd": "parcount.arrays.histogramdd",
     "increment": "parcount.arrays.scatter",
+    "plan": "parcount.planning",
     "set_grain": "parcount.execution.policy",
     "set_num_threads": "parcount.execution.policy",
     "shared_array": "parcount.execution.shared",

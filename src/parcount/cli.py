@@ -121,6 +121,33 @@ def _parser() -> argparse.ArgumentParser:
         help=f"draw the study; PNG or SVG by the extension. For {ALL}: a picture for each question, named likewise",
     )
 
+    plan = commands.add_parser(
+        "plan",
+        help="say from measured costs where each execution stops paying, here, on more cores and on clusters",
+        description="Measures what the steps of a counting job cost on this machine, and tells from a simple model how "
+        "many keys threads, processes and a cluster need to pay, and how many of them are enough. Costs that were "
+        "measured elsewhere, or are only supposed, can be given instead.",
+        epilog="--cost read.all=200GB/s --cost network.rate=25Gbit/s; the table names all costs. Times take s, ms, us, "
+        "ns or ps; rates B/s to TB/s, or Mbit/s to Tbit/s.",
+    )
+    plan.set_defaults(command=_plan, parser=plan)
+    plan.add_argument("--workload", metavar="NAME", help="bincount (the default) or tally")
+    plan.add_argument("--dtype", metavar="NAME", help="of bincount's keys: int64 by default, or a smaller one")
+    plan.add_argument("--bins", type=_integer, metavar="N", help="how many: 1024 by default, 256 for tally")
+    plan.add_argument("--size", type=_integer, metavar="N", help="how many keys: 100 million by default")
+    plan.add_argument(
+        "--workers", type=_integers, metavar="LIST", help="what to predict: by default all cores here, 16 and 128"
+    )
+    plan.add_argument(
+        "--nodes", type=_integers, metavar="LIST", help="of a cluster, to predict: 10,100,1000 by default"
+    )
+    plan.add_argument(
+        "--cost", action="append", default=[], metavar="NAME=VALUE", help="take this instead of measuring; any number"
+    )
+    plan.add_argument("--from", dest="saved", metavar="FILE", help="take the costs from what --json has written")
+    plan.add_argument("--seconds", type=_seconds, metavar="S", help="how long to measure: 10 by default")
+    plan.add_argument("--json", metavar="FILE", help="write the costs and the predictions")
+
     info = commands.add_parser(
         "info",
         help="what numbers depend on here: cores, GIL, build, threading layer, versions",
@@ -198,6 +225,49 @@ def _file(name: str, question: Question, questions: Sequence[Question]) -> Path:
     return path if len(questions) == 1 else path.with_name(f"{path.stem}-{question.name}{path.suffix}")
 
 
+def _plan(words: argparse.Namespace) -> int:
+    from parcount.planning import plan
+    from parcount.planning.costs import SECONDS as PLAN_SECONDS
+    from parcount.planning.quantities import assignment
+
+    refuse = words.parser.error
+    if words.json is not None:
+        _check_writable(refuse, "--json", Path(words.json))
+    if words.saved is not None:
+        try:
+            Path(words.saved).open("rb").close()
+        except OSError as error:
+            refuse(f"argument --from: cannot read {words.saved}: {error.strerror}")
+    try:
+        from parcount.report import plan_table
+        from parcount.report.terminal import progress_bar
+    except ImportError as error:
+        refuse(f"a plan needs {error.name}: pip install 'parcount[study]'")
+    try:
+        with progress_bar(sys.stderr) as progress:
+            found = plan(
+                words.workload,
+                dtype=words.dtype,
+                bins=words.bins,
+                size=words.size,
+                workers=words.workers,
+                nodes=words.nodes,
+                costs=dict(assignment(text) for text in words.cost),
+                saved=words.saved,
+                seconds=words.seconds or PLAN_SECONDS,
+                progress=progress,
+            )
+        plan_table.show(found, sys.stdout)
+        if words.json is not None:
+            found.save(words.json)
+    except ValueError as error:
+        refuse(str(error))
+    except (OSError, MemoryError) as error:
+        print(f"parcount plan: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def _check_files(refuse: Any, words: argparse.Namespace, questions: Sequence[Question]) -> None:
     """Refuse files that cannot be read or written now, rather than after a minute of measuring."""
     if words.data is not None:
@@ -206,17 +276,18 @@ def _check_files(refuse: Any, words: argparse.Namespace, questions: Sequence[Que
         except OSError as error:
             refuse(f"argument --data: cannot read {words.data}: {error.strerror}")
     for option, name in (("--json", words.json), ("--plot", words.plot)):
-        if name is None:
-            continue
-        for question in questions:
-            path = _file(name, question, questions)
-            existed = path.exists()
-            try:
-                path.open("ab").close()
-            except OSError as error:
-                refuse(f"argument {option}: cannot write {path}: {error.strerror}")
-            if not existed:
-                path.unlink()
+        for question in questions if name is not None else ():
+            _check_writable(refuse, option, _file(name, question, questions))
+
+
+def _check_writable(refuse: Any, option: str, path: Path) -> None:
+    existed = path.exists()
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        refuse(f"argument {option}: cannot write {path}: {error.strerror}")
+    if not existed:
+        path.unlink()
 
 
 def _info(words: argparse.Namespace) -> int:

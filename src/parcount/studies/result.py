@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from parcount.studies.analysis import MEASURED, CellResult
 from parcount.studies.questions import DEFAULT, QUESTIONS
 from parcount.studies.statistics import Estimate
 from parcount.studies.verdict import Claim, Comparison, Verdict
+from parcount.studies.whole import write_whole
 
 SCHEMA = 1
 
@@ -67,19 +67,7 @@ class Study:
         OSError
             If it cannot be written.
         """
-        path = Path(path)
-        text = json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, allow_nan=False)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=path.name, delete=False, encoding="utf-8"
-        ) as file:
-            try:
-                file.write(text + "\n")
-                file.close()
-                Path(file.name).chmod(0o666 & ~_umask())
-                Path(file.name).replace(path)
-            except BaseException:
-                Path(file.name).unlink()
-                raise
+        write_whole(path, json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, allow_nan=False) + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Study:
@@ -120,10 +108,3 @@ class Study:
 
 def _estimate(value: Mapping[str, float] | None) -> Estimate | None:
     return None if value is None else Estimate(**value)
-
-
-def _umask() -> int:
-    """The mask of modes that new files get; the system tells it only by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,0 +1,133 @@
+"""How far counting carries: costs measured here, and what a simple model makes of them for other sizes and machines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+
+from parcount.execution.cores import available_cores
+from parcount.planning.costs import GIVEN, SECONDS, Cost, assumptions, measure, stated
+from parcount.planning.jobs import SIZE, planned
+from parcount.planning.quantities import QUANTITIES, parse
+from parcount.planning.result import Plan
+from parcount.studies.conduct import Progress
+from parcount.studies.machine import environment
+from parcount.studies.plan import doublings, worker_counts
+
+__all__ = ["Plan", "plan"]
+
+MORE_CORES = (16, 128)
+NODES = (10, 100, 1000)
+
+
+def plan(
+    workload: str | None = None,
+    *,
+    dtype: str | None = None,
+    bins: int | None = None,
+    size: int | None = None,
+    workers: int | Sequence[int] | None = None,
+    nodes: int | Sequence[int] | None = None,
+    costs: Mapping[str, str | float] | None = None,
+    saved: str | os.PathLike[str] | None = None,
+    seconds: float = SECONDS,
+    progress: Progress | None = None,
+) -> Plan:
+    """Say where each execution stops paying: from costs measured here, with more cores, and on clusters.
+
+    Parameters
+    ----------
+    workload : {"bincount", "tally"}, optional
+        What is to be counted; "bincount" by default.
+    dtype : str, optional
+        Of the keys of `bincount`; "int64" by default.
+    bins : int, optional
+        How many; 1024 by default, 256 for `tally` and for keys of one byte.
+    size : int, optional
+        How many keys; 100 million by default.
+    workers : int or sequence of int, optional
+        Numbers of workers to predict; by default 1, 2, … all available cores, then 16 and 128.
+    nodes : int or sequence of int, optional
+        Numbers of nodes to predict, each like this machine; 10, 100 and 1000 by default.
+    costs : mapping of str to (str or float), optional
+        Costs to take instead of measuring or assuming them, such as ``{"network.rate": "25 Gbit/s"}``; plain numbers
+        are in seconds, or in bytes a second. Its names are those of `Plan.costs`.
+    saved : path, optional
+        A file of `Plan.save` to take the costs from, instead of measuring any: from another machine, perhaps.
+    seconds : float, optional
+        How long to measure.
+    progress : callable, optional
+        Told what is going on, the seconds passed and the seconds expected.
+
+    Returns
+    -------
+    Plan
+        Its `costs`, its `predictions`, and in words: ``print(plan)``.
+
+    Raises
+    ------
+    ValueError
+        If a name does not exist, a number is out of range, or the costs in `saved` are of another workload, dtype or
+        number of bins than asked for.
+    OSError
+        If `saved` cannot be read, or the system does not start the workers.
+
+    Notes
+    -----
+    `Model` has the formula. Takes `seconds`, but at least three rounds of measuring; memory for the keys measured with,
+    128 MB at most, and for two tables.
+
+    Starts worker processes: a script calls this below ``if __name__ == "__main__":``.
+
+    Examples
+    --------
+    >>> import parcount as pc
+    >>> plan = pc.plan("tally", size=1_000_000, seconds=1)  # doctest: +SKIP
+    >>> print(plan)  # doctest: +SKIP
+    """
+    given = {name: stated(parse(name, value), GIVEN) for name, value in (costs or {}).items()}
+    asked_workers = None if workers is None else worker_counts(workers)
+    asked_nodes = None if nodes is None else worker_counts(nodes)
+    if not seconds > 0:
+        raise ValueError(f"the time to measure must be more than 0 seconds, not {seconds}")
+    if saved is not None:
+        same = {"workload": workload, "dtype": dtype, "bins": bins}
+        return _from_file(saved, same, size, asked_workers, asked_nodes, given)
+    job = planned("bincount" if workload is None else workload, dtype, bins, SIZE if size is None else size)
+    surroundings = environment()
+    known = assumptions() | given
+    if any(name not in known for name in QUANTITIES):
+        known = measure(job, seconds, progress) | known
+    return Plan(
+        surroundings,
+        job,
+        {name: known[name] for name in QUANTITIES},
+        asked_workers or tuple(sorted({*doublings(available_cores()), *MORE_CORES})),
+        asked_nodes or NODES,
+    )
+
+
+def _from_file(
+    saved: str | os.PathLike[str],
+    same: Mapping[str, str | int | None],
+    size: int | None,
+    workers: Sequence[int] | None,
+    nodes: Sequence[int] | None,
+    given: Mapping[str, Cost],
+) -> Plan:
+    """A saved plan with what was asked for anew."""
+    found = Plan.load(saved)
+    for what, asked in same.items():
+        if asked is not None and asked != getattr(found.job, what):
+            raise ValueError(
+                f"the costs in {saved} are of {found.job}: for another {what} measure them, or leave the {what} out"
+            )
+    job = found.job if size is None else planned(**asdict(replace(found.job, size=size)))
+    return replace(
+        found,
+        job=job,
+        costs={**found.costs, **given},
+        workers=found.workers if workers is None else tuple(workers),
+        nodes=found.nodes if nodes is None else tuple(nodes),
+    )

@@ -1,0 +1,240 @@
+"""What each step of a job costs on this machine, measured.
+
+Every probe runs once a round, in a new order each round, as the cells of a study do. A cost, often a difference of two
+times, is worked out inside a round; what counts is its median over the rounds.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+
+from parcount.execution.base import Execution
+from parcount.execution.cores import available_cores
+from parcount.execution.processes import Processes
+from parcount.execution.team import Team, team
+from parcount.kernels.workload import table, total
+from parcount.planning.fresh import start_up
+from parcount.planning.jobs import Planned
+from parcount.planning.model import CELL
+from parcount.planning.quantities import QUANTITIES
+from parcount.studies.conduct import Progress
+from parcount.studies.statistics import LEAST_SAMPLES, estimate
+
+SECONDS = 10.0
+
+MEASURED, GIVEN, ASSUMED = SOURCES = ("measured", "given", "assumed")
+
+Probe = tuple[str, Callable[[], dict[str, float]]]
+"""What is looked at, for people; and the look, which tells costs by their names."""
+
+MOST_DATA = 1 << 27
+"""Bytes that are counted and read: more than any cache, unless the job itself is less."""
+
+MOST_KEYS = 1 << 26
+"""Keys that are counted, where they lie nowhere or are small."""
+
+SENT = 1 << 25
+"""Bytes sent through a pipe."""
+
+PARTS = 64
+"""Parts handed out at once to see what each adds."""
+
+TINIEST = 1e-9
+"""Seconds: a difference of two times that comes out smaller cannot be told from nothing."""
+
+LEAST = 0.002
+"""Seconds for which a short call is repeated: a single wake-up of the system matters less then."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One cost, in seconds or bytes a second.
+
+    Attributes
+    ----------
+    value : float
+        The median, or what was given.
+    low, high : float
+        Its 95 % bootstrap interval; `value` twice if it was not measured.
+    source : {"measured", "given", "assumed"}
+        Where it is from.
+    """
+
+    value: float
+    low: float
+    high: float
+    source: str
+
+
+def stated(value: float, source: str) -> Cost:
+    """A cost that nobody has measured."""
+    return Cost(value, value, value, source)
+
+
+def assumptions() -> dict[str, Cost]:
+    """The costs that cannot be measured on one machine."""
+    return {
+        name: stated(quantity.assumed, ASSUMED) for name, quantity in QUANTITIES.items() if quantity.assumed is not None
+    }
+
+
+def measure(job: Planned, seconds: float = SECONDS, progress: Progress | None = None) -> dict[str, Cost]:
+    """Measure what one machine can tell.
+
+    Parameters
+    ----------
+    job : Planned
+        What is counted; at most `MOST_DATA` bytes of it.
+    seconds : float, optional
+        How long; at least three rounds are measured, however long they take.
+    progress : callable, optional
+        As `parcount.study` takes.
+
+    Returns
+    -------
+    dict of str to Cost
+        By the names of `QUANTITIES`; not those that are assumed.
+
+    Raises
+    ------
+    OSError
+        If the system does not start the workers.
+    """
+    began = perf_counter()
+
+    def told(what: str) -> None:
+        passed = perf_counter() - began
+        if progress is not None:
+            progress(what, passed, max(passed, seconds))
+
+    with ExitStack() as stack:
+        told("data and workers")
+        probes = _probes(job, stack)
+        rounds = in_rounds(probes, until=began + seconds, told=told)
+    return {name: _over([one[name] for one in rounds]) for name in QUANTITIES if name in rounds[0]}
+
+
+def counted(job: Planned) -> int:
+    """How many keys the kernel's cost is measured with."""
+    return min(job.size, MOST_DATA // job.key_bytes if job.key_bytes else MOST_KEYS)
+
+
+def in_rounds(
+    probes: Sequence[Probe], until: float, told: Callable[[str], None], clock: Callable[[], float] = perf_counter
+) -> list[dict[str, float]]:
+    """Run all probes once a round, shuffled, until there is no time for another round; at least `LEAST_SAMPLES` times.
+
+    Returns
+    -------
+    list of dict of str to float
+        What the probes say, round by round.
+    """
+    rounds: list[dict[str, float]] = []
+    order, began = random.Random(0), clock()
+    while len(rounds) < LEAST_SAMPLES or clock() + (clock() - began) / len(rounds) < until:
+        found: dict[str, float] = {}
+        for what, probe in order.sample(probes, len(probes)):
+            told(f"round {len(rounds) + 1}: {what}")
+            found |= probe()
+        rounds.append(found)
+    return rounds
+
+
+def _probes(job: Planned, stack: ExitStack) -> list[Probe]:
+    """All probes; the workers that they need end with `stack`."""
+    several = max(2, available_cores())
+    keys, few = job.keys(counted(job)), job.keys(1)
+    memory = np.ones(min(job.size, MOST_DATA // CELL)) if isinstance(keys, int) else keys
+    tables = [table(job.bins) for _ in range(2)]
+    processes = stack.enter_context(Processes(several))
+    parcel = np.ones(min(memory.nbytes, SENT) // several, np.uint8)
+
+    def count() -> dict[str, float]:
+        none = _timed(lambda: job.count(few, bins=1, threads=1))
+        table = max(0.0, _timed(lambda: job.count(few, threads=1)) - none)
+        all_of_them = _timed(lambda: job.count(keys, threads=1))
+        return {"table": table / job.bins, "kernel": max(TINIEST, all_of_them - none - table) / counted(job)}
+
+    def merge() -> dict[str, float]:
+        return {"merge": _timed(lambda: total(tables)) / job.bins}
+
+    def read() -> dict[str, float]:
+        threads, shares = team(several), np.array_split(memory, several)
+        return {
+            "read.one": memory.nbytes / _timed(lambda: np.max(memory)),
+            "read.all": memory.nbytes / _timed(lambda: threads.map(np.max, shares)),
+        }
+
+    def pipe() -> dict[str, float]:
+        seconds = _timed(lambda: processes.map(len, [parcel] * several))
+        seconds -= _timed(lambda: processes.map(len, [parcel[:0]] * several))
+        return {"processes.pipe": parcel.nbytes * several / max(TINIEST, seconds)}
+
+    def hand(name: str, workers: Execution) -> Callable[[], dict[str, float]]:
+        kernel, crumb = job.crumb()
+        (part,) = crumb.split(1)
+
+        def probe() -> dict[str, float]:
+            one = _timed(lambda: workers.map(kernel, [part]))
+            many = _timed(lambda: workers.map(kernel, [part] * PARTS))
+            dispatch = max(0.0, many - one) / (PARTS - 1)
+            return {f"{name}.dispatch": dispatch, f"{name}.latency": max(0.0, one - dispatch)}
+
+        return probe
+
+    def start_threads() -> dict[str, float]:
+        one = _timed(lambda: _started(1))
+        return _split("threads", one, one, _timed(lambda: _started(several)), several)
+
+    def start_processes() -> dict[str, float]:
+        return _split("processes", *start_up(several), several)
+
+    return [
+        ("counting", count),
+        ("merging", merge),
+        ("reading", read),
+        ("sending", pipe),
+        ("handing to threads", hand("threads", team(several))),
+        ("handing to processes", hand("processes", processes)),
+        ("starting threads", start_threads),
+        ("starting processes", start_processes),
+    ]
+
+
+def _started(workers: int) -> None:
+    with Team(workers) as fresh:
+        fresh.map(abs, [0] * workers)
+
+
+def _split(name: str, first: float, again: float, several: float, workers: int) -> dict[str, float]:
+    """What starting workers takes once, and for each of them.
+
+    Examples
+    --------
+    >>> _split("x", 0.5, 0.25, 0.75, 3)
+    {'x.start': 0.25, 'x.worker': 0.25}
+    """
+    each = max(0.0, several - again) / (workers - 1)
+    return {f"{name}.start": max(0.0, first - each), f"{name}.worker": each}
+
+
+def _timed(call: Callable[[], object]) -> float:
+    """Seconds that a call takes: the median of as many as fill `LEAST` seconds."""
+    times: list[float] = []
+    until = perf_counter() + LEAST
+    while (start := perf_counter()) < until or not times:
+        call()
+        times.append(perf_counter() - start)
+    return median(times)
+
+
+def _over(rounds: Sequence[float]) -> Cost:
+    found = estimate(rounds)
+    return Cost(found.median, found.low, found.high, MEASURED)

@@ -1,0 +1,116 @@
+"""The jobs that can be planned: a workload with its bins and the dtype of its keys, called as users call it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parcount.arrays.bincount import bincount
+from parcount.arrays.tally import tally
+from parcount.execution.base import Execution
+from parcount.execution.shared import shared_array
+from parcount.kernels.keys import KERNEL
+from parcount.kernels.slices import Slices
+from parcount.kernels.tally import Tally, TallyJob
+from parcount.kernels.workload import Kernel, Work
+from parcount.studies.plan import names
+
+PLANNED = ("bincount", "tally")
+DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+BINS = {"bincount": 1024, "tally": 256}
+SIZE = 100_000_000
+
+MOST_BINS = 1 << 32
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is to be counted.
+
+    Attributes
+    ----------
+    workload : {"bincount", "tally"}
+        By which function.
+    dtype : str or None
+        Of the keys; None for those of `tally`, which lie nowhere.
+    bins : int
+        How many there are.
+    size : int
+        How many keys.
+    """
+
+    workload: str
+    dtype: str | None
+    bins: int
+    size: int
+
+    def __str__(self) -> str:
+        keys = "keys" if self.dtype is None else f"{self.dtype} keys"
+        return f"{self.workload} of {self.size:_} {keys} in {self.bins:_} bins".replace("_", " ")
+
+    @property
+    def key_bytes(self) -> int:
+        """What is read for one key."""
+        return 0 if self.dtype is None else np.dtype(self.dtype).itemsize
+
+    def keys(self, size: int, *, shared: bool = False) -> NDArray[Any] | int:
+        """So many keys, uniform over the bins; for `tally` their number."""
+        if self.dtype is None:
+            return size
+        keys = shared_array(size, self.dtype) if shared else np.empty(size, self.dtype)
+        rng = np.random.default_rng(0)
+        for start in range(0, size, 1 << 22):  # the generator's own array is never large
+            part = keys[start : start + (1 << 22)]
+            part[...] = rng.integers(0, self.bins, len(part), self.dtype)
+        return keys
+
+    def count(
+        self,
+        keys: NDArray[Any] | int,
+        *,
+        bins: int | None = None,
+        threads: int | None = None,
+        on: Execution | None = None,
+    ) -> NDArray[Any]:
+        """Count keys, as users do."""
+        bins = self.bins if bins is None else bins
+        if isinstance(keys, int):
+            return tally(keys, bins=bins, threads=threads, on=on)
+        return bincount(keys, minlength=bins, threads=threads, on=on)
+
+    def crumb(self) -> tuple[Kernel, Work]:
+        """A job of one key and one bin, of which all that remains is what goes on around it."""
+        if self.dtype is None:
+            return Tally.kernels["cython"], TallyJob(1, 0, 1)
+        return KERNEL, Slices([np.zeros(1, self.dtype)], None, (1, None))
+
+
+def planned(workload: str = "bincount", dtype: str | None = None, bins: int | None = None, size: int = SIZE) -> Planned:
+    """Check what is to be counted, and fill in what was not said.
+
+    Raises
+    ------
+    ValueError
+        If a name does not exist, a number is out of range, the keys cannot be as large as there are bins, or `tally`,
+        whose keys lie nowhere, is given a dtype.
+    """
+    (workload,) = names("workload", workload, PLANNED, ())
+    if bins is None:
+        bins = BINS[workload] if dtype not in DTYPES else min(BINS[workload], int(np.iinfo(dtype).max) + 1)
+    if not 1 <= bins <= MOST_BINS:
+        raise ValueError(f"bins must be from 1 to 2**32, not {bins}")
+    if size < 1:
+        raise ValueError(f"the size must be at least 1, not {size}")
+    if workload == "tally":
+        if dtype is not None:
+            raise ValueError("tally has no dtype: its keys are made up as they are counted")
+        if bins & (bins - 1):
+            raise ValueError(f"bins of tally must be a power of two, not {bins}")
+        return Planned(workload, None, bins, size)
+    (dtype,) = names("dtype", "int64" if dtype is None else dtype, DTYPES, ())
+    if bins - 1 > np.iinfo(dtype).max:
+        raise ValueError(f"{dtype} keys are at most {np.iinfo(dtype).max}: too small for {bins} bins")
+    return Planned(workload, dtype, bins, size)

@@ -1,0 +1,269 @@
+"""What a job takes, from what its steps cost: a formula, no more.
+
+T(n) = start + dispatch · parts + bytes to move / rate + max(n · kernel / workers, bytes to read / bandwidth) + merge
+
+Every term is a constant or proportional to the number n of keys, so T is a straight line in n. What follows is
+algebra: two executions cost the same where their lines cross, and more workers turn a smaller slope into a larger
+constant.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+CELL = 8
+"""Bytes of a bin."""
+
+WORTH = 1.1
+"""Times as fast that twice the workers must make a job at least, to pay."""
+
+MOST = 1 << 20
+"""Workers, or nodes, beyond which nobody is told when more stop paying."""
+
+EXECUTIONS = ("serial", "threads", "processes")
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to run a job.
+
+    Parameters
+    ----------
+    execution : {"serial", "threads", "processes"}
+        Who counts: on each node, if there are any.
+    workers : int
+        How many of them; on each node.
+    sent : bool
+        Whether the keys have to be sent to the workers, or to the nodes. Otherwise they are there already: in memory
+        that threads share, in shared memory or a mapped file for processes, on the nodes of a cluster.
+    started : bool
+        Whether the workers are started for this job.
+    nodes : int or None
+        How many machines of a cluster; None for this machine alone.
+    """
+
+    execution: str
+    workers: int = 1
+    sent: bool = False
+    started: bool = False
+    nodes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.execution not in EXECUTIONS:
+            raise ValueError(f"no execution {self.execution!r}; there are {', '.join(EXECUTIONS)}")
+        if self.workers < 1 or (self.nodes is not None and self.nodes < 1):
+            raise ValueError(f"there must be at least 1 worker and 1 node: {self}")
+        if self.execution == "serial" and self.workers != 1:
+            raise ValueError("serial is one worker")
+
+    @property
+    def size(self) -> int:
+        """How many workers there are; or nodes, where there are any."""
+        return self.workers if self.nodes is None else self.nodes
+
+    def resized(self, size: int) -> Way:
+        """The same way with another `size`."""
+        return replace(self, workers=size) if self.nodes is None else replace(self, nodes=size)
+
+
+SERIAL = Way("serial")
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a way takes by the number of keys: ``fixed + n * slope`` seconds, and what these are the sums of.
+
+    Attributes
+    ----------
+    constants : mapping of str to float
+        Seconds whatever n is: ``start``, ``dispatch``, ``table``, ``merge``, ``scheduler``, ``network``.
+    send : float
+        Seconds to send one key.
+    count : float
+        Seconds that the cores need for one key, all together.
+    read : float
+        Seconds that memory needs for one key. Cores count what they read: the larger of the two is what passes.
+    """
+
+    constants: Mapping[str, float]
+    send: float
+    count: float
+    read: float
+
+    @property
+    def fixed(self) -> float:
+        """Seconds for no keys."""
+        return math.fsum(self.constants.values())
+
+    @property
+    def slope(self) -> float:
+        """Seconds for each key."""
+        return self.send + max(self.count, self.read)
+
+    def at(self, n: float) -> float:
+        """Seconds for `n` keys."""
+        return self.fixed + n * self.slope
+
+
+@dataclass(frozen=True)
+class Model:
+    """The formula, with the costs of one kind of job.
+
+    Parameters
+    ----------
+    costs : mapping of str to float
+        By the names of `QUANTITIES`, in seconds or bytes a second.
+    key_bytes : int
+        What is read for one key; 0 if keys are made up as they are counted.
+    bins : int
+        How long each table is.
+
+    Notes
+    -----
+    With w workers, b bins, k bytes a key, and the costs by their names:
+
+    - serial: b·table + n·max(kernel, k / read.one)
+    - threads and processes: [start + w·worker, if started] + latency + w·dispatch + b·table + (w - 1)·b·merge
+      + n·max(kernel / w, k / min(w·read.one, read.all)); one thread is the caller itself, as in `serial`
+    - processes send their tables back, w·8b / pipe; if `sent`, the keys are sent too, n·k / pipe, by one caller to one
+      worker after the other
+    - each of m nodes does so with n/m keys; before that the scheduler hands out m tasks, m·network.task, by one
+      message, and if `sent` all keys go through the caller's link, n·k / network.rate; after that the tables are merged
+      two by two in ⌈log2 m⌉ steps, and the last goes to the caller, each time network.latency + 8b / network.rate
+      (and b·merge)
+
+    Nothing overlaps, there are no caches, and cores hinder each other only in reading: where that is wrong, the
+    prediction is. ``docs/how-far.md`` says by how much.
+
+    Examples
+    --------
+    >>> costs = {"kernel": 1e-9, "table": 0, "merge": 1e-9, "read.one": 1e10, "read.all": 2e10, "threads.start": 0,
+    ...          "threads.worker": 0, "threads.latency": 8e-6, "threads.dispatch": 1e-6}
+    >>> model = Model(costs, key_bytes=8, bins=1000)
+    >>> two = Way("threads", 2)
+    >>> round(model.break_even(two))
+    22000
+    >>> round(model.speedup(two, 10_000_000), 2)
+    2.0
+    """
+
+    costs: Mapping[str, float]
+    key_bytes: int
+    bins: int
+
+    def line(self, way: Way) -> Line:
+        """What `way` takes, by the number of keys."""
+        return self._node(way) if way.nodes is None else self._cluster(way, way.nodes)
+
+    def seconds(self, way: Way, n: float) -> float:
+        """What `way` takes for `n` keys."""
+        return self.line(way).at(n)
+
+    def speedup(self, way: Way, n: float, against: Way = SERIAL) -> float:
+        """How many times as fast as another `way` is."""
+        return self.seconds(against, n) / self.seconds(way, n)
+
+    def break_even(self, way: Way, against: Way = SERIAL) -> float | None:
+        """From how many keys on `way` takes less time than another.
+
+        Parameters
+        ----------
+        way : Way
+            Which.
+        against : Way, optional
+            Serial by default.
+
+        Returns
+        -------
+        float or None
+            Where the two lines cross; 0 if it takes less at once, None if never.
+        """
+        ours, other = self.line(way), self.line(against)
+        spared, added = other.slope - ours.slope, ours.fixed - other.fixed
+        if spared > 0:
+            return max(0.0, added / spared)
+        return 0.0 if spared == 0 and added < 0 else None
+
+    def enough(self, way: Way, n: float, most: int = MOST) -> int | None:
+        """How many workers (nodes, for a cluster) are enough: twice as many do not pay.
+
+        Parameters
+        ----------
+        way : Way
+            Which; its own number does not matter.
+        n : float
+            How many keys.
+        most : int, optional
+            How far to look.
+
+        Returns
+        -------
+        int or None
+            The smallest number of which twice as many are less than `WORTH` times as fast; 1 if that number is not so
+            much faster than one; None if it is beyond `most`.
+
+        Notes
+        -----
+        The more there are, the less twice as many buy, for what is divided shrinks, and what is not grows. So the
+        number is found by halving. Only the first thread is not like the others: it is the caller, and needs no
+        handing out.
+        """
+
+        def pays(size: int) -> bool:
+            return self.seconds(way.resized(size), n) >= WORTH * self.seconds(way.resized(2 * size), n)
+
+        sizes = range(2, most + 1)
+        found = bisect_left(sizes, True, key=lambda size: not pays(size))
+        if self.seconds(way.resized(1), n) < WORTH * self.seconds(way.resized(2 + found), n):
+            return 1
+        return sizes[found] if found < len(sizes) else None
+
+    def limit(self, way: Way, n: float) -> str:
+        """What takes most of the time.
+
+        Returns
+        -------
+        str
+            The name of one of the line's `constants`; or ``count``, ``read``, ``send``.
+        """
+        line = self.line(way)
+        terms = {**line.constants, "send": n * line.send}
+        terms["read" if line.read > line.count else "count"] = n * max(line.read, line.count)
+        return max(terms, key=lambda name: terms[name])
+
+    def appetite(self, workers: int) -> float:
+        """Bytes a second that memory must give to keep as many workers counting."""
+        return workers * self.key_bytes / self.costs["kernel"]
+
+    def _node(self, way: Way) -> Line:
+        costs, workers = self.costs, way.workers
+        read = self.key_bytes / min(workers * costs["read.one"], max(costs["read.one"], costs["read.all"]))
+        constants = {"table": self.bins * costs["table"]}
+        if way.execution == "serial" or (way.execution == "threads" and workers == 1):
+            return Line(constants, 0.0, costs["kernel"], read)
+        name = way.execution
+        constants["dispatch"] = costs[f"{name}.latency"] + workers * costs[f"{name}.dispatch"]
+        constants["merge"] = (workers - 1) * self.bins * costs["merge"]
+        if way.started:
+            constants["start"] = costs[f"{name}.start"] + workers * costs[f"{name}.worker"]
+        send = 0.0
+        if name == "processes":
+            constants["merge"] += workers * CELL * self.bins / costs["processes.pipe"]
+            if way.sent:
+                send = self.key_bytes / costs["processes.pipe"]
+        return Line(constants, send, costs["kernel"] / workers, read)
+
+    def _cluster(self, way: Way, nodes: int) -> Line:
+        costs = self.costs
+        here = self._node(replace(way, nodes=None, sent=False))
+        message = costs["network.latency"] + CELL * self.bins / costs["network.rate"]
+        steps = math.ceil(math.log2(nodes))
+        network = {
+            "scheduler": nodes * costs["network.task"],
+            "network": costs["network.latency"] + (steps + 1) * message + steps * self.bins * costs["merge"],
+        }
+        send = self.key_bytes / costs["network.rate"] if way.sent else 0.0
+        return Line({**here.constants, **network}, send, here.count / nodes, here.read / nodes)

@@ -1,0 +1,164 @@
+"""The costs that a prediction is made of: their names, their units, and how people write them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "ps": 1e-12}
+RATES = {
+    "B/s": 1.0,
+    "kB/s": 1e3,
+    "MB/s": 1e6,
+    "GB/s": 1e9,
+    "TB/s": 1e12,
+    "Mbit/s": 1e6 / 8,
+    "Gbit/s": 1e9 / 8,
+    "Tbit/s": 1e12 / 8,
+}
+
+SHOWN = {"time": ("s", "ms", "µs", "ns", "ps"), "rate": ("TB/s", "GB/s", "MB/s", "kB/s", "B/s")}
+"""Units that are printed, the largest first."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One cost.
+
+    Parameters
+    ----------
+    what : str
+        For people.
+    kind : {"time", "rate"}
+        In seconds, or in bytes a second.
+    least : float
+        The smallest that makes sense: 0 for a time that may be nothing.
+    assumed : float, optional
+        Its value where nobody has said any: it cannot be measured on one machine.
+    """
+
+    what: str
+    kind: str = "time"
+    least: float = 0.0
+    assumed: float | None = None
+
+
+TINY = 1e-15
+"""Seconds, or bytes a second: less is nonsense, and would be divided by."""
+
+QUANTITIES: Mapping[str, Quantity] = {
+    "kernel": Quantity("to count one key, on one core", least=TINY),
+    "table": Quantity("to make a table, for each bin", least=0.0),
+    "merge": Quantity("to add a worker's table to another, for each bin"),
+    "read.one": Quantity("memory that one core reads", "rate", TINY),
+    "read.all": Quantity("memory that all cores read together", "rate", TINY),
+    "threads.start": Quantity("to start threads, however many"),
+    "threads.worker": Quantity("to start each of them"),
+    "threads.latency": Quantity("from handing threads a part to having its result"),
+    "threads.dispatch": Quantity("of the caller's, for each part that threads get"),
+    "processes.start": Quantity("to start processes, however many"),
+    "processes.worker": Quantity("to start each of them"),
+    "processes.latency": Quantity("from handing a process a part to having its result"),
+    "processes.dispatch": Quantity("of the caller's, for each part that processes get"),
+    "processes.pipe": Quantity("bytes to a process and back, through its pipe", "rate", TINY),
+    "network.rate": Quantity("bytes between two nodes", "rate", TINY, assumed=10e9 / 8),
+    "network.latency": Quantity("a message from node to node", assumed=1e-4),
+    "network.task": Quantity("of the scheduler's, for each task that a node gets", assumed=1e-3),
+}
+"""All costs by name, in the order in which they are shown."""
+
+
+def parse(name: str, text: str | float) -> float:
+    """The value of a cost as people write it.
+
+    Parameters
+    ----------
+    name : str
+        Of `QUANTITIES`.
+    text : str or float
+        With its unit, such as ``"0.3 ns"`` or ``"10 Gbit/s"``; a number is in seconds, or in bytes a second.
+
+    Returns
+    -------
+    float
+        In seconds, or in bytes a second.
+
+    Raises
+    ------
+    ValueError
+        If there is no such cost, its unit is missing or another kind's, or the number is none that it can have.
+
+    Examples
+    --------
+    >>> parse("network.rate", "8 Gbit/s")
+    1000000000.0
+    >>> parse("kernel", "0.3")
+    Traceback (most recent call last):
+        ...
+    ValueError: kernel takes a number with a unit, such as 0.3ns (s, ms, us, µs, ns, ps), not '0.3'
+    """
+    try:
+        quantity = QUANTITIES[name]
+    except KeyError:
+        raise ValueError(f"no cost {name!r}; there are {', '.join(QUANTITIES)}") from None
+    if isinstance(text, str):
+        units, example = (SECONDS, "0.3ns") if quantity.kind == "time" else (RATES, "10GB/s")
+        match = re.fullmatch(r"\s*(\d[\d_ ]*(?:\.\d*)?(?:e[-+]?\d+)?)\s*([a-zA-Zµ/]+)\s*", text)
+        if match is None or match[2] not in units:
+            raise ValueError(f"{name} takes a number with a unit, such as {example} ({', '.join(units)}), not {text!r}")
+        value = float(match[1].replace(" ", "")) * units[match[2]]
+    else:
+        value = float(text)
+    if not (quantity.least <= value < math.inf):
+        least = "at least 0" if quantity.least == 0 else "more than 0"
+        raise ValueError(f"{name} must be {least} and finite, not {text!r}")
+    return value
+
+
+def assignment(text: str) -> tuple[str, float]:
+    """A cost's name and value, from ``name=value``.
+
+    Raises
+    ------
+    ValueError
+        As `parse`; or if there is no equals sign.
+
+    Examples
+    --------
+    >>> assignment("read.all=200GB/s")
+    ('read.all', 200000000000.0)
+    """
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise ValueError(f"a cost is given as name=value, such as kernel=0.3ns, not {text!r}")
+    return name.strip(), parse(name.strip(), value)
+
+
+def spoken(name: str, value: float) -> str:
+    """A cost's value with the unit that suits it, in three digits.
+
+    Examples
+    --------
+    >>> spoken("kernel", 3.14159e-10), spoken("network.rate", 1.25e9), spoken("table", 0)
+    ('314 ps', '1.25 GB/s', '0 s')
+    """
+    return with_unit(value, QUANTITIES[name].kind)
+
+
+def with_unit(value: float, kind: str = "time") -> str:
+    """Seconds, or bytes a second, with the unit that suits them, in three digits.
+
+    Examples
+    --------
+    >>> with_unit(0.0123), with_unit(64.0), with_unit(5e9, "rate")
+    ('12.3 ms', '64 s', '5 GB/s')
+    """
+    units = SECONDS if kind == "time" else RATES
+    shown = SHOWN[kind]
+    if not value:
+        return f"0 {shown[0] if kind == 'time' else shown[-1]}"
+    unit = next((unit for unit in shown if float(f"{value / units[unit]:.3g}") >= 1), shown[-1])
+    scaled = float(f"{value / units[unit]:.3g}")
+    return f"{scaled:,.0f} {unit}".replace(",", " ") if scaled >= 100 else f"{scaled:g} {unit}"

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import parcount as pc
+from parcount.planning import costs, fresh
+from parcount.planning.costs import MEASURED, assumptions, in_rounds
+from parcount.planning.jobs import DTYPES, planned
+from parcount.planning.quantities import QUANTITIES
+from parcount.studies.statistics import LEAST_SAMPLES
+
+
+def test_every_cost_is_measured_or_assumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "LEAST_SAMPLES", 1)
+    told: list[str] = []
+    found = costs.measure(planned("bincount", "uint16", 16, 5000), 1e-9, lambda what, *_: told.append(what))
+    assert [*found, *assumptions()] == list(QUANTITIES)
+    for name, cost in found.items():
+        assert QUANTITIES[name].least <= cost.low <= cost.value <= cost.high < math.inf
+        assert cost.source == MEASURED
+    assert found["processes.start"].value > found["threads.dispatch"].value  # to start a Python, and to hand out a part
+    assert {"data and workers", "round 1: counting", "round 1: starting processes"} <= set(told)
+
+
+class Clock:
+    """Moves on by a second with each probe."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(("until", "rounds"), [(0, LEAST_SAMPLES), (30, 7), (31, 7), (33, 8)])
+def test_rounds_hold_every_probe_once_and_end_in_time(until: float, rounds: int) -> None:
+    clock, ran = Clock(), []
+
+    def probe(name: str) -> costs.Probe:
+        def run() -> dict[str, float]:
+            clock.now += 1
+            ran.append(name)
+            return {name: clock.now}
+
+        return name, run
+
+    names = ["a", "b", "c", "d"]
+    found = in_rounds([probe(name) for name in names], until, lambda _: None, clock)
+    assert len(found) == rounds
+    orders = [tuple(ran[at : at + 4]) for at in range(0, len(ran), 4)]
+    assert all(sorted(order) == names for order in orders)
+    assert len(set(orders)) > 1
+    assert [sorted(one) for one in found] == [names] * rounds
+
+
+def test_what_starts_no_processes_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fresh, "SCRIPT", "import sys; sys.exit('out of order')")
+    with pytest.raises(OSError, match="out of order"):
+        fresh.start_up(2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_keys_fill_their_bins_and_are_counted_as_users_count(dtype: str) -> None:
+    job = planned("bincount", dtype, 100, 10_000)
+    keys = job.keys(10_000)
+    assert isinstance(keys, np.ndarray)
+    assert keys.dtype == dtype
+    assert np.array_equal(job.count(keys, threads=1)[:100], np.bincount(keys.astype(np.int64), minlength=100))
+    assert np.array_equal(keys, np.asarray(job.keys(10_000, shared=True)))
+
+
+def test_tallys_keys_lie_nowhere() -> None:
+    job = planned("tally", bins=16, size=1000)
+    assert job.key_bytes == 0
+    assert np.array_equal(job.count(job.keys(1000)), pc.tally(1000, bins=16))
+
+
+@pytest.mark.parametrize("workload", ["bincount", "tally"])
+def test_a_crumb_is_one_key_in_one_bin(workload: str) -> None:
+    kernel, work = planned(workload).crumb()
+    assert work.merge(pc.Serial().map(kernel, work.split(1))).tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "bins"),
+    [({}, 1024), ({"dtype": "uint8"}, 256), ({"dtype": "int8"}, 128), ({"workload": "tally"}, 256)],
+)
+def test_bins_by_default(arguments: dict[str, str], bins: int) -> None:
+    assert planned(**arguments).bins == bins  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"workload": "juggle"}, "no workload 'juggle'; there are bincount, tally"),
+        ({"dtype": "float64"}, "no dtype 'float64'; there are int8"),
+        ({"dtype": "uint8", "bins": 257}, "too small for 257 bins"),
+        ({"bins": 0}, "bins must be from 1"),
+        ({"size": 0}, "size must be at least 1"),
+        ({"workload": "tally", "bins": 3}, "power of two"),
+        ({"workload": "tally", "dtype": "int64"}, "tally has no dtype"),
+    ],
+)
+def test_a_job_that_cannot_be(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        planned(**arguments)  # type: ignore[arg-type]

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import parcount as pc
+from parcount.planning.costs import ASSUMED, GIVEN, stated
+from parcount.planning.jobs import planned
+from parcount.planning.model import SERIAL, Way
+from parcount.planning.quantities import QUANTITIES
+from tests.planning.synthetic import COSTS, costs, synthetic
+
+
+def test_with_all_costs_given_nothing_is_measured() -> None:
+    plan = pc.plan(workers=[4, 2, 4], nodes=3, size=10**9, costs=COSTS)
+    assert plan.workers == (2, 4)
+    assert plan.nodes == (3,)
+    assert plan.costs["kernel"] == stated(1e-9, GIVEN)
+    assert plan.costs["network.rate"] == stated(1.25e9, ASSUMED)
+    assert plan.model.seconds(SERIAL, 10**9) == pytest.approx(1, rel=1e-3)
+
+
+def test_by_default_it_looks_at_all_cores_here_at_more_and_at_clusters() -> None:
+    plan = pc.plan(costs=COSTS)
+    assert {1, pc.available_cores(), 16, 128} <= set(plan.workers)
+    assert plan.nodes == (10, 100, 1000)
+    assert plan.job == planned("bincount", "int64", 1024, 100_000_000)
+
+
+def test_a_prediction_for_every_road_and_number() -> None:
+    predictions = synthetic().predictions
+    assert [(one.way.execution, one.way.workers, one.way.sent, one.way.nodes) for one in predictions] == [
+        (execution, workers, sent, None)
+        for execution, sent in [("threads", False), ("processes", False), ("processes", True)]
+        for workers in (2, 16)
+    ] + [("threads", 2, sent, nodes) for sent in (False, True) for nodes in (10, 100)]
+    two = predictions[0]
+    assert two.against == SERIAL
+    assert two.pays_from == pytest.approx((2e-5 + 2e-5 + 1024e-9) / 0.5e-9)
+    assert two.pays_started is not None
+    assert two.pays_started > two.pays_from
+    assert predictions[-1].against == Way("threads", 2)
+
+
+def test_no_keys_no_sending() -> None:
+    plan = synthetic(planned("tally"))
+    assert not any(one.way.sent for one in plan.predictions)
+    assert "sen" not in str(plan)
+
+
+@given(costs, st.integers(1, 1 << 50))
+def test_any_costs_can_be_told_in_words(costs: dict[str, float], size: int) -> None:
+    plan = synthetic(replace(planned(), size=size))
+    plan = replace(plan, costs={name: stated(value, GIVEN) for name, value in costs.items()})
+    assert len(plan.sentences) >= 5
+    assert all(sentence.endswith(".") for sentence in plan.sentences)
+
+
+def test_the_words_say_what_the_numbers_do() -> None:
+    sentences = synthetic().sentences
+    assert sentences[0] == "bincount of 10 000 000 int64 keys in 1 024 bins: 10 ms on one core."
+    assert sentences[1] == "Threads pay from 82 thousand keys on; with 2 this job is 1.98 times as fast."
+    assert "and never if they have to be sent: a key takes 2 ns to send, 1 ns to count." in sentences[3]
+    assert "16 cores that do not wait for it would read 128 GB/s" in " ".join(sentences)
+    assert sentences[-1] == "Assumed, not measured: network.rate 1.25 GB/s, network.latency 100 µs, network.task 1 ms."
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"threads_latency": 10.0}, "Threads pay from 20 billion keys on."),
+        ({"read_one": 1e9, "read_all": 1e9}, "2 threads are never faster than one."),
+        ({"read_one": 1e9, "read_all": 1e9}, "Processes never pay."),
+        ({"processes_pipe": 400e9}, " keys on if they have to be sent."),
+        ({"threads_dispatch": 1.0}, "one thread is enough: two are less than 1.1 times as fast"),
+        ({"read_all": 1e30, "read_one": 1e20, "threads_dispatch": 0.0, "merge": 0.0, "kernel": 1.0}, "and beyond."),
+        ({"network_rate": 1e15}, "To send the keys to them pays from"),
+        ({"kernel": 1e-15, "read_one": 1e29, "read_all": 1e30}, "like this machine pay from"),
+    ],
+)
+def test_the_words_for_other_costs(changed: dict[str, float], words: str) -> None:
+    assert words in str(synthetic(**changed))
+
+
+def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
+    plan = synthetic()
+    plan.save(tmp_path / "a.json")
+    again = pc.Plan.load(tmp_path / "a.json")
+    assert again == plan
+    assert again.predictions == plan.predictions
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert [one["speedup"] for one in content["predictions"]] == [one.speedup for one in plan.predictions]
+
+
+def test_saved_costs_with_other_wishes(tmp_path: Path) -> None:
+    synthetic().save(tmp_path / "a.json")
+    same = pc.plan(saved=tmp_path / "a.json", workload="bincount", dtype="int64", bins=1024)
+    assert same == synthetic()
+    other = pc.plan(saved=tmp_path / "a.json", size=7, workers=3, nodes=[2], costs={"merge": "2 ns"})
+    assert (other.job.size, other.workers, other.nodes) == (7, (3,), (2,))
+    assert other.costs == {**same.costs, "merge": stated(pytest.approx(2e-9), GIVEN)}
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"bins": 5}, "for another bins measure them"),
+        ({"dtype": "int8"}, "for another dtype measure them"),
+        ({"workload": "tally"}, "for another workload measure them"),
+        ({"size": 0}, "size must be at least 1"),
+        ({"workers": 0}, "workers must be at least 1"),
+        ({"nodes": []}, "no number"),
+        ({"seconds": 0}, "more than 0 seconds"),
+        ({"costs": {"kernel": "fast"}}, "kernel takes a number with a unit"),
+        ({"costs": {"rumour": 1}}, "no cost 'rumour'"),
+    ],
+)
+def test_wishes_that_are_refused(asked: dict[str, Any], message: str, tmp_path: Path) -> None:
+    synthetic().save(tmp_path / "a.json")
+    with pytest.raises(ValueError, match=message):
+        pc.plan(saved=tmp_path / "a.json", **asked)
+
+
+def spoil(content: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split("/")
+    for parent in parents:
+        content = content[parent]
+    if value is None:
+        del content[last]
+    else:
+        content[last] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("schema", 2, "has schema 2; this version of parcount reads 1"),
+        ("schema", None, "no file of parcount plan"),
+        ("costs", None, "no file of parcount plan"),
+        ("costs/kernel", None, "no file of parcount plan"),
+        ("costs/kernel/value", -1, "kernel must be more than 0"),
+        ("costs/kernel/low", "much", "could not convert"),
+        ("costs/kernel/source", "rumour", "the source of kernel is one of measured, given, assumed, not 'rumour'"),
+        ("job/bins", 0, "bins must be from 1"),
+        ("job/colour", "red", "no file of parcount plan"),
+        ("workers", [0], "at least 1"),
+        ("nodes", "many", "no file of parcount plan"),
+        ("environment/cores/available", None, "no file of parcount plan"),
+        ("environment/python", None, "no file of parcount plan"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(path: str, value: Any, message: str, tmp_path: Path) -> None:
+    content = synthetic().content()
+    spoil(content, path, value)
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message) as caught:
+        pc.Plan.load(file)
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "7", "{"])
+def test_what_is_no_json_object_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match="no file of parcount plan"):
+        pc.Plan.load(tmp_path / "a.json")
+
+
+def test_every_cost_has_its_place_in_a_plan() -> None:
+    assert list(synthetic().costs) == list(QUANTITIES)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.text import Text
+
+from parcount.planning.jobs import planned
+from parcount.planning.result import Plan
+from parcount.report.plan_table import show
+from tests.planning.synthetic import synthetic
+from tests.report.test_terminal import Terminal
+
+
+def shown(plan: Plan) -> str:
+    stream = io.StringIO()
+    show(plan, stream)
+    return stream.getvalue()
+
+
+def test_costs_then_predictions_then_words() -> None:
+    plan = synthetic()
+    text = shown(plan)
+    lines = [line.split() for line in text.splitlines()]
+    assert ["kernel", "1", "ns", "given", "to", "count", "one", "key,", "on", "one", "core"] in lines
+    assert ["on", "takes", "faster", "pays", "from", "started", "enough"] in lines
+    rows = [line for line in text.splitlines() if "×" in line]
+    assert len(rows) == len(plan.predictions)
+    assert rows[0].split()[:5] == ["threads", "2", "5.04", "ms", "1.98×"]
+    assert rows[1].split()[0] == "16*"
+    assert "never" in next(row for row in rows if "keys sent" in row)
+    flat = " ".join(text.split())
+    for sentence in plan.sentences:
+        assert " ".join(sentence.split()) in flat
+
+
+def test_keys_that_lie_nowhere_are_not_spoken_of() -> None:
+    rows = [line for line in shown(synthetic(planned("tally"))).splitlines() if "×" in line]
+    assert [row.split()[0] for row in rows] == ["threads", "16*", "processes", "16*", "nodes", "100*"]
+
+
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_it_fits_the_terminal(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    stream = Terminal()
+    show(synthetic(), stream)
+    lines = [Text.from_ansi(line).plain.rstrip() for line in stream.getvalue().splitlines()]
+    assert max(map(len, lines)) <= int(columns)
+    assert not any("…" in line for line in lines)
