@@ -11,6 +11,7 @@ from parcount.planning.quantities import QUANTITIES
 from parcount.planning.result import Plan
 
 COSTS = {
+    "call": 1e-5,
     "kernel": 1e-9,
     "table": 1e-9,
     "merge": 1e-9,

@@ -13,6 +13,9 @@ from tests.planning.synthetic import COSTS, keys, models, synthetic, ways
 ALMOST = 1 + 1e-9
 """A sum of floats in another order."""
 
+ENDLESS = 1e40
+"""Keys beside which nothing else matters."""
+
 
 @given(models, ways, keys, keys)
 def test_more_keys_never_take_less(model: Model, way: Way, few: int, more: int) -> None:
@@ -46,10 +49,10 @@ def test_break_even_is_where_the_lines_cross(model: Model, way: Way, against: Wa
     n = model.break_even(way, against)
     if n is None:
         assert model.line(way).slope >= model.line(against).slope
-        assert model.seconds(way, 1 << 60) >= model.seconds(against, 1 << 60) / ALMOST
+        assert model.seconds(way, ENDLESS) >= model.seconds(against, ENDLESS) / ALMOST
     elif n == 0:
         assert model.seconds(way, 0) <= model.seconds(against, 0) * ALMOST
-        assert model.seconds(way, 1 << 60) <= model.seconds(against, 1 << 60) * ALMOST
+        assert model.seconds(way, ENDLESS) <= model.seconds(against, ENDLESS) * ALMOST
     else:
         assert model.seconds(way, n) == pytest.approx(model.seconds(against, n), rel=1e-6)
         assert model.seconds(way, n / 2) >= model.seconds(against, n / 2) / ALMOST
@@ -90,6 +93,17 @@ def test_with_nothing_in_the_way_workers_divide_the_time(model: Model, workers: 
     assert model.enough(Way("processes"), 10**6) is None
 
 
+@given(models, st.integers(1, 60))
+def test_processes_are_fastest_at_the_square_root_of_what_is_divided_by_what_each_adds(model: Model, root: int) -> None:
+    """As docs/how-far.md says, where memory is no limit."""
+    model = replace(model, key_bytes=0)
+    costs = model.costs
+    each = costs["processes.dispatch"] + model.bins * (costs["merge"] + 8 / costs["processes.pipe"])
+    n = root**2 * each / costs["kernel"]
+    least = min(range(1, 2 * root + 1), key=lambda workers: model.seconds(Way("processes", workers), n))
+    assert model.seconds(Way("processes", root), n) == pytest.approx(model.seconds(Way("processes", least), n))
+
+
 def test_memory_is_the_ceiling() -> None:
     model = synthetic().model  # 8 bytes a ns each, 32 GB/s for all
     assert model.speedup(Way("threads", 2), 1e15) == pytest.approx(2)
@@ -111,6 +125,7 @@ def test_the_formula_by_hand() -> None:
     line = synthetic().model.line(Way("processes", 2, sent=True, started=True))
     assert line.constants == pytest.approx(
         {
+            "call": 1e-5,
             "start": 0.1 + 2 * 0.02,
             "dispatch": 1e-4 + 2 * 5e-5,
             "table": 1024e-9,

@@ -28,7 +28,7 @@ def test_every_unit_of_its_kind_is_understood_and_no_other(name: str, number: in
     ("text", "message"),
     [
         ("kernel", "given as name=value"),
-        ("colonel=1ns", "no cost 'colonel'; there are kernel, table"),
+        ("colonel=1ns", "no cost 'colonel'; there are call, kernel"),
         ("kernel=", "kernel takes a number with a unit"),
         ("kernel=0.3", "kernel takes a number with a unit, such as 0.3ns"),
         ("kernel=ns", "kernel takes a number with a unit"),

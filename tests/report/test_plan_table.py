@@ -26,9 +26,9 @@ def test_costs_then_predictions_then_words() -> None:
     assert ["on", "takes", "faster", "pays", "from", "started", "enough"] in lines
     rows = [line for line in text.splitlines() if "×" in line]
     assert len(rows) == len(plan.predictions)
-    assert rows[0].split()[:5] == ["threads", "2", "5.04", "ms", "1.98×"]
+    assert rows[0].split()[:5] == ["threads", "2", "5.05", "ms", "1.98×"]
     assert rows[1].split()[0] == "16*"
-    assert "never" in next(row for row in rows if "keys sent" in row)
+    assert "never" in next(row for row in rows if "processes, sent" in row)
     flat = " ".join(text.split())
     for sentence in plan.sentences:
         assert " ".join(sentence.split()) in flat

@@ -49,6 +49,9 @@ PARTS = 64
 TINIEST = 1e-9
 """Seconds: a difference of two times that comes out smaller cannot be told from nothing."""
 
+PAGE = 4096
+"""Bytes that the system gives out, and wipes, at the first touch: a table is there once each has had a key."""
+
 LEAST = 0.002
 """Seconds for which a short call is repeated: a single wake-up of the system matters less then."""
 
@@ -147,34 +150,45 @@ def in_rounds(
     return rounds
 
 
+def timed(call: Callable[[], object]) -> float:
+    """Seconds that a call takes: the median of as many as fill `LEAST` seconds."""
+    times: list[float] = []
+    until = perf_counter() + LEAST
+    while (start := perf_counter()) < until or not times:
+        call()
+        times.append(perf_counter() - start)
+    return median(times)
+
+
 def _probes(job: Planned, stack: ExitStack) -> list[Probe]:
     """All probes; the workers that they need end with `stack`."""
     several = max(2, available_cores())
-    keys, few = job.keys(counted(job)), job.keys(1)
+    keys, few = job.keys(counted(job)), job.keys(1 + 2 * job.bins * CELL // PAGE)
+    one = keys[:1] * 0 if isinstance(keys, np.ndarray) else 1
     memory = np.ones(min(job.size, MOST_DATA // CELL)) if isinstance(keys, int) else keys
     tables = [table(job.bins) for _ in range(2)]
     processes = stack.enter_context(Processes(several))
     parcel = np.ones(min(memory.nbytes, SENT) // several, np.uint8)
 
     def count() -> dict[str, float]:
-        none = _timed(lambda: job.count(few, bins=1, threads=1))
-        table = max(0.0, _timed(lambda: job.count(few, threads=1)) - none)
-        all_of_them = _timed(lambda: job.count(keys, threads=1))
-        return {"table": table / job.bins, "kernel": max(TINIEST, all_of_them - none - table) / counted(job)}
+        call = timed(lambda: job.count(one, bins=1, threads=1))
+        table = max(0.0, timed(lambda: job.count(few, threads=1)) - call)
+        seconds = timed(lambda: job.count(keys, threads=1)) - call - table
+        return {"call": call, "table": table / job.bins, "kernel": max(TINIEST, seconds) / counted(job)}
 
     def merge() -> dict[str, float]:
-        return {"merge": _timed(lambda: total(tables)) / job.bins}
+        return {"merge": timed(lambda: total(tables)) / job.bins}
 
     def read() -> dict[str, float]:
         threads, shares = team(several), np.array_split(memory, several)
         return {
-            "read.one": memory.nbytes / _timed(lambda: np.max(memory)),
-            "read.all": memory.nbytes / _timed(lambda: threads.map(np.max, shares)),
+            "read.one": memory.nbytes / timed(lambda: np.max(memory)),
+            "read.all": memory.nbytes / timed(lambda: threads.map(np.max, shares)),
         }
 
     def pipe() -> dict[str, float]:
-        seconds = _timed(lambda: processes.map(len, [parcel] * several))
-        seconds -= _timed(lambda: processes.map(len, [parcel[:0]] * several))
+        seconds = timed(lambda: processes.map(len, [parcel] * several))
+        seconds -= timed(lambda: processes.map(len, [parcel[:0]] * several))
         return {"processes.pipe": parcel.nbytes * several / max(TINIEST, seconds)}
 
     def hand(name: str, workers: Execution) -> Callable[[], dict[str, float]]:
@@ -182,16 +196,16 @@ def _probes(job: Planned, stack: ExitStack) -> list[Probe]:
         (part,) = crumb.split(1)
 
         def probe() -> dict[str, float]:
-            one = _timed(lambda: workers.map(kernel, [part]))
-            many = _timed(lambda: workers.map(kernel, [part] * PARTS))
+            one = timed(lambda: workers.map(kernel, [part]))
+            many = timed(lambda: workers.map(kernel, [part] * PARTS))
             dispatch = max(0.0, many - one) / (PARTS - 1)
             return {f"{name}.dispatch": dispatch, f"{name}.latency": max(0.0, one - dispatch)}
 
         return probe
 
     def start_threads() -> dict[str, float]:
-        one = _timed(lambda: _started(1))
-        return _split("threads", one, one, _timed(lambda: _started(several)), several)
+        one = timed(lambda: _started(1))
+        return _split("threads", one, one, timed(lambda: _started(several)), several)
 
     def start_processes() -> dict[str, float]:
         return _split("processes", *start_up(several), several)
@@ -223,16 +237,6 @@ def _split(name: str, first: float, again: float, several: float, workers: int) 
     """
     each = max(0.0, several - again) / (workers - 1)
     return {f"{name}.start": max(0.0, first - each), f"{name}.worker": each}
-
-
-def _timed(call: Callable[[], object]) -> float:
-    """Seconds that a call takes: the median of as many as fill `LEAST` seconds."""
-    times: list[float] = []
-    until = perf_counter() + LEAST
-    while (start := perf_counter()) < until or not times:
-        call()
-        times.append(perf_counter() - start)
-    return median(times)
 
 
 def _over(rounds: Sequence[float]) -> Cost:

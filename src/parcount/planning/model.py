@@ -79,7 +79,7 @@ class Line:
     Attributes
     ----------
     constants : mapping of str to float
-        Seconds whatever n is: ``start``, ``dispatch``, ``table``, ``merge``, ``scheduler``, ``network``.
+        Seconds whatever n is: ``call``, ``start``, ``dispatch``, ``table``, ``merge``, ``scheduler``, ``network``.
     send : float
         Seconds to send one key.
     count : float
@@ -125,9 +125,9 @@ class Model:
     -----
     With w workers, b bins, k bytes a key, and the costs by their names:
 
-    - serial: b·table + n·max(kernel, k / read.one)
-    - threads and processes: [start + w·worker, if started] + latency + w·dispatch + b·table + (w - 1)·b·merge
-      + n·max(kernel / w, k / min(w·read.one, read.all)); one thread is the caller itself, as in `serial`
+    - serial: call + b·table + n·max(kernel, k / read.one)
+    - threads and processes: call + [start + w·worker, if started] + latency + w·dispatch + b·table
+      + (w - 1)·b·merge + n·max(kernel / w, k / min(w·read.one, read.all)); one thread is the caller itself, as `serial`
     - processes send their tables back, w·8b / pipe; if `sent`, the keys are sent too, n·k / pipe, by one caller to one
       worker after the other
     - each of m nodes does so with n/m keys; before that the scheduler hands out m tasks, m·network.task, by one
@@ -140,8 +140,8 @@ class Model:
 
     Examples
     --------
-    >>> costs = {"kernel": 1e-9, "table": 0, "merge": 1e-9, "read.one": 1e10, "read.all": 2e10, "threads.start": 0,
-    ...          "threads.worker": 0, "threads.latency": 8e-6, "threads.dispatch": 1e-6}
+    >>> costs = {"call": 0, "kernel": 1e-9, "table": 0, "merge": 1e-9, "read.one": 1e10, "read.all": 2e10,
+    ...          "threads.latency": 8e-6, "threads.dispatch": 1e-6}
     >>> model = Model(costs, key_bytes=8, bins=1000)
     >>> two = Way("threads", 2)
     >>> round(model.break_even(two))
@@ -241,7 +241,7 @@ class Model:
     def _node(self, way: Way) -> Line:
         costs, workers = self.costs, way.workers
         read = self.key_bytes / min(workers * costs["read.one"], max(costs["read.one"], costs["read.all"]))
-        constants = {"table": self.bins * costs["table"]}
+        constants = {"call": costs["call"], "table": self.bins * costs["table"]}
         if way.execution == "serial" or (way.execution == "threads" and workers == 1):
             return Line(constants, 0.0, costs["kernel"], read)
         name = way.execution

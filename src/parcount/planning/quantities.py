@@ -49,8 +49,9 @@ TINY = 1e-15
 """Seconds, or bytes a second: less is nonsense, and would be divided by."""
 
 QUANTITIES: Mapping[str, Quantity] = {
+    "call": Quantity("of a call, whatever it counts"),
     "kernel": Quantity("to count one key, on one core", least=TINY),
-    "table": Quantity("to make a table, for each bin", least=0.0),
+    "table": Quantity("to make a table, for each bin"),
     "merge": Quantity("to add a worker's table to another, for each bin"),
     "read.one": Quantity("memory that one core reads", "rate", TINY),
     "read.all": Quantity("memory that all cores read together", "rate", TINY),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from parcount.planning.result import Plan, Prediction
 
 BECAUSE = {
+    "call": "most of the time then goes to the call itself",
     "dispatch": "most of the time then goes to handing out the parts",
     "table": "most of the time then goes to making a table for each",
     "merge": "most of the time then goes to adding up their tables",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterator
 from typing import TextIO
 
 from rich.console import Console
@@ -31,7 +32,7 @@ def show(plan: Plan, stream: TextIO) -> None:
     console.print(costs)
     console.print()
     console.print(_predictions(plan))
-    console.print(Text(_legend(plan), style="dim"))
+    console.print(Text(legend(plan), style="dim"))
     console.print()
     console.print(Text(first, style="bold"))
     for sentence in others:
@@ -53,15 +54,15 @@ def _costs(plan: Plan, *, intervals: bool) -> Table:
     return table
 
 
-def _predictions(plan: Plan) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("on", no_wrap=True)
-    for name in ("", "takes", "faster", "pays from", "started", "enough"):
-        table.add_column(name, justify="right", no_wrap=True)
+HEAD = ("on", "", "takes", "faster", "pays from", "started", "enough")
+
+
+def rows(plan: Plan) -> Iterator[tuple[str, ...]]:
+    """What is predicted, in words: a row for each way, in the columns of `HEAD`."""
     before = None
     for one in plan.predictions:
         name = _road(one.way, keys=bool(plan.job.key_bytes))
-        table.add_row(
+        yield (
             name if name != before else "",
             f"{one.way.size}{'*' if one.way.nodes or one.way.size > plan.cores else ''}",
             with_unit(one.seconds),
@@ -71,14 +72,23 @@ def _predictions(plan: Plan) -> Table:
             "" if name == before else _enough(one),
         )
         before = name
+
+
+def _predictions(plan: Plan) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in HEAD:
+        table.add_column(name, justify="left" if name == "on" else "right", no_wrap=True)
+    for row in rows(plan):
+        table.add_row(*row)
     return table
 
 
 def _road(way: Way, *, keys: bool) -> str:
-    name = way.execution if way.nodes is None else "nodes"
-    if not keys or name == "threads":
-        return name
-    return f"{name}, keys {'sent' if way.sent else 'there' if way.nodes else 'shared'}"
+    if way.nodes is not None:
+        return "nodes, sent" if way.sent else "nodes"
+    if way.execution != "processes" or not keys:
+        return way.execution
+    return f"{way.execution}, {'sent' if way.sent else 'shared'}"
 
 
 def _even(keys: float | None) -> str:
@@ -91,12 +101,14 @@ def _enough(one: Prediction) -> str:
     return "no end" if one.enough is None else str(one.enough)
 
 
-def _legend(plan: Plan) -> str:
+def legend(plan: Plan) -> str:
+    """What the columns of `HEAD` mean, and the machine."""
     cores = f"{plan.cores} core{'s' if plan.cores > 1 else ''}"
-    return (
-        "faster: than one core; nodes: than one such machine with all its cores. pays from: keys from which it is,\n"
-        "the workers being there already; started: if they are started for the job. enough: twice as many make this\n"
-        f"job less than {WORTH:g} times as fast.\n"
-        f"* extrapolated: the costs are of {cores}; a node is a machine like it.\n"
-        f"{plan.machine}"
+    text = (
+        "faster: than one core; nodes: than one such machine with all its cores. pays from: keys from which it is, the "
+        "workers being there already; started: if they are started for the job. enough: twice as many make this job "
+        f"less than {WORTH:g} times as fast."
     )
+    if plan.job.key_bytes:
+        text += " shared: the keys lie in shared memory or a mapped file; sent: they have to be sent."
+    return f"{text}\n* extrapolated: the costs are of {cores}; a node is a machine like it.\n{plan.machine}"

@@ -1,0 +1,248 @@
+"""What `parcount plan` predicts against what is measured: ``python bench/how_far.py`` on a quiet machine.
+
+For several jobs the costs are measured, as the command does; then the jobs themselves, of several sizes and in several
+ways, in interleaved and shuffled rounds. Prints measured by predicted times. ``--json FILE`` keeps all of it, and
+``--page FILE`` writes it into the page, between the marks that are there; with ``--only-page``, from the JSON as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import parcount as pc
+from parcount.planning import plan
+from parcount.planning.costs import timed
+from parcount.planning.jobs import Planned, planned
+from parcount.planning.model import SERIAL, Way
+from parcount.planning.quantities import QUANTITIES, spoken
+from parcount.planning.result import Plan
+from parcount.report.plan_table import HEAD, legend, rows
+
+SCHEMA = 1
+
+JOBS = (
+    {"workload": "bincount", "dtype": "int64", "bins": 1024},
+    {"workload": "bincount", "dtype": "int64", "bins": 1 << 20},
+    {"workload": "bincount", "dtype": "uint8", "bins": 256},
+    {"workload": "tally", "bins": 256},
+)
+SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
+PREDICTED = 1_000_000_000
+"""Keys of the jobs that the page predicts."""
+
+FRESH = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from time import perf_counter
+from parcount.execution.processes import Processes
+from parcount.planning.jobs import planned
+job = planned(**json.loads(sys.argv[2]))
+keys = job.keys(job.size, shared=True)
+start = perf_counter()
+job.count(keys, on=Processes(int(sys.argv[3])))
+print(perf_counter() - start)
+"""
+"""A job by processes that are started for it, in a Python that has started none before."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One way to run one job of one size, and how long it took in each round.
+
+    Parameters
+    ----------
+    plan : int
+        Which of the plans has its costs.
+    way : Way
+        How it ran.
+    size : int
+        How many keys it had.
+    seconds : list of float
+        One a round.
+    """
+
+    plan: int
+    way: Way
+    size: int
+    seconds: list[float]
+
+
+def ways(job: Planned, workers: list[int]) -> Iterator[Way]:
+    """All that is compared."""
+    yield SERIAL
+    for count in workers:
+        if count > 1:
+            yield Way("threads", count)
+    for sent in (False, True) if job.key_bytes else (False,):
+        for count in workers:
+            yield Way("processes", count, sent)
+    yield Way("processes", 2, started=True)
+
+
+def runs(
+    job: Planned, workers: list[int], pools: Mapping[int, pc.Processes]
+) -> dict[tuple[Way, int], Callable[[], float]]:
+    """What to run for each way and size: a call that gives its seconds."""
+    here, shared = job.keys(job.size), job.keys(job.size, shared=True)
+
+    def cut(keys: Any, size: int) -> Any:
+        return size if isinstance(keys, int) else keys[:size]
+
+    def call(way: Way, size: int) -> Callable[[], float]:
+        if way.started:
+            words = [json.dumps(sys.path), json.dumps(asdict(replace(job, size=size))), str(way.workers)]
+            return lambda: float(subprocess.check_output([sys.executable, "-c", FRESH, *words]))
+        if way.execution == "processes":
+            keys = cut(here if way.sent else shared, size)
+            return lambda: timed(lambda: job.count(keys, on=pools[way.workers]))
+        keys = cut(here, size)
+        return lambda: timed(lambda: job.count(keys, threads=way.workers))
+
+    return {
+        (way, size): call(way, size)
+        for way in ways(job, workers)
+        for size in SIZES
+        if not way.started or size == job.size
+    }
+
+
+def measure(rounds: int, seconds: float) -> dict[str, Any]:
+    """Measure the costs of all jobs, then the jobs."""
+    workers = sorted({1, 2, pc.available_cores()})
+    plans, checks = [], []
+    with ExitStack() as stack:
+        pools = {count: stack.enter_context(pc.Processes(count)) for count in workers}
+        for number, words in enumerate(JOBS):
+            job = planned(**words, size=SIZES[-1])
+            print(job, file=sys.stderr)
+            plans.append(plan(**words, size=job.size, seconds=seconds))
+            calls = runs(job, workers, pools)
+            times: dict[tuple[Way, int], list[float]] = {key: [] for key in calls}
+            for key in calls:
+                calls[key]()  # the first of its kind also makes pages
+            order = random.Random(number)
+            for _ in range(rounds):
+                for key in order.sample(list(calls), len(calls)):
+                    times[key].append(calls[key]())
+            checks += [Check(number, way, size, found) for (way, size), found in times.items()]
+    return {
+        "schema": SCHEMA,
+        "plans": [one.content() for one in plans],
+        "checks": [asdict(check) for check in checks],
+    }
+
+
+def read(content: Mapping[str, Any]) -> tuple[list[Plan], list[Check]]:
+    """The plans and the checks that a file holds."""
+    plans = [Plan.from_content(one, "docs/how-far.json") for one in content["plans"]]
+    return plans, [Check(**{**one, "way": Way(**one["way"])}) for one in content["checks"]]
+
+
+def ratio(plans: list[Plan], check: Check) -> float:
+    """Measured by predicted."""
+    return median(check.seconds) / plans[check.plan].model.seconds(check.way, check.size)
+
+
+def table(head: list[str], body: list[list[str]]) -> str:
+    """A table in Markdown, numbers to the right."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---", *["---:"] * (len(head) - 1)], *body])
+
+
+def costs(plans: list[Plan]) -> str:
+    """What the steps cost, job by job."""
+    jobs = [
+        " ".join(filter(None, (one.job.workload, one.job.dtype, f"{one.job.bins:_}".replace("_", " "))))
+        for one in plans
+    ]
+    body = [[f"`{name}`", *(spoken(name, one.costs[name].value) for one in plans)] for name in QUANTITIES]
+    return f"{plans[0].machine}\n\n{table(['cost', *jobs], body)}"
+
+
+def predictions(plans: list[Plan]) -> str:
+    """What the first and the last job are predicted to take, and what follows."""
+    texts = []
+    for one in (plans[0], plans[-1]):
+        larger = replace(one, job=replace(one.job, size=PREDICTED))
+        first, *others = larger.sentences
+        said = "\n".join(f"- {sentence}" for sentence in others)
+        body = [[cell.replace("*", r"\*") for cell in row] for row in rows(larger)]
+        texts.append(f"{first}\n\n{table(list(HEAD), body)}\n\n{said}")
+    return "\n\n".join([*texts, legend(plans[0]).replace("*", r"\*").replace("\n", "\n\n")])
+
+
+def checks(plans: list[Plan], done: list[Check]) -> str:
+    """Measured by predicted times, and how far they are apart."""
+    body = []
+    by_row: dict[tuple[int, Way], dict[int, float]] = {}
+    for check in done:
+        by_row.setdefault((check.plan, check.way), {})[check.size] = ratio(plans, check)
+    for (number, way), found in by_row.items():
+        job = plans[number].job
+        name = f"{job.workload}{f' {job.dtype}' if job.dtype else ''}, {job.bins:_} bins".replace("_", " ")
+        how = way.execution + (", sent" if way.sent else "") + (", started" if way.started else "")
+        body.append([name, how, str(way.workers), *(f"{found[size]:.2f}" if size in found else "" for size in SIZES)])
+    apart = sorted(max(one, 1 / one) for found in by_row.values() for one in found.values())
+    most = apart[round(0.9 * (len(apart) - 1))]
+    summary = (
+        f"Of {len(apart)} times, each the median of {len(done[0].seconds)} rounds, half lie within a factor of "
+        f"{median(apart):.2f} of what was predicted, nine of ten within {most:.2f}, all within {apart[-1]:.2f}."
+    )
+    sizes = [f"{size:_} keys".replace("_", " ") for size in SIZES]
+    return f"{summary}\n\n{table(['job', 'on', 'workers', *sizes], body)}"
+
+
+def sections(content: Mapping[str, Any]) -> dict[str, str]:
+    """The parts of the page that are numbers, by the name of their marks."""
+    plans, done = read(content)
+    return {"costs": costs(plans), "predictions": predictions(plans), "checks": checks(plans, done)}
+
+
+def fill(page: str, parts: Mapping[str, str]) -> str:
+    """The page with its parts between their marks.
+
+    Raises
+    ------
+    ValueError
+        If a part has no marks.
+    """
+    for name, text in parts.items():
+        marks = re.compile(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        page, found = marks.subn(lambda match, text=text: f"{match[1]}\n{text}\n\n{match[2]}", page)
+        if found != 1:
+            raise ValueError(f"the page has {found} places for {name}")
+    return page
+
+
+def main() -> None:
+    """Measure, print, and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=21, help="how often each job runs (21)")
+    parser.add_argument("--seconds", type=float, default=15, help="how long each job's costs are measured (15)")
+    parser.add_argument("--json", type=Path, help="where to keep it all")
+    parser.add_argument("--page", type=Path, help="the page to write it into")
+    parser.add_argument("--only-page", action="store_true", help="measure nothing: read the JSON")
+    words = parser.parse_args()
+    if words.only_page and not (words.json and words.page):
+        parser.error("--only-page needs --json and --page")
+    content = json.loads(words.json.read_text()) if words.only_page else measure(words.rounds, words.seconds)
+    if words.json and not words.only_page:
+        words.json.write_text(json.dumps(content, indent=1) + "\n")
+    plans, done = read(content)
+    print(checks(plans, done))
+    if words.page:
+        words.page.write_text(fill(words.page.read_text(encoding="utf-8"), sections(content)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
