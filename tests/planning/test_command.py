@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import parcount as pc
 from parcount.cli import main
 from parcount.planning import costs
 from tests.planning.synthetic import synthetic
-from tests.test_cli import parcount
+from tests.test_cli import LIMIT, living, parcount
 
 
 @pytest.fixture
@@ -97,3 +99,37 @@ def test_a_system_that_fails_is_told_in_a_line(
     monkeypatch.setattr("parcount.planning.measure", fail)
     assert main(["plan", "--size", "10"]) == 1
     assert capsys.readouterr() == ("", "parcount plan: no more processes\n")
+
+
+INTERRUPTED = """
+import os, signal
+from parcount.cli import run
+from parcount.planning import costs
+
+def interrupted(probes, until, told):
+    for what, probe in probes:
+        if what == "starting processes":
+            os.killpg(0, signal.SIGINT)
+        probe()
+
+if __name__ == "__main__":
+    costs.in_rounds = interrupted
+    run()
+"""
+"""The command, sent Ctrl-C when it has workers and starts more: the whole process group gets it, as from a terminal."""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to another process")
+def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED)
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "interrupted.py", "plan", "--size", "1000", "--json", tmp_path / "a.json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.communicate(timeout=LIMIT) == ("", "")
+    assert process.returncode == 130
+    assert living(process.pid) == []
+    assert not (tmp_path / "a.json").exists()

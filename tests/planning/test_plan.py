@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parcount as pc
-from parcount.planning.costs import ASSUMED, GIVEN, stated
+from parcount.planning.costs import ASSUMED, GIVEN, MEASURED, Cost, stated
 from parcount.planning.jobs import planned
 from parcount.planning.model import SERIAL, Way
 from parcount.planning.quantities import QUANTITIES
@@ -86,6 +86,27 @@ def test_the_words_say_what_the_numbers_do() -> None:
 )
 def test_the_words_for_other_costs(changed: dict[str, float], words: str) -> None:
     assert words in str(synthetic(**changed))
+
+
+def test_wide_intervals_are_told() -> None:
+    plan = synthetic()
+    way = Way("threads", 2)
+    assert plan.between(way) == (plan.model.seconds(way, plan.job.size),) * 2
+    assert "intervals" not in str(plan)
+    wide = replace(plan, costs={**plan.costs, "kernel": Cost(1e-9, 0.5e-9, 4e-9, MEASURED)})
+    low, high = wide.between(way)
+    assert low == pytest.approx(2.5e-3, rel=0.1)
+    assert high == pytest.approx(20e-3, rel=0.1)
+    assert "The costs' intervals leave 2.55 ms to 20.1 ms for 2 threads:" in str(wide)
+
+
+@given(costs, st.floats(1, 10))
+def test_what_the_intervals_leave_holds_the_prediction(costs: dict[str, float], times: float) -> None:
+    known = {name: Cost(value, value / times, value * times, MEASURED) for name, value in costs.items()}
+    plan = replace(synthetic(), costs=known)
+    for one in plan.predictions:
+        low, high = plan.between(one.way)
+        assert low <= one.seconds <= high
 
 
 def test_what_is_saved_is_read_again(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ class Model:
     -----
     With w workers, b bins, k bytes a key, and the costs by their names:
 
-    - serial: call + b·table + n·max(kernel, k / read.one)
+    - serial: call + b·table + n·max(kernel, k / min(read.one, read.all))
     - threads and processes: call + [start + w·worker, if started] + latency + w·dispatch + b·table
       + (w - 1)·b·merge + n·max(kernel / w, k / min(w·read.one, read.all)); one thread is the caller itself, as `serial`
     - processes send their tables back, w·8b / pipe; if `sent`, the keys are sent too, n·k / pipe, by one caller to one
@@ -240,7 +240,7 @@ class Model:
 
     def _node(self, way: Way) -> Line:
         costs, workers = self.costs, way.workers
-        read = self.key_bytes / min(workers * costs["read.one"], max(costs["read.one"], costs["read.all"]))
+        read = self.key_bytes / min(workers * costs["read.one"], costs["read.all"])
         constants = {"call": costs["call"], "table": self.bins * costs["table"]}
         if way.execution == "serial" or (way.execution == "threads" and workers == 1):
             return Line(constants, 0.0, costs["kernel"], read)

@@ -120,6 +120,17 @@ class Plan:
         ways += [replace(road, workers=self.cores, nodes=nodes) for road in CLUSTERS for nodes in self.nodes]
         return [self.predict(way) for way in ways if self.job.key_bytes or not way.sent]
 
+    def between(self, way: Way) -> tuple[float, float]:
+        """The least and the most seconds that the intervals of all costs leave for one way."""
+        ends = []
+        for soon in (True, False):
+            costs = {
+                name: cost.low if soon == (QUANTITIES[name].kind == "time") else cost.high
+                for name, cost in self.costs.items()
+            }
+            ends.append(replace(self.model, costs=costs).seconds(way, self.job.size))
+        return ends[0], ends[1]
+
     def predict(self, way: Way) -> Prediction:
         """What the model says of one way."""
         model, n = self.model, self.job.size

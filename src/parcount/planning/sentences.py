@@ -13,6 +13,9 @@ from parcount.studies.verdict import in_words
 if TYPE_CHECKING:
     from parcount.planning.result import Plan, Prediction
 
+OPEN = 1.5
+"""Times as long as the least that a prediction's most may be, by the intervals of its costs, without being told."""
+
 BECAUSE = {
     "call": "most of the time then goes to the call itself",
     "dispatch": "most of the time then goes to handing out the parts",
@@ -93,6 +96,14 @@ def _grounds(plan: Plan) -> list[str]:
             f"For more than {cores} the memory is taken for as fast as it is with {cores}, {_spoken(plan, 'read.all')} "
             f"({source}); {most} cores that do not wait for it would read {wanted}."
         )
+    ways = (Way("threads", max(2, plan.cores)), Way("processes", max(2, plan.cores), started=True))
+    for way in ways:
+        low, high = plan.between(way)
+        if high > OPEN * low:
+            found.append(
+                f"The costs' intervals leave {with_unit(low)} to {with_unit(high)} for {way.workers} {way.execution}"
+                f"{' started for the job' if way.started else ''}: a quiet machine, or more --seconds, tells better."
+            )
     for source in (GIVEN, ASSUMED):
         named = [f"{name} {_spoken(plan, name)}" for name, cost in plan.costs.items() if cost.source == source]
         if named:
