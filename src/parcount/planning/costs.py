@@ -172,18 +172,18 @@ def _probes(job: Planned, stack: ExitStack) -> list[Probe]:
 
     def count() -> dict[str, float]:
         call = timed(lambda: job.count(one, bins=1, threads=1))
-        table = max(0.0, timed(lambda: job.count(few, threads=1)) - call)
-        seconds = timed(lambda: job.count(keys, threads=1)) - call - table
-        return {"call": call, "table": table / job.bins, "kernel": max(TINIEST, seconds) / counted(job)}
+        made = max(0.0, timed(lambda: job.count(few, threads=1)) - call)
+        seconds = timed(lambda: job.count(keys, threads=1)) - call - made
+        return {"call": call, "table": made / job.bins, "kernel": max(TINIEST, seconds) / counted(job)}
 
     def merge() -> dict[str, float]:
         return {"merge": timed(lambda: total(tables)) / job.bins}
 
     def read() -> dict[str, float]:
         threads, shares = team(several), np.array_split(memory, several)
-        one = memory.nbytes / timed(lambda: np.max(memory))
+        alone = memory.nbytes / timed(lambda: np.max(memory))
         together = memory.nbytes / timed(lambda: threads.map(np.max, shares))
-        return {"read.one": one, "read.all": max(one, together)}
+        return {"read.one": alone, "read.all": max(alone, together)}
 
     def pipe() -> dict[str, float]:
         seconds = timed(lambda: processes.map(len, [parcel] * several))
