@@ -98,6 +98,7 @@ class _Server:
             if tag == STOP:
                 return
             self.work(tag, position, task)
+            del task  # a large one would lie here until the next has come, beside it
 
     def work(self, tag: bytes, position: int, task: Message) -> None:
         """Apply the function to the item, and answer."""
@@ -164,6 +165,7 @@ class _ThreadedServer(_Server):
             if tag == HOLD:
                 self.go[position] = Event()
             self.pool.submit(self.work, tag, position, task)
+            del task
 
     def wait_to_go(self, position: int) -> None:
         """As without threads, but it is the main one that hears of it."""

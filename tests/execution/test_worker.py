@@ -1,0 +1,73 @@
+"""What a worker does besides answering, which the tests of `Processes` see."""
+
+from __future__ import annotations
+
+import weakref
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+
+from parcount.execution.channels import NONE, RESULT, STOP, TASK, Channel, Received
+from parcount.execution.messages import Message, Packing, dumps, loads
+from parcount.execution.worker import _Server, _ThreadedServer
+from tests.remote import TIME_LIMIT
+
+BEHIND = Packing(apart_from=0)
+
+
+class OneTask(Channel):
+    """Brings a worker one array, and then the end; keeps nothing of it."""
+
+    def __init__(self) -> None:
+        sent, _ = dumps((np.sum, np.arange(10)), BEHIND)
+        array = np.array(sent.apart[0])
+        self.left = weakref.ref(array)
+        self.tasks = [(TASK, 7, Message(sent.data, [array]))]
+        self.answered = Event()
+        self.answers: list[Any] = []
+        self.still_there: bool | None = None
+
+    @property
+    def source(self) -> Any:
+        return None
+
+    def send(self, tag: bytes, position: int = NONE, message: Message | None = None) -> None:
+        assert message is not None
+        self.answers.append((tag, position, loads(message)[0]))
+        self.answered.set()
+
+    def poll(self) -> bool:
+        return True
+
+    def receive(self) -> Received:
+        if self.tasks:
+            return self.tasks.pop()
+        assert self.answered.wait(TIME_LIMIT)
+        self.still_there = self.left() is not None
+        return STOP, NONE, Message()
+
+    def part(self) -> None:
+        pass
+
+    def abandon(self) -> None:
+        pass
+
+
+def test_a_task_is_let_go_before_the_next_one_comes() -> None:
+    """Both at once would take twice the memory, and an idle worker would keep its last."""
+    channel = OneTask()
+    _Server(channel, BEHIND).run()
+    assert channel.answers == [(RESULT, 7, 45)]
+    assert channel.still_there is False
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_worker_of_threads_keeps_none_itself(threads: int) -> None:
+    channel = OneTask()
+    server = _ThreadedServer(channel, BEHIND, threads)
+    server.run()
+    server.pool.shutdown()
+    assert channel.answers == [(RESULT, 7, 45)]
+    assert channel.left() is None
