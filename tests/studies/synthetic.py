@@ -16,10 +16,11 @@ HELD_SERIAL = Cell("tally", "cython-gil", "serial", 1)
 HELD = Cell("tally", "cython-gil", "threads", 2)
 PYTHON = Cell("tally", "python", "serial", 1)
 PROCESSES = Cell("tally", "python", "processes", 2)
+INTERPRETERS = Cell("tally", "python", "interpreters", 2)
 
 CELLS = [PYTHON, PROCESSES, SERIAL, THREADS, HELD_SERIAL, HELD]
 QUIET = {PYTHON: 1.0, PROCESSES: 0.52, SERIAL: 1.0, THREADS: 0.51, HELD_SERIAL: 1.0, HELD: 1.0}
-WORK = {cell: 1000 if cell.variant == "python" else 100_000 for cell in (*CELLS, FOUR, APART)}
+WORK = {cell: 1000 if cell.variant == "python" else 100_000 for cell in (*CELLS, FOUR, APART, INTERPRETERS)}
 
 
 @dataclass

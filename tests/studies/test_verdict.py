@@ -6,7 +6,7 @@ import pytest
 
 from parcount.studies.cells import Cell, Sample
 from parcount.studies.verdict import Verdict, in_words, judge, reach, unclear
-from tests.studies.synthetic import APART, FOUR, HELD, QUIET, SERIAL, THREADS, results, rounds_of
+from tests.studies.synthetic import APART, FOUR, HELD, INTERPRETERS, QUIET, SERIAL, THREADS, results, rounds_of
 
 
 def verdict(seconds: dict[Cell, float] = QUIET, *, waited: float = 0.0, count: int = 6, **more: Any) -> Verdict:
@@ -46,6 +46,12 @@ def test_the_sentence_rests_on_the_numbers() -> None:
     assert first.startswith("Yes: releasing the GIL makes threads truly parallel here.")
     assert "1.96× [1.96–1.96]" in first
     assert "1.00× [1.00–1.00]" in first
+
+
+def test_each_way_to_have_workers_has_a_sentence() -> None:
+    text = "\n".join(verdict({**QUIET, INTERPRETERS: 0.5}).sentences)
+    assert "tally, 2 processes against serial: python 1.92×." in text
+    assert "tally, 2 interpreters against serial: python 2.00×." in text
 
 
 def test_waiting_for_cores_makes_everything_undecided_never_wrong() -> None:
