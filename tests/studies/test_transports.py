@@ -413,8 +413,9 @@ def verdict(
     changes: dict[Cell, float] | None = None,
     *,
     without: Callable[[Cell], bool] = lambda _cell: False,
+    count: int = 6,
     slow: Slow = lambda _cell, _round: 1.0,
-    waited: float = 0.0,
+    waited: Callable[[Cell], float] = lambda _cell: 0.0,
     unmeasured: dict[Cell, tuple[str, str]] | None = None,
     wrong: Cell | None = None,
     **more: Any,
@@ -424,11 +425,11 @@ def verdict(
     work = {cell: _bytes(cell) or 1 for cell in seconds}
     rounds: list[Round] = [
         {
-            cell: Sample(time * slow(cell, number), cell != wrong, waited)
+            cell: Sample(time * slow(cell, number), cell != wrong, waited(cell))
             for cell, time in seconds.items()
             if cell not in (unmeasured or {})
         }
-        for number in range(6)
+        for number in range(count)
     ]
     results = analyse(list(seconds), rounds, work=work, startup={}, unmeasured=unmeasured or {}, baseline=baseline)
     return reach(results, rounds, **{"available": 2, "gil": True, **more})
@@ -540,13 +541,26 @@ class TestVerdict:
         )
 
     def test_what_others_took_decides_nothing(self) -> None:
-        found = verdict(waited=0.4, load=["burn (process 7) kept 1.00 cores busy"])
+        found = verdict(waited=lambda _cell: 0.4, load=["burn (process 7) kept 1.00 cores busy"])
         assert found.answer == "undecided"
         assert found.comparisons == []
-        assert "In too many rounds other programs had the cores" in text(found)
+        assert found.sentences[0] == (
+            "Which transport to choose is undecided: in too many rounds other programs had the cores."
+        )
         assert "burn (process 7) kept 1.00 cores busy. Measure again" in text(found)
         for word in ("fastest by", "is there before", "as fast as"):
             assert word not in text(found)
+
+    def test_what_others_took_from_some_cells_is_told_of_these(self) -> None:
+        found = verdict(waited=lambda cell: 0.4 * (cell == way("there, 16 MB", "shared_memory")))
+        assert found.answer == "pipe"
+        assert "From 1 kB to 1 MB arrays get there fastest by pipe" in text(found)
+        assert (
+            "At 16 MB it is undecided by which of pipe and shared_memory arrays get there fastest: at 16 MB pipe "
+            in (text(found))
+        )
+        assert "pipe is not told from shared_memory and 3.00× [3.00–3.00] as fast as pickle." in text(found)
+        assert "In too many rounds other programs had the cores: what rests on these is undecided." in text(found)
 
     def test_what_is_left_out_is_told_with_the_reason(self) -> None:
         cells = [way("there, 16 MB", SHARED), way("there, 1 MB", SHARED)]
@@ -570,6 +584,12 @@ class TestVerdict:
         assert compared["there, 1 MB", "pipe", "shared_memory"].low == pytest.approx(1.5)
         assert compared["there, 1 MB", "pipe", "shared_memory"].high == pytest.approx(1.5)
         assert compared[INTEGER, "pipe", "queue"].median == pytest.approx(2.0)
+
+    def test_two_rounds_decide_nothing(self) -> None:
+        found = verdict(count=2, partial=True)
+        assert found.answer == "undecided"
+        assert found.sentences[0] == "Which transport to choose is undecided: there were too few rounds."
+        assert found.comparisons == []
 
     def test_nothing_measured_says_so(self) -> None:
         cell = CellResult(*way(INTEGER, "pipe").key, "failed", "interrupted before its first run")

@@ -69,7 +69,7 @@ def study_transports(
     Notes
     -----
     Arrays for which there is not the memory, the shared memory or the disk are left out, and the result says why. The
-    largest take up to 16 times their size.
+    largest take up to 10 times their size.
 
     There is one worker for each way, and each run begins with a trip that is not timed. So an array in shared memory or
     in a file is mapped already, which the first time costs a page fault for every page; and copies lie in memory that

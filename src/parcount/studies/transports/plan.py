@@ -31,8 +31,8 @@ STEP = 4
 BYTES_A_SECOND = 5_000_000
 """Of the largest array, for each second that there is: a round then takes a fifth of the time or less."""
 
-MEMORY_TAKES = 16
-"""Arrays of a size that there are at once, at worst: what pickles copies them, and each worker keeps its last."""
+MEMORY_TAKES = 10
+"""Arrays of a size that there are at once, at worst: those to send, what a queue copies at either end, and a rest."""
 
 SHARED_TAKES = 3
 """Copies of it in shared memory: the shared array, what travels, and some room for others."""

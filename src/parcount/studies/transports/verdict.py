@@ -47,15 +47,16 @@ def reach(
     else:
         answer, sentence = _answer(found)
         sentences.append(sentence)
+    if not wrong and found.comparisons:
         sentences += _on_integers(found)
         for direction in (THERE, BACK):
             sentences += _on_sizes(found, direction)
         for way in (SHARED, MAPPED):
             sentences += _on_no_copy(found, way)
         sentences += _on_the_work(found)
+        if found.disturbed:
+            sentences.append("In too many rounds other programs had the cores: what rests on these is undecided.")
     sentences += _on_what_is_left_out([result for result in results if result not in wrong])
-    if found.disturbed:
-        sentences.append("In too many rounds other programs had the cores: what rests on these is undecided.")
     if load:
         again = " Measure again on a quiet machine." if found.disturbed else ""
         sentences.append(f"Meanwhile {'; '.join(load)}.{again}")
@@ -195,6 +196,9 @@ def _answer(found: _Found) -> tuple[str, str]:
     rows = [row for direction in (THERE, BACK) for row in found.rows(direction)]
     if not rows:
         return "not asked", "Which transport to choose was not asked: that takes two of them, and no cell that fails."
+    if not found.comparisons:
+        why = "in too many rounds other programs had the cores" if found.disturbed else "there were too few rounds"
+        return UNDECIDED, f"Which transport to choose is undecided: {why}."
     counts = {name: sum(name in _ways(row.first) for row in rows) for name in TRANSPORTS}
     ordered = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
     best = ordered[0]
