@@ -1,5 +1,6 @@
 """A dask cluster on this machine, whose workers are processes."""
 
+import copyreg
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,15 @@ import pytest
 from tests.remote import is_alive, until
 
 WORKERS = 2
+
+
+@contextmanager
+def pickling_as_before() -> Iterator[None]:
+    """Take back what dask changes when it is imported, which is how exceptions pickle everywhere in this process."""
+    before = dict(copyreg.dispatch_table)
+    yield
+    copyreg.dispatch_table.clear()
+    copyreg.dispatch_table.update(before)
 
 
 @contextmanager

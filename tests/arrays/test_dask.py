@@ -16,13 +16,20 @@ import parcount as pc
 from tests import cluster, plain, remote
 from tests.arrays.support import INTEGERS, LAYOUTS, Array, assert_same, layouts
 
-dask = pytest.importorskip("dask", reason="dask is not installed")
-da = pytest.importorskip("dask.array", reason="dask has no arrays here")
+with cluster.pickling_as_before():
+    dask = pytest.importorskip("dask", reason="dask is not installed")
+    da = pytest.importorskip("dask.array", reason="dask has no arrays here")
 
 pytestmark = [
     pytest.mark.thread_unsafe(reason="dask's settings are those of all threads"),
     pytest.mark.usefixtures("here"),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def apart() -> Iterator[None]:
+    with cluster.pickling_as_before():
+        yield
 
 
 @pytest.fixture

@@ -41,17 +41,11 @@ def serial(workers: int) -> pc.Execution:
     return pc.Serial()
 
 
-def adopted(workers: int) -> pc.Execution:
-    """Threads of the standard library's executor: `test_adopted` has those that need more than Python."""
-    return pc.Adopted(ThreadPoolExecutor(workers))
-
-
 INTERPRETERS = [] if missing() else [pytest.param(pc.Interpreters, id="interpreters")]
 """None where this Python has none."""
 
-PARALLEL = [
+OURS = [
     pytest.param(pc.Threads, id="threads"),
-    pytest.param(adopted, id="adopted"),
     *INTERPRETERS,
     *(
         pytest.param(partial(pc.Processes, start_method=method), id=f"processes-{method}", marks=marks)
@@ -61,6 +55,13 @@ PARALLEL = [
     pytest.param(partial(pc.Processes, transport="queue"), id="processes-queue"),
 ]
 
+
+def adopted(workers: int) -> pc.Execution:
+    """Threads of the standard library's executor: `test_adopted` has those that need more than Python."""
+    return pc.Adopted(ThreadPoolExecutor(workers))
+
+
+PARALLEL = [*OURS, pytest.param(adopted, id="adopted")]
 ALL = [pytest.param(serial, id="serial"), *PARALLEL]
 
 

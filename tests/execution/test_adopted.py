@@ -53,6 +53,12 @@ def dasks() -> Iterator[Executor]:
 KINDS = {"standard library": standard, "loky": lokys, "dask": dasks}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def apart() -> Iterator[None]:
+    with cluster.pickling_as_before():
+        yield
+
+
 @pytest.fixture(scope="module", params=KINDS)
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     with KINDS[request.param]() as executor:

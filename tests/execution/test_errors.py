@@ -65,6 +65,15 @@ def test_an_exception_that_pickles_is_portable_as_it_is() -> None:
     assert text.endswith("Peculiar: ('no', 42)\n")
 
 
+def test_a_portable_exception_keeps_no_frames() -> None:
+    try:
+        raise Peculiar("no", 42) from raised(ValueError("cause"))
+    except Peculiar as error:
+        same, text = portable(error)
+    assert same.__traceback__ is same.__cause__ is same.__context__ is None
+    assert "cause" in text
+
+
 class ForgetsAnArgument(Exception):
     """Pickles, but cannot be made again: its arguments are not those of `Exception`."""
 

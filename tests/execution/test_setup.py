@@ -9,12 +9,12 @@ import pytest
 
 import parcount as pc
 from tests import plain, remote
-from tests.execution.executions import INTERPRETERS, PARALLEL, cells
+from tests.execution.executions import INTERPRETERS, OURS, cells
 
 pytestmark = pytest.mark.timeout(60)
 
 
-@pytest.fixture(params=[one for one in PARALLEL if one.id != "adopted"])
+@pytest.fixture(params=OURS)
 def make(request: pytest.FixtureRequest) -> Callable[..., pc.Execution]:
     made: Callable[..., pc.Execution] = request.param
     return made

@@ -76,6 +76,8 @@ def portable(error: BaseException) -> tuple[BaseException, str]:
     An exception that does not survive pickling is replaced by a `RuntimeError` that quotes it.
     """
     text = "".join(traceback.format_exception(error))
+    # Where dask has been imported these pickle too, and come back as frames that keep arrays until they are collected.
+    error.__traceback__ = error.__cause__ = error.__context__ = None
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # noqa: BLE001 - an exception's own __reduce__ or __init__ may raise anything
