@@ -100,7 +100,7 @@ class TestStreams:
     def test_outside_a_with_workers_come_and_go_with_the_generator(self, make: Make, name: str) -> None:
         execution = make(1)
         results = getattr(execution, name)(plain.double, range(9))
-        assert next(results) == 0
+        assert next(results) in (0, 2)  # the second, if two run at once
         results.close()
         assert execution.pids() == []
 
