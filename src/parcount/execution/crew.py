@@ -379,7 +379,7 @@ def _preload() -> bool:
 
     Returns whether it has started.
 
-    To start a worker then takes 7 ms instead of 140 (``bench/test_dispatch.py``).
+    A call that starts a worker and ends it then takes a quarter of the time (``bench/test_dispatch.py``).
     """
     from multiprocessing.forkserver import _forkserver, set_forkserver_preload
 
