@@ -27,11 +27,13 @@ TRANSPORTED = [
     for method, transport in [
         *((method, "shared_memory") for method in METHODS),
         *((method, "queue") for method in METHODS if method != "spawn"),
-        ("spawn", "pipe"),
-        ("spawn", "pickle"),
+        *((method, transport) for method in METHODS if method == "forkserver" for transport in ("pipe", "pickle")),
     ]
 ]
-"""How processes are started and spoken to; everywhere by shared memory, so that what is left of it is seen."""
+"""How processes are started and spoken to; everywhere by shared memory, so that what is left of it is seen.
+
+Spawned ones take long, so nothing else is tried by them.
+"""
 
 Make = Callable[[int], pc.Execution]
 

@@ -284,7 +284,7 @@ class TestNothingIsLeft:
     def test_after_sigterm(self, transport: str, tmp_path: Path) -> None:
         script = tmp_path / "script.py"
         script.write_text(INTERRUPTED)
-        for _ in range(TIMES // 5):
+        for _ in range(TIMES // 10):  # with the other transport that makes twenty
             callers = [
                 subprocess.Popen(
                     [sys.executable, script, transport, "1"], stdout=subprocess.PIPE, text=True, start_new_session=True
