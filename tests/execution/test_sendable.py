@@ -103,19 +103,25 @@ class TestCloudpickle:
         assert sorted(call(name, function, [1, 2], pc.Processes(2))) == [6, 7]
         assert sorted(call(name, lambda x: x * add, [1, 2], pc.Processes(2))) == [5, 10]
 
+    @pytest.mark.parametrize("piped", [False, True])
     @pytest.mark.parametrize("method", ["spawn", "forkserver"] if sys.platform == "linux" else ["spawn"])
-    def test_takes_what_was_typed_in(self, method: str) -> None:
+    def test_takes_what_was_typed_in(self, method: str, piped: bool) -> None:
         """No file holds it that a worker could import it from."""
         pytest.importorskip("cloudpickle")
         source = f"""
 import parcount as pc
 def square(x): return x * x
-print(pc.Processes(1, start_method={method!r}).map(square, [3]))
+print(pc.Processes(1, start_method={method!r}).map(square, [3]), __name__)
 """
         ran = subprocess.run(
-            [sys.executable, "-c", source], capture_output=True, text=True, timeout=TIME_LIMIT, check=False
+            [sys.executable, *(["-"] if piped else ["-c", source])],
+            input=source if piped else None,
+            capture_output=True,
+            text=True,
+            timeout=TIME_LIMIT,
+            check=False,
         )
-        assert (ran.stdout, ran.stderr) == ("[9]\n", "")
+        assert (ran.stdout, ran.stderr) == ("[9] __main__\n", "")
 
     @pytest.mark.usefixtures("no_cloudpickle")
     def test_without_it_what_was_typed_in_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:

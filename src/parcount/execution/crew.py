@@ -21,6 +21,7 @@ from parcount.execution.channels import ERROR, STOP, Channel, Received
 from parcount.execution.cores import available_cores
 from parcount.execution.errors import RemoteTraceback, WorkerDied
 from parcount.execution.messages import Packing, dumps, loads
+from parcount.execution.sendable import without_a_file
 from parcount.execution.transports import Transport
 from parcount.execution.worker import Kit, serve
 
@@ -321,7 +322,8 @@ class Crew:
             process = self._context.Process(  # type: ignore[attr-defined]
                 target=serve, args=(theirs, inherited, kit), name=f"parcount-{mark}", daemon=True
             )
-            process.start()
+            with without_a_file():
+                process.start()
         except BaseException as error:
             ours.part()
             ours.close()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from parcount.execution import messages
@@ -73,10 +75,27 @@ class _ByValue:
         return pickle.loads, (self.data,)
 
 
+@contextmanager
+def without_a_file() -> Iterator[None]:
+    """New processes do not look for a main module that has no file: one that was read from a pipe says ``<stdin>``."""
+    main = vars(sys.modules["__main__"])
+    named = "__file__" in main and not _has_a_file()
+    name = main.pop("__file__") if named else None
+    try:
+        yield
+    finally:
+        if named:
+            main["__file__"] = name
+
+
 def _was_typed_in(function: Any) -> bool:
     """Whether it belongs to a main module without a file, which workers cannot import."""
-    main = sys.modules["__main__"]
-    return getattr(function, "__module__", None) == "__main__" and not hasattr(main, "__file__")
+    return getattr(function, "__module__", None) == "__main__" and not _has_a_file()
+
+
+def _has_a_file() -> bool:
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return file is not None and Path(file).exists()
 
 
 def _name(thing: Any) -> str:
