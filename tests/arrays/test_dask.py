@@ -168,7 +168,8 @@ def test_unique_counts(chunks: tuple[int, ...], data: st.DataObject) -> None:
     if x.size and data.draw(st.booleans()):
         x = da.stack([x, x[::-1].rechunk((chunks,))], axis=1)
     ours = pc.unique_counts(x)
-    assert_alike(ours, da.unique(x, return_counts=True), assert_equal_in_either_order)
+    if x.ndim == 1 or 0 not in chunks:  # dask's own cannot ravel some arrays with empty chunks
+        assert_alike(ours, da.unique(x, return_counts=True), assert_equal_in_either_order)
     assert_alike(pc.unique_counts(x, sorted=False), ours)
     whole, *ours_of_it = dask.compute(x, *ours)
     assert_same(ours_of_it, list(np.unique_counts(whole)))
