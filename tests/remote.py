@@ -341,3 +341,10 @@ class MadeBlock:
             (self.place / f"waits-{os.getpid()}").touch()
             until((self.place / "go").exists, "nobody was killed")
         return block_of_keys(number, self.size)
+
+
+class HangsOnArrival:
+    """An item that its worker is not done unpickling when the timeout comes."""
+
+    def __reduce__(self) -> Any:
+        return hang, (None,)

@@ -128,6 +128,15 @@ class TestTimeout:
             getattr(hasty, call)(remote.DieAtFirst(pc.shared_array(2), 1, 9, remote.hang), range(2))
         assert (caught.value.part, caught.value.tries, caught.value.timeout) == (1, 2, 0.5)
 
+    @pytest.mark.parametrize("call", ["map", "together"])
+    @pytest.mark.parametrize("once", [False, True])
+    def test_an_item_that_takes_too_long_to_arrive_has_been_tried(
+        self, hasty: pc.Processes, call: str, once: bool
+    ) -> None:
+        with pytest.raises(pc.WorkerDied, match=r"was ended at the timeout of 0\.5 s, at the last of 2") as caught:
+            getattr(hasty, call)(remote.echo, [remote.HangsOnArrival()], once=once)
+        assert (caught.value.part, caught.value.tries) == (0, 2)
+
     @pytest.mark.parametrize("timeout", [math.inf, 1e12, np.float32(20)])
     def test_any_positive_number_will_do(self, timeout: float) -> None:
         assert pc.Processes(1, timeout=timeout).map(abs, [-1]) == [1]

@@ -200,10 +200,11 @@ class Processes(Execution):
                 break
             except WorkerDied as death:
                 begun = start.opened is not None
-                spent = (once or tries > self.retries) if begun or death.timeout else futile >= STARTS
+                tried = begun or death.timeout is not None
+                spent = tries > self.retries or (once and begun) if tried else futile >= STARTS
                 if death.part is None or spent:
                     raise WorkerDied(death.part, death.exitcode, max(tries, death.tries), death.timeout) from None
-            if begun:
+            if tried:
                 tries += 1
             else:
                 futile += 1
@@ -346,9 +347,9 @@ class _Call(Call):
                         heappush(self.again, (position, given.item))
 
     def _try_again(self, position: int, given: Given, exitcode: int | None, timeout: float | None = None) -> None:
-        if given.begun:
+        if given.begun or timeout is not None:
             self.tries[position] += 1
-            if self.tries[position] > self.retries or self.once:
+            if self.tries[position] > self.retries or (self.once and given.begun):
                 raise WorkerDied(position, exitcode, self.tries[position], timeout)
         else:
             self.futile[position] += 1
