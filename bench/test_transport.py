@@ -12,7 +12,6 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from tasks import make, read
 
 import parcount as pc
-from parcount.execution import transports
 from parcount.execution.channels import pipe
 from parcount.execution.messages import Packing
 from parcount.execution.transports import TRANSPORTS, Transport
@@ -35,7 +34,6 @@ def spoken(nbytes: int) -> str:
 def worker(request: pytest.FixtureRequest) -> Iterator[pc.Execution]:
     """One worker that arrays cross to and from in one way."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transports, "TRANSPORTS", WAYS)
         patch.setattr("parcount.execution.processes.TRANSPORTS", WAYS)
         with pc.Processes(1, transport=request.param) as worker:
             yield worker

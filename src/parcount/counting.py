@@ -105,7 +105,7 @@ def _divide(job: Work, kernel: Kernel, on: Execution, shares: int = 1) -> tuple[
 
 def _sent(kernel: Kernel, parts: Sequence[Part], on: Execution) -> tuple[Callable[[Any], Any], Sequence[Any]]:
     """What the workers call, and with what."""
-    if on.name != "interpreters":
+    if on.takes_arrays:
         return kernel, parts
     return pure.count, [(kernel.reference, _bare(part.out), tuple(map(_bare, part.args))) for part in parts]
 
@@ -116,7 +116,7 @@ def _bare(value: Any) -> Any:
 
 def _received(partials: Sequence[Any], parts: Sequence[Part], on: Execution) -> Sequence[Any]:
     """The partial counts. A worker without NumPy sends no arrays, and nothing that it has counted in place."""
-    if on.name != "interpreters":
+    if on.takes_arrays:
         return partials
     counts = zip(partials, parts, strict=True)
     return [part.out if partial is None else np.asarray(partial) for partial, part in counts]

@@ -42,12 +42,15 @@ class Execution(ABC):
         How many.
     shares : int
         Into how many parts for each worker it pays to cut a large job, so that uneven ones balance.
+    takes_arrays : bool
+        Whether its workers have NumPy, and so whatever needs it.
     shares_memory : bool
         Whether the caller sees what workers write into an array of `shared_array`.
     """
 
     name: ClassVar[str]
     shares: ClassVar[int] = 1
+    takes_arrays: ClassVar[bool] = True
     shares_memory: bool = True
 
     def __init__(self, workers: int | None = None) -> None:
@@ -120,7 +123,7 @@ class Execution(ABC):
         [1, 2, 3]
         """
         items = list(items)
-        self._check(function, items)
+        function = self._sendable(function, items)
         with self:
             if progress is None:
                 return self._map(function, items, once)
@@ -218,7 +221,7 @@ class Execution(ABC):
         """
         if len(items) > self.slots:
             raise ValueError(f"{len(items)} items cannot start together on {self.slots} workers")
-        self._check(function, items)
+        function = self._sendable(function, items)
         with self, self._turn:  # of two calls at once, each might get some of the workers, and wait for the others
             return self._together(function, items, once)
 
@@ -242,13 +245,14 @@ class Execution(ABC):
         """How many items are taken ahead of the results that have been asked for."""
         return 2 * self.slots
 
-    def _check(self, function: Callable[[Any], Any], items: Iterable[Any]) -> None:
-        """Raise before the workers start what could only be raised after."""
+    def _sendable(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:  # noqa: ARG002
+        """The function as it goes to the workers. What cannot go there is raised before they start."""
+        return function
 
     def _stream(
         self, function: Callable[[Any], Any], items: Iterator[Any], once: bool, ordered: bool
     ) -> Generator[Any, None, None]:
-        self._check(function, ())
+        function = self._sendable(function, ())
         # Inside a `with` it is that which ends the workers, also if the generator is never finished.
         with nullcontext() if self._held else self:
             session = self._session

@@ -387,5 +387,5 @@ def _preload() -> bool:
 
     modules = _forkserver._preload_modules  # type: ignore[attr-defined]  # those that the program itself has named stay
     if serve.__module__ not in modules:
-        set_forkserver_preload([*modules, serve.__module__])
+        set_forkserver_preload([*modules, serve.__module__, "threadpoolctl"])  # it goes on without what there is not
     return _forkserver._forkserver_pid is not None  # type: ignore[attr-defined]

@@ -78,6 +78,7 @@ class Interpreters(Pool):
 
     name = "interpreters"
     shares = 4
+    takes_arrays = False
 
     def __init__(
         self,

@@ -179,10 +179,11 @@ class Processes(Execution):
         if crew is not None:
             crew.close()
 
-    def _check(self, function: Callable[[Any], Any], items: Iterable[Any]) -> None:
-        if not self._held:  # else it is found when it is sent
-            sendable(function, forked=self.start_method == "fork")
+    def _sendable(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:
+        ready: Callable[[Any], Any] = sendable(function, forked=self.start_method == "fork")
+        if not self._held:  # else it is found when they are sent
             check_items(items)
+        return ready
 
     def _call(self, function: Callable[[Any], Any], once: bool) -> Call:
         return _Call(self, function, once)
@@ -224,7 +225,7 @@ class _Call(Call):
         assert on._crew is not None
         self.crew = on._crew
         self.packing = TRANSPORTS[on.transport].packing
-        self.function = sendable(function, forked=on.start_method == "fork")
+        self.function = function
         self.retries = on.retries
         self.timeout = on.timeout
         self.once = once
