@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from parcount.kernels import VARIANTS, WORKLOADS
-from parcount.studies.plan import EXECUTIONS, QUICK_SECONDS, SECONDS, file_bytes
+from parcount.studies.plan import EXECUTIONS, QUICK_SECONDS, SECONDS, file_bytes, how_long
 from parcount.studies.questions import DEFAULT, QUESTIONS, Question
 
 ALL = "all"
@@ -206,7 +206,7 @@ def _study(words: argparse.Namespace) -> int:
 
 def _asked(question: Question, words: argparse.Namespace, questions: int) -> dict[str, Any]:
     """The keywords of one of so many questions, from the command's words; what it has no use for is refused."""
-    seconds = words.seconds / questions if words.seconds else QUICK_SECONDS if words.quick else SECONDS
+    seconds = how_long(words.seconds and words.seconds / questions, words.quick)
     asked: dict[str, Any] = {"seed": words.seed, "seconds": seconds}
     for option in words.particular:
         value = getattr(words, option.dest)

@@ -60,9 +60,7 @@ def histogram(
     like = da.histogram(a, bins, range, weights=weights)[0] if density else hist
     total = _counted(_values_in_block, arrays, _summed, like.dtype, bins=bins, range=range)
     counts = _placed(_counts, total, like.chunks, meta_from_array(like))
-    if density:
-        return counts / da.asarray(np.diff(edges).astype(float), chunks=counts.chunks) / counts.sum(), edges
-    return counts, edges
+    return _density(counts, [edges]) if density else counts, edges
 
 
 def histogramdd(
@@ -88,10 +86,7 @@ def histogramdd(
         _rows_in_block, arrays, _summed, like.dtype, bins=bins, range=range, weighed=weights is not None, rows=rows
     )
     counts = _placed(_counts, total, like.chunks, meta_from_array(like))
-    if density:
-        volumes = reduce(np.multiply.outer, [np.diff(its) for its in edges])
-        return counts / da.asarray(volumes, chunks=counts.chunks) / counts.sum(), edges
-    return counts, edges
+    return _density(counts, edges) if density else counts, edges
 
 
 def histogram2d(
@@ -120,6 +115,12 @@ def unique_counts(x: Any, *, sorted: bool = True, **others: Any) -> Any:  # noqa
     values = _placed(_values_of, total, UNKNOWN, np.empty(0, x.dtype), like=x.dtype)
     counts = _placed(_counts_of, total, UNKNOWN, np.empty(0, np.intp))
     return Result(values, counts)
+
+
+def _density(counts: Any, edges: Sequence[Any]) -> Any:
+    """Counts by the sizes of their bins, and by how many there are in all."""
+    volumes = reduce(np.multiply.outer, [np.diff(its).astype(float) for its in edges])
+    return counts / da.asarray(volumes, chunks=counts.chunks) / counts.sum()
 
 
 def _refuse(others: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from parcount.studies.conduct import Progress, conduct
 from parcount.studies.laboratory import Laboratory
-from parcount.studies.plan import QUICK_SECONDS, SECONDS, matrix, options
+from parcount.studies.plan import how_long, matrix, options
 from parcount.studies.result import Study
 from parcount.studies.verdict import reach
 
@@ -92,8 +92,6 @@ def study(
     >>> result.exact
     True
     """
-    if seconds is None:
-        seconds = QUICK_SECONDS if quick else SECONDS
     asked = options(
         workloads=_several(workloads),
         variants=_several(variants),
@@ -102,7 +100,7 @@ def study(
         size=size,
         data=data,
         seed=seed,
-        seconds=seconds,
+        seconds=how_long(seconds, quick),
     )
     cells, unmeasured = matrix(asked)
     laboratory = Laboratory(asked, max(asked.seconds * TARGET, LEAST_TARGET))

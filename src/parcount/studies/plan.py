@@ -23,6 +23,13 @@ SECONDS = 60.0
 QUICK_SECONDS = 20.0
 
 
+def how_long(seconds: float | None, quick: bool) -> float:
+    """How long to measure: as asked for, or the usual time, or that of a quick study."""
+    if seconds is not None:
+        return seconds
+    return QUICK_SECONDS if quick else SECONDS
+
+
 @dataclass(frozen=True)
 class Options:
     """What a study's caller asked for, checked.

@@ -19,6 +19,8 @@ PARALLEL, PARTLY, NOT_PARALLEL, UNDECIDED = "parallel", "partly parallel", "not 
 GAIN_OF_PARALLEL = 0.7
 GAIN_OF_NONE = 0.2
 
+INTERRUPTED = "The study was interrupted: this rests on the rounds before that."
+
 WIDE = "the times spread too widely"
 """Why a claim is undecided that more rounds may decide."""
 
@@ -215,11 +217,9 @@ def reach(
             sentences.extend(_on_workload(name, claims, of, comparisons))
     sentences.extend(on_doubts(claims, load))
     if measured and not wrong:
-        rows = f"{len(measured)} cell{'s' if len(measured) > 1 else ''}"
-        counted = len([one for one in rounds if one])
-        sentences.append(f"Every run of {rows} in {counted} round{'s' if counted > 1 else ''} gave the exact counts.")
+        sentences.append(f"{every_run(measured, rounds)} gave the exact counts.")
     if partial:
-        sentences.append("The study was interrupted: this rests on the rounds before that.")
+        sentences.append(INTERRUPTED)
     return Verdict(answer, sentences, claims, comparisons)
 
 
@@ -233,19 +233,19 @@ def _on_the_gil(released: Claim, held: Claim | None, apart: Claim | None, gil: b
         other = f"; on {apart.workers} processes, {apart.speedup}"
         return "undecided", (
             "Undecided: what limits the loop here is not the GIL, for processes, which have one each, do no better. "
-            f"{_upper(numbers)}{control}{other}."
+            f"{upper(numbers)}{control}{other}."
         )
     if not gil:
         verb = "do" if released.answer == PARALLEL else "do not"
         return "no GIL", f"This Python has no GIL, and threads {verb} run in parallel: {numbers}{control}."
     if released.answer == PARALLEL and (held is None or held.answer == NOT_PARALLEL):
-        return "yes", f"Yes: releasing the GIL makes threads truly parallel here. {_upper(numbers)}{control}."
+        return "yes", f"Yes: releasing the GIL makes threads truly parallel here. {upper(numbers)}{control}."
     if released.answer == PARALLEL:
         return "no", f"Threads are parallel here whether or not the loop releases the GIL: {numbers}{control}."
     if released.answer == PARTLY:
         answer = "Partly: releasing the GIL lets threads share the work, but not all of it."
-        return "partly", f"{answer} {_upper(numbers)}{control}."
-    return "no", f"No: releasing the GIL does not make threads truly parallel here. {_upper(numbers)}{control}."
+        return "partly", f"{answer} {upper(numbers)}{control}."
+    return "no", f"No: releasing the GIL does not make threads truly parallel here. {upper(numbers)}{control}."
 
 
 def _on_workload(
@@ -311,8 +311,16 @@ def _comparisons(of: Mapping[Cell, CellResult], rounds: Sequence[Round]) -> list
     return found
 
 
-def _upper(text: str) -> str:
+def upper(text: str) -> str:
+    """A clause that begins a sentence."""
     return text[0].upper() + text[1:]
+
+
+def every_run(measured: Sequence[CellResult], rounds: Sequence[Round]) -> str:
+    """What a sentence on all runs begins with."""
+    counted = len([one for one in rounds if one])
+    cells = f"{len(measured)} cell{'s' if len(measured) > 1 else ''}"
+    return f"Every run of {cells} in {counted} round{'s' if counted > 1 else ''}"
 
 
 def in_words(n: int) -> str:

@@ -9,7 +9,7 @@ from parcount.studies.counters.laboratory import Laboratory
 from parcount.studies.counters.plan import matrix, options
 from parcount.studies.counters.verdict import reach
 from parcount.studies.counters.ways import WAYS
-from parcount.studies.plan import QUICK_SECONDS, SECONDS
+from parcount.studies.plan import how_long
 from parcount.studies.result import Study
 
 __all__ = ["options", "study_counters"]
@@ -77,8 +77,6 @@ def study_counters(
     >>> [cell.lost for cell in result.cells if cell.execution == "serial"][0][:3]
     [0, 0, 0]
     """
-    if seconds is None:
-        seconds = QUICK_SECONDS if quick else SECONDS
-    asked = options(variants=variants, workers=workers, size=size, seed=seed, seconds=seconds)
+    asked = options(variants=variants, workers=workers, size=size, seed=seed, seconds=how_long(seconds, quick))
     may_lose = {name for name, way in WAYS.items() if way.may_lose}
     return conduct(asked, matrix(asked), {}, Laboratory(TARGET, size), reach, may_lose=may_lose, progress=progress)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from parcount.studies.analysis import FAILED, MEASURED, CellResult
 from parcount.studies.cells import Round
 from parcount.studies.counters.ways import LOCK, VALUE, WAYS
-from parcount.studies.verdict import Verdict, asked, in_words, judge
+from parcount.studies.verdict import INTERRUPTED, Verdict, asked, in_words, judge
 
 LOST, NONE_LOST = "lost", "none lost"
 
@@ -61,7 +61,7 @@ def reach(
     if load:
         sentences.append(f"Meanwhile {'; '.join(load)}.")
     if partial:
-        sentences.append("The study was interrupted: this rests on the rounds before that.")
+        sentences.append(INTERRUPTED)
     return Verdict(answer, sentences, claims, [])
 
 

@@ -8,7 +8,7 @@ from parcount.studies.conduct import Progress, conduct
 from parcount.studies.io.laboratory import Laboratory
 from parcount.studies.io.plan import matrix, options
 from parcount.studies.io.verdict import reach, unclear
-from parcount.studies.plan import QUICK_SECONDS, SECONDS
+from parcount.studies.plan import how_long
 from parcount.studies.result import Study
 
 __all__ = ["options", "study_io"]
@@ -89,9 +89,9 @@ def study_io(
     >>> result.exact
     True
     """
-    if seconds is None:
-        seconds = QUICK_SECONDS if quick else SECONDS
-    asked = options(executions=executions, workers=workers, size=size, delay=delay, seed=seed, seconds=seconds)
+    asked = options(
+        executions=executions, workers=workers, size=size, delay=delay, seed=seed, seconds=how_long(seconds, quick)
+    )
     cells, unmeasured = matrix(asked)
     laboratory = Laboratory(asked, max(asked.seconds * TARGET, LEAST_TARGET))
     return conduct(asked, cells, unmeasured, laboratory, reach, unclear=unclear, progress=progress)

@@ -15,6 +15,7 @@ from parcount.studies.io.plan import CONTROL, FETCH
 from parcount.studies.statistics import LEAST_SAMPLES, estimate
 from parcount.studies.verdict import (
     GAIN_OF_NONE,
+    INTERRUPTED,
     NOT_PARALLEL,
     UNDECIDED,
     WIDE,
@@ -22,9 +23,11 @@ from parcount.studies.verdict import (
     Comparison,
     Verdict,
     asked,
+    every_run,
     gain,
     judge,
     on_doubts,
+    upper,
 )
 
 FOR_BOTH, FOR_WAITING, FOR_COMPUTING, FOR_NEITHER = "for both", "for waiting", "for computing", "for neither"
@@ -73,12 +76,9 @@ def reach(
     # What threads, processes and tasks gain on each other is told above, with what is undecided of it.
     sentences += on_doubts([claim for claim in claims if claim.workload == CONTROL or claim.because != WIDE], load)
     if measured and not wrong:
-        cells = f"{len(measured)} cell{'s' if len(measured) > 1 else ''}"
-        counted = len([one for one in rounds if one])
-        every = f"Every run of {cells} in {counted} round{'s' if counted > 1 else ''}"
-        sentences.append(f"{every} gave every page as it was sent, and the exact counts.")
+        sentences.append(f"{every_run(measured, rounds)} gave every page as it was sent, and the exact counts.")
     if partial:
-        sentences.append("The study was interrupted: this rests on the rounds before that.")
+        sentences.append(INTERRUPTED)
     return Verdict(answer, sentences, claims, comparisons)
 
 
@@ -239,7 +239,7 @@ def _on_the_first(found: _Found) -> tuple[list[str], list[Comparison]]:
         return [sentence], []
     first, second = (_workers(one) for one in bests[:2])
     if compared.speedup.low > 1:
-        return [f"{sentence} {_upper(first)} are first, {compared.speedup} as fast as {second}."], [compared]
+        return [f"{sentence} {upper(first)} are first, {compared.speedup} as fast as {second}."], [compared]
     return [f"{sentence} Whether {first} are faster than {second} is undecided: {compared.speedup}."], [compared]
 
 
@@ -259,7 +259,7 @@ def _on_the_limit(found: _Found, gil: bool) -> list[str]:
             idle = share / serial.rate
             text += f", as many as {math.ceil((idle + price) / price)} {name.replace('asyncio', 'tasks')} ask for"
         texts.append(text)
-    return [f"{_upper('; '.join(texts))}."] if texts else []
+    return [f"{upper('; '.join(texts))}."] if texts else []
 
 
 def _on_steps(found: _Found) -> tuple[list[str], list[Comparison]]:
@@ -322,7 +322,3 @@ def _rounded(number: float) -> str:
     ('2 800', '91')
     """
     return f"{float(f'{number:.2g}'):,.0f}".replace(",", " ")
-
-
-def _upper(text: str) -> str:
-    return text[0].upper() + text[1:]

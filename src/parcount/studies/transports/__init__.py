@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 
 from parcount.studies.conduct import Progress, conduct
-from parcount.studies.plan import QUICK_SECONDS, SECONDS
+from parcount.studies.plan import how_long
 from parcount.studies.result import Study
 from parcount.studies.transports.laboratory import Laboratory
 from parcount.studies.transports.plan import baseline, matrix, options
@@ -86,9 +86,7 @@ def study_transports(
     >>> result.exact
     True
     """
-    if seconds is None:
-        seconds = QUICK_SECONDS if quick else SECONDS
-    asked = options(variants=variants, size=size, seed=seed, seconds=seconds)
+    asked = options(variants=variants, size=size, seed=seed, seconds=how_long(seconds, quick))
     cells, unmeasured = matrix(asked, look(tempfile.gettempdir()))
     laboratory = Laboratory(max(asked.seconds * TARGET, LEAST_TARGET))
     return conduct(asked, cells, unmeasured, laboratory, reach, unclear=unclear, baseline=baseline, progress=progress)

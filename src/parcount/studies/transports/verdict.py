@@ -11,7 +11,7 @@ from parcount.studies.cells import Cell, Round
 from parcount.studies.statistics import LEAST_SAMPLES, estimate
 from parcount.studies.transports.amounts import MB, in_bytes, in_speed, in_time
 from parcount.studies.transports.plan import BACK, INTEGER, MAPPED, SHARED, THERE, Trip
-from parcount.studies.verdict import UNDECIDED, Comparison, Verdict
+from parcount.studies.verdict import INTERRUPTED, UNDECIDED, Comparison, Verdict, every_run
 
 ARRIVE = {THERE: "get there", BACK: "come back"}
 DOES = {THERE: "reading it", BACK: "making and reading it"}
@@ -62,12 +62,9 @@ def reach(
         sentences.append(f"Meanwhile {'; '.join(load)}.{again}")
     measured = [result for result in results if result.seconds]
     if measured and not wrong:
-        cells = f"{len(measured)} cell{'s' if len(measured) > 1 else ''}"
-        counted = len([one for one in rounds if one])
-        every = f"Every run of {cells} in {counted} round{'s' if counted > 1 else ''}"
-        sentences.append(f"{every} brought what was sent.")
+        sentences.append(f"{every_run(measured, rounds)} brought what was sent.")
     if partial:
-        sentences.append("The study was interrupted: this rests on the rounds before that.")
+        sentences.append(INTERRUPTED)
     return Verdict(answer, sentences, [], list(found.comparisons.values()))
 
 
