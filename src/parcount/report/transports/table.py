@@ -20,9 +20,9 @@ TITLES = {
 }
 
 LEGEND = """\
-The median of one trip: its time, or of large arrays the bytes a second that it makes (1 kB is 1024 bytes); the
-fastest transport is bold. work alone: the same making and reading, without a worker. shared array, mapped file: of an
-array that lies there only the name travels."""
+The median of one trip: its time, or of large arrays the bytes a second that it makes (1 kB is 1024 bytes). *: the
+fastest transport. work alone: the same making and reading, without a worker. shared array, mapped file: of an array
+that lies there only the name travels."""
 
 
 def show(study: Study, console: Console) -> None:
@@ -50,14 +50,14 @@ def _table(study: Study, direction: str) -> Table:
         fastest = max(
             (cell for way, cell in cells.items() if way in TRANSPORTS), key=lambda cell: cell.rate or 0.0, default=None
         )
-        texts = [_cell(cells.get(way), bold=cells.get(way) is fastest) for way in ways]
+        texts = [_cell(cells.get(way), fastest=cells.get(way) is fastest) for way in ways]
         table.add_row(INTEGER if trip is None else in_bytes(trip.size), *texts)
     return table
 
 
-def _cell(cell: CellResult | None, *, bold: bool) -> Text:
+def _cell(cell: CellResult | None, *, fastest: bool) -> Text:
     if cell is None:
         return Text("")
     if cell.status != MEASURED:
         return Text(cell.status, style="red")
-    return Text(pace(cell) or "–", style="bold" if bold else "")
+    return Text(f"{pace(cell) or '–'}{'*' if fastest else ' '}", style="bold" if fastest else "")
