@@ -17,10 +17,11 @@ from parcount._native import cells as native
 from tests.arrays.support import INTEGERS, LAYOUTS, layouts
 from tests.conftest import Bumper, Run
 from tests.counters import workers
-from tests.counters.support import LEAST, MARK, MOST, Start, ended, exists, on_linux, repeat, together
+from tests.counters.support import LEAST, MARK, MOST, Start, ended, exists, on_linux
 from tests.counters.test_scalar import NO_INTEGERS, Index
 from tests.kernels.support import Guarded
 from tests.remote import until
+from tests.together import repeat, together
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("nothing_is_left")]
 

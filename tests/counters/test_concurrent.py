@@ -22,8 +22,9 @@ import parcount as pc
 from parcount.counters.concurrent import CHUNK
 from parcount.counters.parts import FEW
 from tests.conftest import Run
-from tests.counters.support import UNNOTICED, in_a_thread, repeat, together
+from tests.counters.support import UNNOTICED
 from tests.remote import TIME_LIMIT
+from tests.together import in_a_thread, repeat, together
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -18,19 +18,9 @@ from hypothesis import strategies as st
 
 from parcount.counters.scalar import Scalar
 from tests.conftest import Run
-from tests.counters.support import (
-    LEAST,
-    MOST,
-    OF_ONE_PROCESS,
-    ONE_CELL,
-    SCALARS,
-    SPREAD,
-    UNNOTICED,
-    in_a_thread,
-    repeat,
-    together,
-)
+from tests.counters.support import LEAST, MOST, OF_ONE_PROCESS, ONE_CELL, SCALARS, SPREAD, UNNOTICED
 from tests.remote import TIME_LIMIT
+from tests.together import in_a_thread, repeat, together
 
 Kind = Any
 

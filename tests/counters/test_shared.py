@@ -20,9 +20,10 @@ import parcount as pc
 from parcount.counters import segment, tracked
 from tests.conftest import Run
 from tests.counters import workers
-from tests.counters.support import MARK, Start, ended, exists, on_linux, repeat, together
+from tests.counters.support import MARK, Start, ended, exists, on_linux
 from tests.execution.executions import START_METHODS
 from tests.remote import TIME_LIMIT, until
+from tests.together import repeat, together
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("nothing_is_left")]
 
@@ -314,6 +315,24 @@ print(len(os.listdir("/proc/self/fd")) - before)
             counter = pc.SharedCounter()
             together(*[pc.SharedCounter.attach(counter.name).close for _ in range(4)], counter.close)
             assert not exists(counter.name)
+
+    def test_forking_while_others_attach(self) -> None:
+        flocked = pytest.importorskip("parcount.counters.flocked", reason="elsewhere forks need no care")
+        counters = [pc.SharedCounter() for _ in range(20)]
+
+        def attach() -> None:
+            for counter in counters * 10:
+                pc.SharedCounter.attach(counter.name).close()
+
+        def fork() -> None:
+            for _ in range(50):
+                flocked._before_fork()
+                flocked._after_fork_in_parent()
+
+        together(attach, fork, attach, fork)
+        for counter in counters:
+            counter.close()
+        assert not any(exists(counter.name) for counter in counters)
 
     def test_a_descriptor_too_few_for_the_child(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def full(*_: Any) -> int:

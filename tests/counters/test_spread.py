@@ -6,7 +6,7 @@ import pytest
 
 import parcount as pc
 from parcount.counters.parts import FEW
-from tests.counters.support import in_a_thread, repeat, together
+from tests.together import in_a_thread, repeat, together
 
 pytestmark = pytest.mark.thread_unsafe(reason="the counter is the fixture's, and whoever else adds to it is counted")
 

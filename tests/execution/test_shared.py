@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import parcount as pc
 from parcount.execution import shared
 from tests import remote
 from tests.conftest import Run
+from tests.together import together
 
 MARK = shared.mark_for_worker().rpartition("-")[0]
 
@@ -50,6 +52,32 @@ class TestSharedArray:
         a[0] = 1
         assert b[0] == 0
         assert not np.shares_memory(a, b)
+
+    def test_threads_make_them_while_others_look_where_theirs_lie(self) -> None:
+        others = [pc.shared_array(1) for _ in range(20)]
+        own = pc.shared_array(1)
+        block = shared.block_of(own)
+
+        def make() -> None:
+            for _ in range(200):
+                pc.shared_array(1)
+
+        def look() -> None:
+            for _ in range(2000):
+                assert shared.block_of(own) is block
+
+        together(make, look, make, look)
+        assert not any(np.shares_memory(own, other) for other in others)
+
+    def test_threads_that_open_the_same_map_it_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        a = pc.shared_array(1)
+        block = shared.block_of(a)
+        assert block is not None
+        name = block.name
+        for _ in range(50):
+            monkeypatch.setattr(shared, "_blocks", WeakValueDictionary())  # as in a process that has none yet
+            opened = together(*[lambda: shared.open_block(name, lasting=True)] * 4)
+            assert len({id(block) for block in opened}) == 1
 
 
 @lists_blocks

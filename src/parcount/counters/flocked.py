@@ -18,7 +18,7 @@ from multiprocessing import util
 from pathlib import Path
 from secrets import token_hex
 from threading import get_ident
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from parcount.execution.shared import reserve
 
@@ -40,7 +40,7 @@ class Flocked:
         self._lock = _Lock(_path(name), descriptor)
         self._watch()
         util.register_after_fork(self, Flocked._watch)  # the children of multiprocessing forget what is to be done last
-        _segments.add(self)
+        _segments[id(self)] = self
 
     @classmethod
     def create(cls, name: str, size: int, content: bytes) -> Flocked:
@@ -158,24 +158,34 @@ def _unlink_if_last(path: Path, descriptor: int) -> None:
     os.close(descriptor)
 
 
-_segments: WeakSet[Flocked] = WeakSet()
-"""Those that this process has opened."""
+_segments: WeakValueDictionary[int, Flocked] = WeakValueDictionary()
+"""Those that this process has opened, by identity."""
+
+_forking: dict[int, list[Flocked]] = {}
+"""Those that a thread has locked for the child that it is just forking: none may go until it has left them to it."""
+
+
+def _opened() -> list[Flocked]:
+    # Iterating over what is weakly held fails when another thread opens a segment meanwhile.
+    return [segment for reference in _segments.valuerefs() if (segment := reference()) is not None]
 
 
 def _before_fork() -> None:
-    for segment in list(_segments):
+    _forking[get_ident()] = segments = _opened()
+    for segment in segments:
         segment._lock.before_fork()
 
 
 def _after_fork_in_parent() -> None:
-    for segment in list(_segments):
+    for segment in _forking.pop(get_ident(), ()):
         segment._lock.after_fork_in_parent()
 
 
 def _after_fork_in_child() -> None:
-    for segment in list(_segments):
+    for segment in _opened():
         segment._lock.after_fork_in_child()
         segment._watch()
+    _forking.clear()
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -14,6 +14,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from secrets import token_hex
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -133,8 +134,9 @@ def shared_array(shape: int | tuple[int, ...], dtype: DTypeLike = np.int64) -> N
 def block_of(array: NDArray[Any]) -> Block | None:
     """The shared block that an array lies in, if it lies in one."""
     start = address(array)
-    for block in list(_blocks.values()):
-        if block.address <= start < block.address + block.size:
+    for reference in _blocks.valuerefs():  # `values` may not meet another thread that makes a block
+        block = reference()
+        if block is not None and block.address <= start < block.address + block.size:
             return block
     return None
 
@@ -147,7 +149,20 @@ def address(array: NDArray[Any]) -> int:
 
 def open_block(name: str, *, lasting: bool) -> Block:
     """The block of that name, mapped once however often it is asked for."""
-    return _blocks.get(name) or Block(name=name, lasting=lasting)
+    with _opening:
+        return _blocks.get(name) or Block(name=name, lasting=lasting)
+
+
+_opening = Lock()
+
+
+def _renew_lock() -> None:
+    global _opening
+    _opening = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)  # another thread of the parent may have held it
 
 
 _mark = f"pc-{token_hex(4)}"
