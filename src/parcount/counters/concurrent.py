@@ -60,7 +60,8 @@ class ConcurrentCounter(Counter[Key]):
     -----
     `update` takes as much time as Counter's, with any number of threads; to read takes time for the different keys
     that were counted since. An iterator's own code runs outside all locks, the hashing and comparing of keys inside.
-    Keys that use the counter while they are compared see it as it is, with merging half done.
+    Keys that use the counter while they are compared see it as it is, with merging half done, and so does a signal
+    handler. Both may count, by `increment`, `add`, `update` and `subtract`: what they interrupt does not undo it.
 
     Examples
     --------
@@ -111,15 +112,15 @@ class ConcurrentCounter(Counter[Key]):
             return
         shard = self._shard()
         if shard.busy:  # called by the comparing of keys just below, or by a signal handler
-            shard.aside.append((key, n))
+            shard.set_aside([(key, n)])
             return
-        with shard.lock:
-            shard.busy = True
-            try:
+        shard.busy = True
+        try:
+            with shard.lock:
                 counts = shard.counts
                 counts[key] = counts.get(key, 0) + n
-            finally:
-                shard.busy = False
+        finally:
+            shard.busy = False
         if not dict.__len__(self):  # asked here too, for the call is half of what this costs
             self._show_own()
 
@@ -192,21 +193,47 @@ class ConcurrentCounter(Counter[Key]):
             try:
                 count_elements(found, elements)
             finally:
-                shard.aside.extend(found.items())
+                shard.set_aside(found.items())
             return
-        with shard.lock:
-            shard.busy = True
-            try:
+        shard.busy = True
+        try:
+            with shard.lock:
                 count_elements(shard.counts, elements)
-            finally:
-                shard.busy = False
+        finally:
+            shard.busy = False
 
     @_settled
     def _count_here(self, elements: Any) -> None:
         count_elements(self, elements)
 
-    @_settled
     def _plus(self, pairs: list[tuple[Any, Any]]) -> None:
+        if not self._set_aside(pairs):
+            self._plus_here(pairs)
+
+    def _minus(self, pairs: list[tuple[Any, Any]]) -> None:
+        if not self._set_aside((key, -count) for key, count in pairs):
+            self._minus_here(pairs)
+
+    def _set_aside(self, pairs: Iterable[tuple[Any, Any]]) -> bool:
+        """Whether this thread is in the midst of counting or merging, so that counts have to wait for the next merge.
+
+        For they come from a signal handler, or from the comparing of keys: added now, they could be written over.
+        """
+        if self._elementwise:
+            return False
+        token: _Token | None = getattr(self._here, "token", None)
+        if token is not None and token.shard.busy:
+            token.shard.set_aside(pairs)
+            return True
+        pending = self._pending
+        with pending.lock:
+            if pending.depth:
+                pending.left.extend(pairs)
+                return True
+        return False
+
+    @_settled
+    def _plus_here(self, pairs: list[tuple[Any, Any]]) -> None:
         if not self:
             dict.update(self, pairs)
             return
@@ -215,7 +242,7 @@ class ConcurrentCounter(Counter[Key]):
             self[key] = count + get(key, 0)
 
     @_settled
-    def _minus(self, pairs: list[tuple[Any, Any]]) -> None:
+    def _minus_here(self, pairs: list[tuple[Any, Any]]) -> None:
         get = self.get
         for key, count in pairs:
             self[key] = get(key, 0) - count
@@ -247,9 +274,14 @@ class ConcurrentCounter(Counter[Key]):
         """
         if dict.__len__(self) or (shard := self._shard()).busy:
             return
-        with self._pending.lock:
-            if not self._pending.depth:
-                self._take(shard)
+        pending = self._pending
+        with pending.lock:
+            if not pending.depth:
+                pending.depth = 1  # so that a signal handler does not do the same in between
+                try:
+                    self._take(shard)
+                finally:
+                    pending.depth = 0
 
     def _enter(self) -> bool:
         """Merge what is pending, and let nobody else do so until `_leave`.
@@ -278,7 +310,8 @@ class ConcurrentCounter(Counter[Key]):
     def _merge(self) -> None:
         pending = self._pending
         if pending.left:
-            self._merge_pairs(pending.left)
+            left, pending.left = pending.left, []
+            self._merge_pairs(left)
         for shard in pending.shards.all():
             if shard.counts or shard.aside:
                 self._take(shard)
@@ -304,7 +337,7 @@ class ConcurrentCounter(Counter[Key]):
             for key, count in rest:
                 put(key, get(key, 0) + count)
         finally:
-            self._pending.left = list(rest)
+            self._pending.left.extend(rest)
 
     # Reading: a copy, but for what is a single step
 
@@ -435,7 +468,12 @@ class _Shard:
         self.lock = RLock()
         self.counts: Counter[Any] = Counter()  # quicker than a dict, of which each step asks whether to collect it
         self.aside: list[tuple[Any, Any]] = []  # counted while `counts` was being changed by the same thread
-        self.busy = False  # whether that is so; of interest to this thread only
+        self.busy = False  # whether that is so, or about to be; of interest to this thread only
+
+    def set_aside(self, pairs: Iterable[tuple[Any, Any]]) -> None:
+        """Hold counts where nothing is being changed."""
+        with self.lock:
+            self.aside.extend(pairs)
 
 
 class _Token:
@@ -456,7 +494,7 @@ class _Pending:
     def __init__(self) -> None:
         self.shards: Parts[_Shard] = Parts()
         self.ended: list[_Shard] = []  # of threads that have ended, to be merged for the last time
-        self.left: list[tuple[Any, Any]] = []  # where a merge was ended by an exception
+        self.left: list[tuple[Any, Any]] = []  # where a merge was ended by an exception, or interrupted by counting
         self.renew_locks()
         renew_locks_in_children(self)
 
