@@ -5,7 +5,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -100,14 +100,30 @@ class TestMessages:
         with pytest.raises(Exception, match="non-contiguous"):
             pair.map(len, [np.zeros(10)[::2].data])
 
-    def test_what_does_not_pickle_is_refused(self, pair: pc.Interpreters, call: str) -> None:
-        with pytest.raises(Exception, match=r"[Cc]an't pickle .*lambda"):
-            getattr(pair, call)(lambda x: x, [1, 2])
-        with pytest.raises(TypeError, match=r"cannot pickle '_thread.lock'"):
+    def test_what_does_not_pickle_is_named(self, pair: pc.Interpreters, call: str) -> None:
+        with pytest.raises(TypeError, match=r"^lock\.__enter__ cannot be sent to a worker: "):
+            getattr(pair, call)(threading.Lock().__enter__, [1, 2])
+        with pytest.raises(TypeError, match="an item, a lock, cannot be sent to a worker: cannot pickle"):
             getattr(pair, call)(abs, [-1, threading.Lock()])
         with pytest.raises(TypeError, match=r"cannot pickle '_thread.lock'"):
             getattr(pair, call)(plain.unpicklable_result, [0, 1])
         assert pair.map(abs, [-1, -2]) == [1, 2]
+
+    def test_before_any_interpreter_starts(self, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+        def create() -> NoReturn:
+            raise AssertionError("one was started")
+
+        monkeypatch.setattr(import_module("concurrent.interpreters"), "create", create)
+        with pytest.raises(TypeError, match="item 1, a lock, cannot be sent to a worker: cannot pickle"):
+            getattr(pc.Interpreters(2), call)(abs, [-1, threading.Lock()])
+        with pytest.raises(TypeError, match="the initializer's argument 0, a lock, cannot be sent to a worker"):
+            getattr(pc.Interpreters(2, initializer=abs, initargs=(threading.Lock(),)), call)(abs, [-1])
+
+    def test_lambdas_and_closures_go_by_value(self, pair: pc.Interpreters, call: str) -> None:
+        pytest.importorskip("cloudpickle")
+        three = 3
+        answer = getattr(pair, call)(lambda x: x + three, [1, 2])
+        assert answer == [4, 5] or answer[0] == [4, 5]
 
     def test_an_item_that_cannot_be_unpickled_fails_alone(self, pair: pc.Interpreters, call: str) -> None:
         with pytest.raises(LookupError, match="cannot be unpickled"):

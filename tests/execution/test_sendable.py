@@ -1,4 +1,4 @@
-"""What cannot be sent to a process: named, with a hint, before any worker starts; and what cloudpickle can."""
+"""What cannot be sent to a worker: named, with a hint, before any starts; and what cloudpickle can."""
 
 import subprocess
 import sys
@@ -9,11 +9,21 @@ from typing import Any
 import pytest
 
 import parcount as pc
-from parcount.execution import crew, sendable
+from parcount.execution import crew, messages, sendable
+from parcount.execution.interpreters import missing
 from tests import remote
 from tests.remote import TIME_LIMIT
 
 pytestmark = pytest.mark.timeout(60)
+
+TAKE_BY_VALUE = [
+    "Processes(1, start_method='spawn'",
+    pytest.param(
+        "Processes(1, start_method='forkserver'",
+        marks=pytest.mark.skipif(sys.platform != "linux", reason="by default on Linux alone"),
+    ),
+    pytest.param("Interpreters(1", marks=pytest.mark.skipif(missing() is not None, reason=str(missing()))),
+]
 
 CALLS = ["map", "together", "imap", "imap_unordered"]
 
@@ -69,8 +79,17 @@ class TestBeforeAnyWorkerStarts:
 
     @pytest.mark.parametrize("name", ["map", "together"])
     def test_an_item_is_named(self, name: str) -> None:
-        with pytest.raises(TypeError, match="item 1, a Locked, cannot be sent to a worker process: cannot pickle"):
+        with pytest.raises(TypeError, match="item 1, a Locked, cannot be sent to a worker: cannot pickle"):
             call(name, abs, [0, Locked()], pc.Processes(2))
+
+    def test_an_initializer_and_its_arguments_are_named(self) -> None:
+        pytest.importorskip("cloudpickle")
+        with pytest.raises(TypeError, match="a Locked cannot be sent to a worker: cannot pickle"):
+            pc.Processes(1, initializer=Locked()).map(abs, [1])
+        with pytest.raises(
+            TypeError, match="the initializer's argument 1, a Locked, cannot be sent to a worker: cannot"
+        ):
+            pc.Processes(1, initializer=print, initargs=(0, Locked())).__enter__()
 
     def test_an_items_own_error_is_the_cause(self) -> None:
         with pytest.raises(TypeError, match=r"item 0, a RefusesToLeave, cannot be sent .* not me") as caught:
@@ -88,7 +107,7 @@ def test_items_of_a_call_on_warm_workers(name: str) -> None:
 
 def test_the_systems_own_errors_stay() -> None:
     error = MemoryError("full")
-    assert sendable.unsendable(3, None, error) is error
+    assert sendable.unsendable("item 3", None, error) is error
 
 
 class TestCloudpickle:
@@ -103,15 +122,25 @@ class TestCloudpickle:
         assert sorted(call(name, function, [1, 2], pc.Processes(2))) == [6, 7]
         assert sorted(call(name, lambda x: x * add, [1, 2], pc.Processes(2))) == [5, 10]
 
+    def test_takes_initializers(self) -> None:
+        pytest.importorskip("cloudpickle")
+        seen = pc.shared_array(1)
+        assert pc.Processes(1, initializer=lambda a: a.fill(7), initargs=(seen,)).map(abs, [-1]) == [1]
+        assert seen[0] == 7
+
     @pytest.mark.parametrize("piped", [False, True])
-    @pytest.mark.parametrize("method", ["spawn", "forkserver"] if sys.platform == "linux" else ["spawn"])
-    def test_takes_what_was_typed_in(self, method: str, piped: bool) -> None:
+    @pytest.mark.parametrize("execution", TAKE_BY_VALUE)
+    def test_takes_what_was_typed_in(self, execution: str, piped: bool) -> None:
         """No file holds it that a worker could import it from."""
         pytest.importorskip("cloudpickle")
         source = f"""
+import sys
+from functools import partial
 import parcount as pc
-def square(x): return x * x
-print(pc.Processes(1, start_method={method!r}).map(square, [3]), __name__)
+def begin(): sys.power = 2
+def power(x, by=None): return x ** (by or sys.power)
+execution = pc.{execution}, initializer=begin)
+print(execution.map(power, [3]), execution.map(partial(power, by=3), [3]), __name__)
 """
         ran = subprocess.run(
             [sys.executable, *(["-"] if piped else ["-c", source])],
@@ -121,7 +150,7 @@ print(pc.Processes(1, start_method={method!r}).map(square, [3]), __name__)
             timeout=TIME_LIMIT,
             check=False,
         )
-        assert (ran.stdout, ran.stderr) == ("[9] __main__\n", "")
+        assert (ran.stdout, ran.stderr) == ("[9] [27] __main__\n", "")
 
     @pytest.mark.usefixtures("no_cloudpickle")
     def test_without_it_what_was_typed_in_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,5 +159,5 @@ print(pc.Processes(1, start_method={method!r}).map(square, [3]), __name__)
         monkeypatch.setattr(function, "__module__", "__main__")
         monkeypatch.setattr(sys.modules["__main__"], "Locked", Locked, raising=False)
         with pytest.raises(TypeError, match="it was typed in, and a worker has no file to import it from"):
-            sendable.sendable(function)
-        assert sendable.sendable(function, forked=True) is function
+            sendable.sendable(function, messages.check)
+        assert sendable.sendable(function, messages.check, forked=True) is function

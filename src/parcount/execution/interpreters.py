@@ -10,7 +10,7 @@ from __future__ import annotations
 import copyreg
 import io
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
 from platform import python_version
@@ -21,6 +21,7 @@ from weakref import finalize
 from parcount.execution import isolated
 from parcount.execution.errors import RemoteTraceback
 from parcount.execution.pool import Pool
+from parcount.execution.sendable import check_all, sendable, unsendable, without_a_file
 
 interpreters: Any
 try:
@@ -33,8 +34,9 @@ class Interpreters(Pool):
     """`workers` interpreters in threads of this process; from Python 3.14 on.
 
     Each has a GIL of its own, so that Python code runs on all cores, and modules of its own: it shares no Python object
-    with the caller. The function and the items must pickle, and so must results. A `memoryview` among the items
-    crosses without a copy: what a worker writes into it is seen here.
+    with the caller. The function and the items must pickle, and so must results; lambdas, functions defined inside
+    others and those that were typed in take cloudpickle, of the extra ``study``. A `memoryview` among the items crosses
+    without a copy: what a worker writes into it is seen here.
 
     Compiled modules have to be made for this. One that is not cannot be imported in a worker, as NumPy's could not when
     this was written: then no function can be called whose module imports it, and no array be sent, and the call ends
@@ -54,7 +56,8 @@ class Interpreters(Pool):
     NotImplementedError
         If this Python has no ``concurrent.interpreters``.
     TypeError
-        If `workers` is no integer, or `initializer` not callable.
+        If `workers` is no integer, or `initializer` not callable. From a call: if the function, an item or the
+        initializer cannot be sent; says which, and why.
     ValueError
         If `workers` is less than one.
     ImportError
@@ -94,6 +97,19 @@ class Interpreters(Pool):
         self._started: list[Any] = []
         finalize(self, _end, self._started)  # Python ends before a `with` may have, or a generator
 
+    def _open(self) -> None:
+        from multiprocessing import spawn  # what a spawned process gets, a new interpreter wants too
+
+        with without_a_file():
+            data = spawn.get_preparation_data("parcount")
+        self._path = data["sys_path"]
+        self._main = {key: data[key] for key in ("init_main_from_name", "init_main_from_path") if key in data}
+        self._setup = None
+        if self._initializer is not None:
+            check_all("the initializer's argument", self._initargs, _dumps)
+            self._setup = sendable(self._initializer, _dumps), self._initargs
+        super()._open()
+
     def _close(self) -> None:
         super()._close()
         _end(self._started)
@@ -102,22 +118,24 @@ class Interpreters(Pool):
         interpreter = interpreters.create()
         self._started.append(interpreter)
         self._own.call = interpreter.call
-        from multiprocessing import spawn  # what a spawned process gets, a new interpreter wants too
+        interpreter.exec(f"import sys; sys.path[:] = {self._path!r}")
+        interpreter.call(isolated.prepare, pickle.dumps(self._main))
+        if self._setup is not None:
+            _result(interpreter.call(isolated.set_up, *_dumps(self._setup)))
 
-        main = spawn.get_preparation_data("parcount")
-        interpreter.exec(f"import sys; sys.path[:] = {main.pop('sys_path')!r}")
-        main = {key: main[key] for key in ("init_main_from_name", "init_main_from_path") if key in main}
-        interpreter.call(isolated.prepare, pickle.dumps(main))
-        if self._initializer is not None:
-            _result(interpreter.call(isolated.set_up, *_dumps((self._initializer, self._initargs))))
+    def _sendable(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:
+        ready: Callable[[Any], Any] = sendable(function, _dumps)
+        if not self._held:  # else it is found when they are sent
+            check_all("item", items, _dumps)
+        return ready
 
     def _work(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        return lambda item: _result(self._caller()(isolated.run, *_dumps((function, item))))
+        return lambda item: _result(self._caller()(isolated.run, *_task(function, item)))
 
     def _hold(self, function: Callable[[Any], Any]) -> Callable[[Any], Callable[[], Any]]:
         def hold(item: Any) -> Callable[[], Any]:
             call = self._caller()
-            _result(call(isolated.hold, *_dumps((function, item))))
+            _result(call(isolated.hold, *_task(function, item)))
             return lambda: _result(call(isolated.go))
 
         return hold
@@ -160,6 +178,13 @@ def _dumps(value: Any) -> tuple[bytes, tuple[memoryview, ...]]:
     pickler.dispatch_table = {**copyreg.dispatch_table, memoryview: _reduce}
     pickler.dump(value)
     return file.getvalue(), tuple(map(memoryview, buffers))
+
+
+def _task(function: Callable[[Any], Any], item: Any) -> tuple[bytes, tuple[memoryview, ...]]:
+    try:
+        return _dumps((function, item))
+    except Exception as error:  # an object's own __reduce__ may raise anything
+        raise unsendable("an item", item, error) from error
 
 
 def _reduce(view: memoryview) -> tuple[Any, ...]:

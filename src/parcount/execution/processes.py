@@ -22,8 +22,8 @@ from parcount.execution.channels import ERROR, GO, HOLD, READY, TASK, Received
 from parcount.execution.crew import STARTS, Crew, Given, Worker
 from parcount.execution.errors import RemoteTraceback, WorkerDied
 from parcount.execution.flow import Call, Outcome, flow
-from parcount.execution.messages import dumps, loads
-from parcount.execution.sendable import check_items, sendable, unsendable
+from parcount.execution.messages import check, dumps, loads
+from parcount.execution.sendable import check_all, sendable, unsendable
 from parcount.execution.transports import TRANSPORTS
 
 LONGEST_WAIT = 3600.0
@@ -76,7 +76,7 @@ class Processes(Execution):
     ------
     TypeError
         If `workers`, `threads`, `retries` or `parts_per_worker` is no integer, `timeout` no number, or `initializer`
-        not callable. From a call: if the function or an item cannot be pickled; says which, and why.
+        not callable. From a call: if the function, an item or the initializer cannot be sent; says which, and why.
     ValueError
         If the platform lacks `start_method`, there is no such `transport`, `retries` is negative, or `timeout` is not
         positive.
@@ -159,12 +159,17 @@ class Processes(Execution):
         return [] if crew is None else crew.pids()
 
     def _open(self) -> None:
+        setup = self._setup
+        if setup is not None:
+            initializer, arguments = setup
+            check_all("the initializer's argument", arguments, check)
+            setup = sendable(initializer, check, forked=self.start_method == "fork"), arguments
         crew = Crew(
             self.workers,
             self.start_method,
             TRANSPORTS[self.transport],
             self.threads,
-            self._setup,
+            setup,
             self.parts_per_worker,
         )
         try:
@@ -180,9 +185,9 @@ class Processes(Execution):
             crew.close()
 
     def _sendable(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:
-        ready: Callable[[Any], Any] = sendable(function, forked=self.start_method == "fork")
+        ready: Callable[[Any], Any] = sendable(function, check, forked=self.start_method == "fork")
         if not self._held:  # else it is found when they are sent
-            check_items(items)
+            check_all("item", items, check)
         return ready
 
     def _call(self, function: Callable[[Any], Any], once: bool) -> Call:
@@ -266,7 +271,7 @@ class _Call(Call):
         try:
             message, copies = dumps((self.function, item), self.packing)
         except Exception as error:  # an object's own __reduce__ may raise anything
-            raise unsendable(position, item, error) from error
+            raise unsendable(f"item {position}", item, error) from error
         hold = self._holds
         worker.parts[position] = Given(item, copies, self._deadline(), begun=not hold)
         worker.send(HOLD if hold else TASK, position, message)

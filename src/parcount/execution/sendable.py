@@ -1,4 +1,4 @@
-"""Whether functions and items can be sent to another process: by plain pickle, by cloudpickle, or not at all."""
+"""Whether functions and items can be sent to a worker: by plain pickle, by cloudpickle, or not at all."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from parcount.execution import messages
+Check = Callable[[Any], object]
+"""Raises what the messages to a kind of worker raise when they pickle something."""
 
 THREADS = "Threads take anything as it is."
 CLOUDPICKLE = "Lambdas and functions defined inside others take cloudpickle: pip install 'parcount[study]'."
 
 
-def sendable(function: Callable[[Any], Any], *, forked: bool = False) -> Any:
+def sendable(function: Callable[..., Any], check: Check, *, forked: bool = False) -> Any:
     """`function` as something that pickles: itself, or wrapped by cloudpickle where plain pickle refuses it.
 
     Parameters
     ----------
     function : callable
-        That of a call.
+        That of a call, or an initializer.
+    check : callable
+        Of the workers' messages.
     forked : bool
         Whether the workers have all that this process has, because they are copies of it.
 
@@ -31,7 +35,7 @@ def sendable(function: Callable[[Any], Any], *, forked: bool = False) -> Any:
         If it cannot be sent, or if that would take cloudpickle and it is not installed.
     """
     try:
-        messages.check(function)
+        check(function)
     except Exception as error:  # noqa: BLE001 - an object's own __reduce__ may raise anything
         refusal = error
     else:
@@ -46,23 +50,33 @@ def sendable(function: Callable[[Any], Any], *, forked: bool = False) -> Any:
         hint = CLOUDPICKLE
     except Exception as error:  # noqa: BLE001 - as above
         refusal, hint = error, "Cloudpickle does not take it either."
-    raise TypeError(f"{_name(function)} cannot be sent to a worker process: {refusal}. {hint} {THREADS}") from refusal
+    raise TypeError(f"{_name(function)} cannot be sent to a worker: {refusal}. {hint} {THREADS}") from refusal
 
 
-def check_items(items: Iterable[Any]) -> None:
-    """Raise what `unsendable` makes of it if one of the items does not pickle; their arrays are not looked at."""
-    for position, item in enumerate(items):
+def check_all(what: str, things: Iterable[Any], check: Check) -> None:
+    """Raise what `unsendable` makes of it if one of several things does not pickle.
+
+    Parameters
+    ----------
+    what : str
+        Each of them is: "item", say.
+    things : iterable
+        All.
+    check : callable
+        Of the workers' messages.
+    """
+    for position, thing in enumerate(things):
         try:
-            messages.check(item)
+            check(thing)
         except Exception as error:
-            raise unsendable(position, item, error) from error
+            raise unsendable(f"{what} {position}", thing, error) from error
 
 
-def unsendable(position: int, item: Any, error: Exception) -> Exception:
-    """The error for an item that could not be pickled; one of the system's own, such as full memory, stays as it is."""
+def unsendable(what: str, thing: Any, error: Exception) -> Exception:
+    """The error for a thing that could not be pickled; one of the system's own, such as full memory, stays as it is."""
     if isinstance(error, OSError | MemoryError):
         return error
-    return TypeError(f"item {position}, {_name(item)}, cannot be sent to a worker process: {error}. {THREADS}")
+    return TypeError(f"{what}, {_name(thing)}, cannot be sent to a worker: {error}. {THREADS}")
 
 
 class _ByValue:
@@ -77,7 +91,7 @@ class _ByValue:
 
 @contextmanager
 def without_a_file() -> Iterator[None]:
-    """New processes do not look for a main module that has no file: one that was read from a pipe says ``<stdin>``."""
+    """New workers do not look for a main module that has no file: one that was read from a pipe says ``<stdin>``."""
     main = vars(sys.modules["__main__"])
     named = "__file__" in main and not _has_a_file()
     name = main.pop("__file__") if named else None
@@ -90,6 +104,8 @@ def without_a_file() -> Iterator[None]:
 
 def _was_typed_in(function: Any) -> bool:
     """Whether it belongs to a main module without a file, which workers cannot import."""
+    while isinstance(function, partial):
+        function = function.func
     return getattr(function, "__module__", None) == "__main__" and not _has_a_file()
 
 
@@ -100,4 +116,5 @@ def _has_a_file() -> bool:
 
 def _name(thing: Any) -> str:
     name = getattr(thing, "__qualname__", None)
-    return f"{thing.__module__}.{name}" if name else f"a {type(thing).__qualname__}"
+    module = getattr(thing, "__module__", None)
+    return ".".join(filter(None, (module, name))) if name else f"a {type(thing).__qualname__}"
