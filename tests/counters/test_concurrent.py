@@ -490,6 +490,7 @@ print("exact" if (counted["handled"], counted["a"]) == (handled, count + handled
         assert ran.stderr == ""
         assert ran.stdout.startswith("exact")
 
+    @pytest.mark.thread_unsafe(reason="CPython 3.13 traces not all instructions where several threads trace the same")
     @pytest.mark.parametrize("counting", COUNTING)
     @pytest.mark.parametrize("interrupted", [*COUNTING, *OTHERS])
     def test_whatever_is_interrupted_no_count_is_lost(self, interrupted: str, counting: str) -> None:
