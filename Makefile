@@ -78,8 +78,8 @@ sanitize: $(VENV)/.wheel ## run the compiled loops' tests under AddressSanitizer
 
 # By an interpreter that is built for it, or the locks inside it would not be seen. Its twin without, which takes a tenth of
 # the time, makes the environment. Left out are tests of processes, whose memory is watched by none; of keys that another
-# thread changes, which race on purpose; of memory, of which the watch takes most; of what is interrupted, by tracing, which races
-# in CPython; and of more threads than it can watch.
+# thread changes, which race on purpose; of memory, of which the watch takes most; of what is interrupted, in one thread and
+# at each instruction; and of more threads than it can watch.
 # Any other race fails, but for what native/thread-sanitizer.supp names, which is not ours.
 WATCHED := not (processes or fork or own or keys_that_another or keys_that_change or whatever_is_interrupted or memory or nothing_is_left or thousands)
 THREADS_DIR := $(CURDIR)/build/sanitize-threads

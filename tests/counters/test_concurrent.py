@@ -411,6 +411,7 @@ class TestUsersCode:
             c.update({"mapping": 1})
             c.subtract(["subtract"])
             c["set"] = 5
+            assert c["set"] == 5
             assert c["none"] == 0
             assert "none" not in c
             assert len(c) >= 1

@@ -159,5 +159,5 @@ print(execution.map(power, [3]), execution.map(partial(power, by=3), [3]), __nam
         monkeypatch.setattr(function, "__module__", "__main__")
         monkeypatch.setattr(sys.modules["__main__"], "Locked", Locked, raising=False)
         with pytest.raises(TypeError, match="it was typed in, and a worker has no file to import it from"):
-            sendable.sendable(function, messages.check)
-        assert sendable.sendable(function, messages.check, forked=True) is function
+            sendable.sendable(function, (), messages.check)
+        assert sendable.sendable(function, (), messages.check, forked=True) is function

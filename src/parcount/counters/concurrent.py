@@ -206,34 +206,10 @@ class ConcurrentCounter(Counter[Key]):
     def _count_here(self, elements: Any) -> None:
         count_elements(self, elements)
 
-    def _plus(self, pairs: list[tuple[Any, Any]]) -> None:
-        if not self._set_aside(pairs):
-            self._plus_here(pairs)
-
-    def _minus(self, pairs: list[tuple[Any, Any]]) -> None:
-        if not self._set_aside((key, -count) for key, count in pairs):
-            self._minus_here(pairs)
-
-    def _set_aside(self, pairs: Iterable[tuple[Any, Any]]) -> bool:
-        """Whether this thread is in the midst of counting or merging, so that counts have to wait for the next merge.
-
-        For they come from a signal handler, or from the comparing of keys: added now, they could be written over.
-        """
-        if self._elementwise:
-            return False
-        token: _Token | None = getattr(self._here, "token", None)
-        if token is not None and token.shard.busy:
-            token.shard.set_aside(pairs)
-            return True
-        pending = self._pending
-        with pending.lock:
-            if pending.depth:
-                pending.left.extend(pairs)
-                return True
-        return False
-
     @_settled
-    def _plus_here(self, pairs: list[tuple[Any, Any]]) -> None:
+    def _plus(self, pairs: list[tuple[Any, Any]]) -> None:
+        if self._set_aside(pairs):
+            return
         if not self:
             dict.update(self, pairs)
             return
@@ -242,10 +218,28 @@ class ConcurrentCounter(Counter[Key]):
             self[key] = count + get(key, 0)
 
     @_settled
-    def _minus_here(self, pairs: list[tuple[Any, Any]]) -> None:
+    def _minus(self, pairs: list[tuple[Any, Any]]) -> None:
+        if self._set_aside((key, -count) for key, count in pairs):
+            return
         get = self.get
         for key, count in pairs:
             self[key] = get(key, 0) - count
+
+    def _set_aside(self, pairs: Iterable[tuple[Any, Any]]) -> bool:
+        """Whether a settled method was called in the midst of counting or merging: then the counts wait for a merge.
+
+        For they come from a signal handler, or from the comparing of keys: added now, they could be written over.
+        """
+        if self._elementwise:
+            return False
+        token: _Token | None = getattr(self._here, "token", None)
+        if token is not None and token.shard.busy:
+            token.shard.set_aside(pairs)
+        elif self._pending.depth > 1:
+            self._pending.left.extend(pairs)
+        else:
+            return False
+        return True
 
     # Merging
 

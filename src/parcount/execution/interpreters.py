@@ -21,7 +21,7 @@ from weakref import finalize
 from parcount.execution import isolated
 from parcount.execution.errors import RemoteTraceback
 from parcount.execution.pool import Pool
-from parcount.execution.sendable import check_all, sendable, unsendable, without_a_file
+from parcount.execution.sendable import ARGUMENT, sendable, unsendable, without_a_file
 
 interpreters: Any
 try:
@@ -103,11 +103,13 @@ class Interpreters(Pool):
         with without_a_file():
             data = spawn.get_preparation_data("parcount")
         self._path = data["sys_path"]
-        self._main = {key: data[key] for key in ("init_main_from_name", "init_main_from_path") if key in data}
+        self._main = pickle.dumps(
+            {key: data[key] for key in ("init_main_from_name", "init_main_from_path") if key in data}
+        )
         self._setup = None
         if self._initializer is not None:
-            check_all("the initializer's argument", self._initargs, _dumps)
-            self._setup = sendable(self._initializer, _dumps), self._initargs
+            initializer = sendable(self._initializer, self._initargs, _dumps, what=ARGUMENT)
+            self._setup = _dumps((initializer, self._initargs))
         super()._open()
 
     def _close(self) -> None:
@@ -119,14 +121,13 @@ class Interpreters(Pool):
         self._started.append(interpreter)
         self._own.call = interpreter.call
         interpreter.exec(f"import sys; sys.path[:] = {self._path!r}")
-        interpreter.call(isolated.prepare, pickle.dumps(self._main))
+        interpreter.call(isolated.prepare, self._main)
         if self._setup is not None:
-            _result(interpreter.call(isolated.set_up, *_dumps(self._setup)))
+            _result(interpreter.call(isolated.set_up, *self._setup))
 
     def _sendable(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:
-        ready: Callable[[Any], Any] = sendable(function, _dumps)
-        if not self._held:  # else it is found when they are sent
-            check_all("item", items, _dumps)
+        # Of warm workers' items it is found when they are sent.
+        ready: Callable[[Any], Any] = sendable(function, () if self._held else items, _dumps)
         return ready
 
     def _work(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -23,7 +23,7 @@ from parcount.execution.crew import STARTS, Crew, Given, Worker
 from parcount.execution.errors import RemoteTraceback, WorkerDied
 from parcount.execution.flow import Call, Outcome, flow
 from parcount.execution.messages import check, dumps, loads
-from parcount.execution.sendable import check_all, sendable, unsendable
+from parcount.execution.sendable import ARGUMENT, sendable, unsendable
 from parcount.execution.transports import TRANSPORTS
 
 LONGEST_WAIT = 3600.0
@@ -153,6 +153,10 @@ class Processes(Execution):
         """How many items can run at once: as many as all processes have threads."""
         return self.workers * self.threads
 
+    @property
+    def _forks(self) -> bool:
+        return self.start_method == "fork"
+
     def pids(self) -> list[int]:
         """The workers' process ids."""
         crew = self._crew
@@ -162,8 +166,7 @@ class Processes(Execution):
         setup = self._setup
         if setup is not None:
             initializer, arguments = setup
-            check_all("the initializer's argument", arguments, check)
-            setup = sendable(initializer, check, forked=self.start_method == "fork"), arguments
+            setup = sendable(initializer, arguments, check, what=ARGUMENT, forked=self._forks), arguments
         crew = Crew(
             self.workers,
             self.start_method,
@@ -185,9 +188,8 @@ class Processes(Execution):
             crew.close()
 
     def _sendable(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:
-        ready: Callable[[Any], Any] = sendable(function, check, forked=self.start_method == "fork")
-        if not self._held:  # else it is found when they are sent
-            check_all("item", items, check)
+        # Of warm workers' items it is found when they are sent.
+        ready: Callable[[Any], Any] = sendable(function, () if self._held else items, check, forked=self._forks)
         return ready
 
     def _call(self, function: Callable[[Any], Any], once: bool) -> Call:

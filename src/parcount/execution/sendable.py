@@ -14,26 +14,43 @@ Check = Callable[[Any], object]
 """Raises what the messages to a kind of worker raise when they pickle something."""
 
 THREADS = "Threads take anything as it is."
+ARGUMENT = "the initializer's argument"
 CLOUDPICKLE = "Lambdas and functions defined inside others take cloudpickle: pip install 'parcount[study]'."
 
 
-def sendable(function: Callable[..., Any], check: Check, *, forked: bool = False) -> Any:
+def sendable(
+    function: Callable[..., Any], items: Iterable[Any], check: Check, *, what: str = "item", forked: bool = False
+) -> Any:
     """`function` as something that pickles: itself, or wrapped by cloudpickle where plain pickle refuses it.
 
     Parameters
     ----------
     function : callable
         That of a call, or an initializer.
+    items : iterable
+        What must pickle too, and that plainly.
     check : callable
         Of the workers' messages.
+    what : str
+        Each of the items is.
     forked : bool
         Whether the workers have all that this process has, because they are copies of it.
 
     Raises
     ------
     TypeError
-        If it cannot be sent, or if that would take cloudpickle and it is not installed.
+        If it cannot be sent, or if that would take cloudpickle and it is not installed; or if an item cannot.
     """
+    ready = _sendable(function, check, forked)
+    for position, item in enumerate(items):
+        try:
+            check(item)
+        except Exception as error:
+            raise unsendable(f"{what} {position}", item, error) from error
+    return ready
+
+
+def _sendable(function: Callable[..., Any], check: Check, forked: bool) -> Any:
     try:
         check(function)
     except Exception as error:  # noqa: BLE001 - an object's own __reduce__ may raise anything
@@ -51,25 +68,6 @@ def sendable(function: Callable[..., Any], check: Check, *, forked: bool = False
     except Exception as error:  # noqa: BLE001 - as above
         refusal, hint = error, "Cloudpickle does not take it either."
     raise TypeError(f"{_name(function)} cannot be sent to a worker: {refusal}. {hint} {THREADS}") from refusal
-
-
-def check_all(what: str, things: Iterable[Any], check: Check) -> None:
-    """Raise what `unsendable` makes of it if one of several things does not pickle.
-
-    Parameters
-    ----------
-    what : str
-        Each of them is: "item", say.
-    things : iterable
-        All.
-    check : callable
-        Of the workers' messages.
-    """
-    for position, thing in enumerate(things):
-        try:
-            check(thing)
-        except Exception as error:
-            raise unsendable(f"{what} {position}", thing, error) from error
 
 
 def unsendable(what: str, thing: Any, error: Exception) -> Exception:
