@@ -16,6 +16,12 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.fixture(autouse=True)
+def of_a_usual_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever these tests are started from: one that calls itself dumb has 80 columns, and no bar."""
+    monkeypatch.setenv("TERM", "xterm")
+
+
 def shown(study: Study) -> str:
     stream = io.StringIO()
     show(study, stream)
