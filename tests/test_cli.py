@@ -259,11 +259,11 @@ def test_a_missing_extra_says_what_to_install(tmp_path: Path) -> None:
 INTERRUPTED = """
 import os, signal
 from parcount.cli import run
-from parcount.execution import shared
+from parcount.shm import blocks
 from parcount.studies.laboratory import Laboratory
 
 real, calls = Laboratory.run, []
-mark = shared._mark  # what the names of its shared memory, and of its workers', begin with
+mark = blocks._name_prefix  # what the names of its shared memory, and of its workers', begin with
 
 def interrupted(self, cell):
     calls.append(cell)

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from parcount.execution.policy import get_grain, get_num_threads, set_grain, set_num_threads
     from parcount.execution.processes import Processes
     from parcount.execution.serial import Serial
-    from parcount.execution.shared import shared_array
     from parcount.execution.threads import Threads
     from parcount.planning import Plan, plan
+    from parcount.shm.blocks import shared_array
     from parcount.studies import Study, study
     from parcount.studies.counters import study_counters
     from parcount.studies.io import study_io
@@ -106,7 +106,7 @@ _HOMES = {
     "plan": "parcount.planning",
     "set_grain": "parcount.execution.policy",
     "set_num_threads": "parcount.execution.policy",
-    "shared_array": "parcount.execution.shared",
+    "shared_array": "parcount.shm.blocks",
     "study": "parcount.studies",
     "study_counters": "parcount.studies.counters",
     "study_io": "parcount.studies.io",

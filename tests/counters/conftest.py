@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from parcount.counters import segment
+from parcount.shm import segment
 from tests.counters.support import MARK, Start, left
 from tests.execution.executions import START_METHODS
 from tests.remote import TIME_LIMIT, until

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 import parcount as pc
 from parcount.counters import concurrent
 from parcount.counters.concurrent import CHUNK
-from parcount.counters.parts import FEW
+from parcount.counters.per_thread import FEW
 from tests.conftest import Run
 from tests.counters.support import UNNOTICED
 from tests.remote import TIME_LIMIT

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import parcount as pc
-from parcount.counters import segment, tracked
+from parcount.shm import segment, segment_portable
 from tests.conftest import Run
 from tests.counters import workers
 from tests.counters.support import MARK, Start, ended, exists, on_linux
@@ -317,7 +317,7 @@ print(len(os.listdir("/proc/self/fd")) - before)
             assert not exists(counter.name)
 
     def test_forking_while_others_attach(self) -> None:
-        flocked = pytest.importorskip("parcount.counters.flocked", reason="elsewhere forks need no care")
+        segment_linux = pytest.importorskip("parcount.shm.segment_linux", reason="elsewhere forks need no care")
         counters = [pc.SharedCounter() for _ in range(20)]
 
         def attach() -> None:
@@ -326,8 +326,8 @@ print(len(os.listdir("/proc/self/fd")) - before)
 
         def fork() -> None:
             for _ in range(50):
-                flocked._before_fork()
-                flocked._after_fork_in_parent()
+                segment_linux._before_fork()
+                segment_linux._after_fork_in_parent()
 
         together(attach, fork, attach, fork)
         for counter in counters:
@@ -458,7 +458,7 @@ class TestElsewhere:
 
     @pytest.fixture(autouse=True)
     def elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(segment, "System", tracked.Tracked)
+        monkeypatch.setattr(segment, "System", segment_portable.PortableSegment)
 
     def test_counts(self) -> None:
         with pc.SharedCounter(5) as counter:
@@ -475,9 +475,9 @@ class TestElsewhere:
             for value in (1, 2):
                 ran = run_script(f"""
 import parcount as pc
-from parcount.counters import segment, tracked
+from parcount.shm import segment, segment_portable
 
-segment.System = tracked.Tracked
+segment.System = segment_portable.PortableSegment
 with pc.SharedCounter.attach({counter.name!r}) as counter:
     print(counter.increment())
 """)
@@ -487,9 +487,9 @@ with pc.SharedCounter.attach({counter.name!r}) as counter:
     def test_the_end_of_a_script_leaves_nothing(self, run_script: Run) -> None:
         ran = run_script("""
 import os, parcount as pc
-from parcount.counters import segment, tracked
+from parcount.shm import segment, segment_portable
 
-segment.System = tracked.Tracked
+segment.System = segment_portable.PortableSegment
 counter = pc.SharedCounter()
 if hasattr(os, "fork"):
     child = os.fork()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import parcount as pc
-from parcount.counters.parts import FEW
+from parcount.counters.per_thread import FEW
 from tests.together import in_a_thread, repeat, together
 
 pytestmark = pytest.mark.thread_unsafe(reason="the counter is the fixture's, and whoever else adds to it is counted")

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from parcount.execution import shared
 from parcount.execution.transports import TRANSPORTS
+from parcount.shm import blocks
 from tests import remote
 from tests.conftest import INSTALLED, Run
 from tests.execution.executions import FORK_MARKS
@@ -24,7 +24,7 @@ from tests.remote import TIME_LIMIT
 
 pytestmark = pytest.mark.timeout(100)
 
-MARK = shared.mark_for_worker().rpartition("-")[0]
+MARK = blocks.name_prefix_for_worker().rpartition("-")[0]
 
 Start = Callable[..., tuple["subprocess.Popen[str]", str, list[int]]]
 
@@ -40,9 +40,9 @@ BUSY = """
 import os, sys, threading
 import numpy as np
 import parcount as pc
-from parcount.execution import shared
+from parcount.shm import blocks
 
-MARK = shared.mark_for_worker().rpartition("-")[0]
+MARK = blocks.name_prefix_for_worker().rpartition("-")[0]
 
 def block(item):
     sys.stdout.write(f"{os.getpid()}\\n")
@@ -71,10 +71,10 @@ IDLE = """
 import sys
 import numpy as np
 import parcount as pc
-from parcount.execution import shared
+from parcount.shm import blocks
 
 if __name__ == "__main__":
-    print(shared.mark_for_worker().rpartition("-")[0])
+    print(blocks.name_prefix_for_worker().rpartition("-")[0])
     data = pc.shared_array(1 << 17)
     with pc.Processes(2, start_method=sys.argv[1]) as pool:
         pool.map(len, [data, data])
@@ -174,7 +174,7 @@ INTERRUPTED = """
 import os, sys, threading
 import numpy as np
 import parcount as pc
-from parcount.execution import shared
+from parcount.shm import blocks
 
 def block(item):
     sys.stdout.write(f"{os.getpid()}\\n")
@@ -182,7 +182,7 @@ def block(item):
     threading.Event().wait()
 
 if __name__ == "__main__":
-    print(shared.mark_for_worker().rpartition("-")[0], flush=True)
+    print(blocks.name_prefix_for_worker().rpartition("-")[0], flush=True)
     for _ in range(int(sys.argv[2])):
         data = pc.shared_array(1 << 18)
         with pc.Processes(2, transport=sys.argv[1]) as pool:

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from parcount.execution import mapped, messages, shared
+from parcount.execution import messages
 from parcount.execution.messages import COPIED_FROM, Message, Packing
 from parcount.execution.transports import TRANSPORTS
+from parcount.shm import blocks, memmap
 from tests import remote
 
 pytestmark = pytest.mark.timeout(60)
 
-MARK = shared.mark_for_worker().rpartition("-")[0]
+MARK = blocks.name_prefix_for_worker().rpartition("-")[0]
 
 lists_blocks = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the shared memory there is")
 
@@ -142,7 +143,7 @@ class TestArrays:
         assert copies == []
         back, (block,) = messages.loads(message)
         assert back.ctypes.data == a.ctypes.data
-        assert block is shared.block_of(a)
+        assert block is blocks.block_of(a)
 
     @lists_blocks
     def test_copies_last_as_long_as_they_are_kept(self) -> None:
@@ -199,12 +200,12 @@ class TestFiles:
         (half,) = pool.map(remote.first_half, [np.memmap(file, np.int64, "r")])
         assert half.base is not None
         assert np.array_equal(half, np.arange(N // 2))
-        assert mapped.place_of(half) is not None
+        assert memmap.place_of(half) is not None
 
     def test_a_file_that_only_the_worker_had_comes_back_as_its_content(self, pool: pc.Processes) -> None:
         (back,) = pool.map(remote.from_a_passing_file, [COPIED_FROM])
         assert np.array_equal(back, np.arange(COPIED_FROM))
-        assert mapped.place_of(back) is None
+        assert memmap.place_of(back) is None
 
     @pytest.mark.parametrize("mode", ["r+", "w+"])
     def test_what_a_worker_writes_is_in_it(self, pool: pc.Processes, file: Path, mode: str) -> None:
@@ -216,7 +217,7 @@ class TestFiles:
     def test_writes_that_are_kept_from_it_are_sent(self, pool: pc.Processes, file: Path) -> None:
         sent = np.memmap(file, np.int64, "c")
         sent[0] = 77
-        assert mapped.place_of(sent) is None
+        assert memmap.place_of(sent) is None
         (back,) = pool.map(remote.echo, [sent])
         assert np.array_equal(back, sent)
 

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from parcount.execution import messages, shared
+from parcount.execution import messages
 from parcount.execution.errors import RemoteTraceback
+from parcount.shm import blocks
 from tests import plain, remote
 from tests.conftest import Run
 from tests.execution.executions import START_METHODS, TRANSPORTED
 
 pytestmark = pytest.mark.timeout(60)
 
-MARK = shared.mark_for_worker().rpartition("-")[0]
+MARK = blocks.name_prefix_for_worker().rpartition("-")[0]
 """What the names of this process's blocks, and of its workers', begin with."""
 
 LARGE = messages.COPIED_FROM // 4

@@ -17,9 +17,10 @@ import pytest
 
 import parcount as pc
 from parcount.counting import count, count_timed
-from parcount.execution import messages, shared
+from parcount.execution import messages
 from parcount.execution.processes import Processes
 from parcount.kernels import WORKLOADS, Kernel
+from parcount.shm import blocks
 from tests import plain, remote
 from tests.execution.executions import TRANSPORTED
 from tests.remote import TIME_LIMIT
@@ -29,7 +30,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to kill a process with"),
 ]
 
-MARK = shared.mark_for_worker().rpartition("-")[0]
+MARK = blocks.name_prefix_for_worker().rpartition("-")[0]
 
 LARGE = messages.COPIED_FROM // 4
 """Elements of an array of int64 that crosses by shared memory."""

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parcount.execution.shared import block_of
 from parcount.kernels import WORKLOADS, Job
+from parcount.shm.blocks import block_of
 from parcount.studies.place import shared
 
 

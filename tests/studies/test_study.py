@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from parcount.execution import shared
 from parcount.execution.interpreters import missing
 from parcount.kernels import WORKLOADS, Kernel
+from parcount.shm import blocks
 from parcount.studies import laboratory, place
 from parcount.studies.plan import matrix, options
 
@@ -22,11 +22,11 @@ SHORT = {"seconds": 0.2, "workers": [1, 2], "executions": ["threads", "processes
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Any:
-    before = set(shared._blocks)  # a failed test before this one may have left its arrays in a traceback
+    before = set(blocks._blocks)  # a failed test before this one may have left its arrays in a traceback
     yield
     assert multiprocessing.active_children() == []
     gc.collect()
-    assert set(shared._blocks) <= before
+    assert set(blocks._blocks) <= before
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)

@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parcount as pc
-from parcount.execution import shared
 from parcount.execution.messages import COPIED_FROM
 from parcount.execution.transports import TRANSPORTS
+from parcount.shm import blocks
 from parcount.studies.analysis import CellResult, analyse
 from parcount.studies.cells import Cell, Round, Sample
 from parcount.studies.result import Study
@@ -271,10 +271,10 @@ class TestStudy:
 
     def test_no_file_and_no_shared_memory_stays(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-        before = {*shared._blocks}
+        before = {*blocks._blocks}
         pc.study_transports([MAPPED, SHARED, "shared_memory"], **QUICK)
         assert [*tmp_path.iterdir()] == []
-        assert {*shared._blocks} <= before
+        assert {*blocks._blocks} <= before
 
 
 class TestExactness:
@@ -349,7 +349,7 @@ class TestTooLittleRoom:
     def test_shared_memory_that_ends_in_mid_study(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def told(what: str, passed: float, expected: float) -> None:
             if what == "round 2":
-                monkeypatch.setattr(shared, "_create", self.full)
+                monkeypatch.setattr(blocks, "_create", self.full)
 
         result = pc.study_transports(["pipe", "shared_memory"], size=MB, seconds=0.05, progress=told)
         out = [cell for cell in result.cells if cell.status != "measured"]

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from parcount._native.cells import Cells, places
-from parcount.counters.owned import Owned
 from parcount.counters.scalar import integer, refuse_to_travel
-from parcount.counters.segment import create
+from parcount.counters.shared_base import SharedBase
 from parcount.kernels.blocks import blocks, flat
 from parcount.kernels.indices import added
 from parcount.kernels.workload import table
+from parcount.shm.segment import create
 
 SHOWN = 10
 """Cells up to which all are shown."""
 
 
-class CounterArray(Owned, Cells):
+class CounterArray(SharedBase, Cells):
     """Cells of 64 bits that many threads, or processes, count into at once, each by atomic additions.
 
     To read it is to copy it: what is read is exact cell by cell, while others count on.

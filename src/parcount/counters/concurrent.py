@@ -11,8 +11,8 @@ from operator import length_hint
 from threading import RLock, local
 from typing import Any, ClassVar, Self, TypeVar
 
-from parcount.counters.forks import renew_locks_in_children
-from parcount.counters.parts import Parts
+from parcount.counters.after_fork import renew_locks_in_children
+from parcount.counters.per_thread import Parts
 
 Key = TypeVar("Key")
 

@@ -6,8 +6,8 @@ from operator import index
 from threading import Lock, get_ident, local
 from typing import NoReturn, SupportsIndex
 
-from parcount.counters.forks import renew_locks_in_children
-from parcount.counters.parts import Parts
+from parcount.counters.after_fork import renew_locks_in_children
+from parcount.counters.per_thread import Parts
 from parcount.counters.scalar import Scalar, fitting, integer, refuse_to_travel
 
 FULL = 1 << 40

@@ -6,7 +6,7 @@ from operator import index
 from threading import Lock
 from typing import Self, SupportsIndex
 
-from parcount.counters.forks import renew_locks_in_children
+from parcount.counters.after_fork import renew_locks_in_children
 from parcount.counters.scalar import Scalar, fitting, integer
 
 

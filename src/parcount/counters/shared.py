@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Self, SupportsIndex
 
 from parcount._native.counters import Cell
-from parcount.counters.owned import Owned
 from parcount.counters.scalar import Scalar, integer
-from parcount.counters.segment import create
+from parcount.counters.shared_base import SharedBase
+from parcount.shm.segment import create
 
 
-class SharedCounter(Owned, Scalar, Cell):
+class SharedCounter(SharedBase, Scalar, Cell):
     """One cell of 64 bits in named shared memory, added to by atomic operations: exact across processes, and no lock.
 
     It is pickled by its name, so it can be sent to worker processes, however they are started; a forked child has it

@@ -16,7 +16,7 @@ from threading import Lock, get_ident
 from time import sleep
 from typing import Any
 
-from parcount.execution import inner, shared, team
+from parcount.execution import inner, team
 from parcount.execution.channels import ERROR, STOP, Channel, Received
 from parcount.execution.cores import available_cores
 from parcount.execution.errors import RemoteTraceback, WorkerDied
@@ -24,6 +24,7 @@ from parcount.execution.messages import Packing, dumps, loads
 from parcount.execution.sendable import without_a_file
 from parcount.execution.transports import Transport
 from parcount.execution.worker import Kit, serve
+from parcount.shm import blocks
 
 PATIENCE = 5.0
 """Seconds that a worker that is to end by itself gets before it is killed."""
@@ -49,7 +50,7 @@ class Given:
     """
 
     item: Any
-    copies: Sequence[shared.Block]
+    copies: Sequence[blocks.Block]
     deadline: float | None
     begun: bool
 
@@ -111,7 +112,7 @@ class Crew:
         self.threads = threads
         self.lifetime = lifetime
         self._setup = b""
-        self._copies: list[shared.Block] = []
+        self._copies: list[blocks.Block] = []
         if setup is not None:
             message, self._copies = dumps(setup, Packing(copied_from=transport.packing.copied_from))
             self._setup = message.data
@@ -307,7 +308,7 @@ class Crew:
     def _started(self, attempts: int) -> Worker:
         """A new worker process. A fork server that has served, and has died or is just dying, is replaced meanwhile."""
         ours, theirs = self._transport.open(self._context)
-        mark = shared.mark_for_worker()
+        mark = blocks.name_prefix_for_worker()
         kit = Kit(
             mark,
             self._setup,
@@ -351,7 +352,7 @@ class Crew:
         exitcode = worker.process.exitcode
         worker.process.close()
         worker.channel.close()
-        shared.sweep(worker.mark)
+        blocks.sweep_prefix(worker.mark)
         for given in worker.parts.values():
             given.copies = ()  # an error that is being raised may hold on to what it was that failed
         worker.parts.clear()

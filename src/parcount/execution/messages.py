@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parcount.execution import mapped
-from parcount.execution.shared import Block, address, block_of, open_block
+from parcount.shm import memmap
+from parcount.shm.blocks import Block, address, block_of, open_block
 
 APART_FROM = 1 << 15
 """Bytes from which an array is sent behind the message rather than pickled into it: one that is copied less often."""
@@ -132,7 +132,7 @@ class _Pickler(pickle.Pickler):
         block = block_of(obj)
         if block is not None and (block.lasting if self.brought is None else block in self.brought):
             return ("lasting", block.name, *_layout(obj, block.address))
-        if (place := mapped.place_of(obj)) and (self.brought is None or self._came_from(place)):
+        if (place := memmap.place_of(obj)) and (self.brought is None or self._came_from(place)):
             return ("file", place, *_layout(obj, address(obj) - place.offset))
         if obj.nbytes < min(self.packing.apart_from, self.packing.copied_from):
             return None
@@ -146,7 +146,7 @@ class _Pickler(pickle.Pickler):
         self.apart.append(content)
         return ("apart", len(self.apart) - 1, *layout)
 
-    def _came_from(self, place: mapped.Place) -> bool:
+    def _came_from(self, place: memmap.Place) -> bool:
         brought = self.brought or ()
         return any(isinstance(one, np.memmap) and str(one.filename) == place.filename for one in brought)
 
@@ -164,7 +164,7 @@ class _Unpickler(pickle.Unpickler):
         if how == "apart":
             memory = self.apart[where]
         elif how == "file":
-            memory = mapped.opened(where)
+            memory = memmap.opened(where)
             self.lasting.append(memory)
         else:
             block = open_block(where, lasting=how == "lasting")

@@ -14,10 +14,11 @@ from multiprocessing import connection as mpc
 from threading import Event, Lock, Thread, local
 from typing import Any
 
-from parcount.execution import inner, shared
+from parcount.execution import inner
 from parcount.execution.channels import ERROR, HOLD, NONE, READY, RESULT, STOP, Channel
 from parcount.execution.errors import portable
 from parcount.execution.messages import Message, Packing, dumps, loads
+from parcount.shm import blocks
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def serve(channel: Channel, inherited: Sequence[Channel], kit: Kit) -> None:
     for other in inherited:
         other.abandon()
     channel.part()
-    shared.use_mark(kit.mark)
+    blocks.set_name_prefix(kit.mark)
     inner.hold_down(kit.inner)
     server = _Server(channel, kit.packing) if kit.threads == 1 else _ThreadedServer(channel, kit.packing, kit.threads)
     with suppress(EOFError, OSError):  # the caller is gone

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from parcount.execution.shared import shared_array
 from parcount.kernels.workload import Job
+from parcount.shm.blocks import shared_array
 
 
 def shared(job: Job) -> Job:

@@ -16,8 +16,8 @@ import numpy as np
 
 from parcount.execution.cores import available_cores
 from parcount.execution.processes import Processes
-from parcount.execution.shared import shared_array
 from parcount.execution.transports import TRANSPORTS
+from parcount.shm.blocks import shared_array
 from parcount.studies.analysis import NOT_SUPPORTED
 from parcount.studies.cells import Cell, Sample
 from parcount.studies.equipment import Equipment, Outcome

@@ -165,27 +165,27 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)  # another thread of the parent may have held it
 
 
-_mark = f"pc-{token_hex(4)}"
+_name_prefix = f"pc-{token_hex(4)}"
 _numbers = count()
 
 
-def mark_for_worker() -> str:
+def name_prefix_for_worker() -> str:
     """What the names of a new worker's blocks are to begin with."""
-    return f"{_mark}-{token_hex(4)}"
+    return f"{_name_prefix}-{token_hex(4)}"
 
 
-def use_mark(mark: str) -> None:
-    """Begin the names of the blocks that this process makes with `mark`."""
-    global _mark
-    _mark = mark
+def set_name_prefix(name_prefix: str) -> None:
+    """Begin the names of the blocks that this process makes with `name_prefix`."""
+    global _name_prefix
+    _name_prefix = name_prefix
 
 
-def sweep(mark: str) -> None:
+def sweep_prefix(name_prefix: str) -> None:
     """Unlink what a worker that has ended left behind: results that it made and nobody received.
 
     Where blocks cannot be listed, which is everywhere but on Linux, the resource tracker does so when the caller ends.
     """
-    for path in Path("/dev/shm").glob(f"{mark}-*"):
+    for path in Path("/dev/shm").glob(f"{name_prefix}-*"):
         path.unlink(missing_ok=True)
         # Only what is registered can be unregistered, and a worker may be killed before it has registered its block.
         resource_tracker.register(f"/{path.name}", "shared_memory")
@@ -196,7 +196,7 @@ def _create(size: int) -> SharedMemory:
     while True:
         # A forked copy of this process that is none of our workers uses the same names.
         with suppress(FileExistsError):
-            return SharedMemory(f"{_mark}-{next(_numbers)}", create=True, size=size)
+            return SharedMemory(f"{_name_prefix}-{next(_numbers)}", create=True, size=size)
 
 
 def reserve(descriptor: int, size: int) -> None:

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from parcount.counters import segment
-from parcount.counters.segment import Segment
+from parcount.shm import segment
+from parcount.shm.segment import Segment
 
 
-class Owned:
+class SharedBase:
     """A counter that may lie in a segment that this process owns."""
 
     __slots__ = ()
 
     kind: ClassVar[str]
-    """What its segments are for, as `parcount.counters.segment` wants it."""
+    """What its segments are for, as `parcount.shm.segment` wants it."""
 
     _segment: Segment | None
 

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import parcount as pc
-from parcount.execution import shared
+from parcount.shm import blocks
 from tests import remote
 from tests.conftest import Run
 from tests.together import together
 
-MARK = shared.mark_for_worker().rpartition("-")[0]
+MARK = blocks.name_prefix_for_worker().rpartition("-")[0]
 
 lists_blocks = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the shared memory there is")
 
@@ -37,7 +37,7 @@ class TestSharedArray:
         assert (a.shape, a.dtype) == (expected.shape, expected.dtype)
         assert a.flags.writeable
         assert a.flags.c_contiguous
-        assert (shared.block_of(a) is not None) == (a.nbytes > 0)
+        assert (blocks.block_of(a) is not None) == (a.nbytes > 0)
 
     def test_is_int64_by_default(self) -> None:
         assert pc.shared_array(3).dtype == np.int64
@@ -56,7 +56,7 @@ class TestSharedArray:
     def test_threads_make_them_while_others_look_where_theirs_lie(self) -> None:
         others = [pc.shared_array(1) for _ in range(20)]
         own = pc.shared_array(1)
-        block = shared.block_of(own)
+        block = blocks.block_of(own)
 
         def make() -> None:
             for _ in range(200):
@@ -64,19 +64,19 @@ class TestSharedArray:
 
         def look() -> None:
             for _ in range(2000):
-                assert shared.block_of(own) is block
+                assert blocks.block_of(own) is block
 
         together(make, look, make, look)
         assert not any(np.shares_memory(own, other) for other in others)
 
     def test_threads_that_open_the_same_map_it_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         a = pc.shared_array(1)
-        block = shared.block_of(a)
+        block = blocks.block_of(a)
         assert block is not None
         name = block.name
         for _ in range(50):
-            monkeypatch.setattr(shared, "_blocks", WeakValueDictionary())  # as in a process that has none yet
-            opened = together(*[lambda: shared.open_block(name, lasting=True)] * 4)
+            monkeypatch.setattr(blocks, "_blocks", WeakValueDictionary())  # as in a process that has none yet
+            opened = together(*[lambda: blocks.open_block(name, lasting=True)] * 4)
             assert len({id(block) for block in opened}) == 1
 
 
@@ -117,10 +117,10 @@ def test_a_forked_copy_of_the_process_takes_nothing_away(run_script: Run) -> Non
     ran = run_script("""
 import os
 import parcount as pc
-from parcount.execution import shared
+from parcount.shm import blocks
 
 a = pc.shared_array(10)
-name = shared.block_of(a).name
+name = blocks.block_of(a).name
 child = os.fork()
 if child == 0:
     del a
@@ -137,7 +137,7 @@ print(os.path.exists(f"/dev/shm/{name}"))
 @lists_blocks
 def test_what_a_dead_worker_left_is_swept_away() -> None:
     before = remote.blocks(MARK)
-    mark = shared.mark_for_worker()
+    mark = blocks.name_prefix_for_worker()
     (Path("/dev/shm") / f"{mark}-0").write_bytes(b"made, and not registered")
-    shared.sweep(mark)
+    blocks.sweep_prefix(mark)
     assert remote.blocks(MARK) == before

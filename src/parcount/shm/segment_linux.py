@@ -20,14 +20,14 @@ from secrets import token_hex
 from threading import get_ident
 from weakref import WeakValueDictionary
 
-from parcount.execution.shared import reserve
+from parcount.shm.blocks import reserve
 
 PREFIX = Path("/dev/shm/parcount-")
 """What begins so, and nobody has locked, is swept away."""
 
 
-class Flocked:
-    """A segment; see `parcount.counters.segment.Segment`."""
+class LinuxSegment:
+    """A segment; see `parcount.shm.segment.Segment`."""
 
     def __init__(self, name: str, path: Path, descriptor: int) -> None:
         self.name = name
@@ -39,11 +39,12 @@ class Flocked:
             os.close(mapped)
         self._lock = _Lock(_path(name), descriptor)
         self._watch()
-        util.register_after_fork(self, Flocked._watch)  # the children of multiprocessing forget what is to be done last
+        # The children of multiprocessing forget what is to be done at the end.
+        util.register_after_fork(self, LinuxSegment._watch)
         _segments[id(self)] = self
 
     @classmethod
-    def create(cls, name: str, size: int, content: bytes) -> Flocked:
+    def create(cls, name: str, size: int, content: bytes) -> LinuxSegment:
         """Make one of `size` bytes that begins with `content`."""
         sweep()
         draft, descriptor = _draft(_path(name))
@@ -66,7 +67,7 @@ class Flocked:
         return segment
 
     @classmethod
-    def attach(cls, name: str) -> Flocked:
+    def attach(cls, name: str) -> LinuxSegment:
         """Own one that is there."""
         descriptor = os.open(_path(name), os.O_RDWR | os.O_NOFOLLOW)
         try:
@@ -158,14 +159,14 @@ def _unlink_if_last(path: Path, descriptor: int) -> None:
     os.close(descriptor)
 
 
-_segments: WeakValueDictionary[int, Flocked] = WeakValueDictionary()
+_segments: WeakValueDictionary[int, LinuxSegment] = WeakValueDictionary()
 """Those that this process has opened, by identity."""
 
-_forking: dict[int, list[Flocked]] = {}
+_forking: dict[int, list[LinuxSegment]] = {}
 """Those that a thread has locked for the child that it is just forking: none may go until it has left them to it."""
 
 
-def _opened() -> list[Flocked]:
+def _opened() -> list[LinuxSegment]:
     # Iterating over what is weakly held fails when another thread opens a segment meanwhile.
     return [segment for reference in _segments.valuerefs() if (segment := reference()) is not None]
 

@@ -12,9 +12,9 @@ from secrets import token_hex
 from typing import Protocol
 
 if sys.platform == "linux":
-    from parcount.counters.flocked import Flocked as System
+    from parcount.shm.segment_linux import LinuxSegment as System
 else:
-    from parcount.counters.tracked import Tracked as System
+    from parcount.shm.segment_portable import PortableSegment as System
 
 CELLS_AT = 128
 """Where the cells begin: on cache lines of their own."""

@@ -17,8 +17,8 @@ from weakref import finalize
 PREFIX = "pc."  # short: macOS allows for 30 characters
 
 
-class Tracked:
-    """A segment; see `parcount.counters.segment.Segment`."""
+class PortableSegment:
+    """A segment; see `parcount.shm.segment.Segment`."""
 
     def __init__(self, name: str, memory: memoryview, made: SharedMemory | None) -> None:
         self.name = name
@@ -26,7 +26,7 @@ class Tracked:
         self._release = finalize(self, _unlink, made, os.getpid()) if made is not None else None
 
     @classmethod
-    def create(cls, name: str, size: int, content: bytes) -> Tracked:
+    def create(cls, name: str, size: int, content: bytes) -> PortableSegment:
         """Make one of `size` bytes that begins with `content`."""
         made = SharedMemory(PREFIX + name, create=True, size=size)
         memory = _memory_of(made)
@@ -34,7 +34,7 @@ class Tracked:
         return cls(name, memory, made)
 
     @classmethod
-    def attach(cls, name: str) -> Tracked:
+    def attach(cls, name: str) -> PortableSegment:
         """Own one that is there."""
         return cls(name, _mapped(PREFIX + name), None)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parcount.execution.shared import address
+from parcount.shm.blocks import address
 
 
 @dataclass(frozen=True)

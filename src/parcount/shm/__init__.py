@@ -1,0 +1,1 @@
+"""Shared memory: blocks that hold arrays, segments that hold counters, and memory-mapped files."""
