@@ -27,7 +27,7 @@ HEADERS = sorted(str(header) for header in Path("native").glob("*.h"))
 # built so.
 ABI3 = os.environ.get("PARCOUNT_ABI3") == "1"
 LIMITED_API = f"0x{sys.version_info.major:02X}{sys.version_info.minor:02X}0000"
-BEYOND_ABI3 = {"front"}  # a type of its own, laid out for PEP 590's calls
+BEYOND_ABI3 = {"dispatch"}  # a type of its own, laid out for PEP 590's calls
 
 setup(
     ext_modules=cythonize(

@@ -6,11 +6,11 @@ from operator import index
 from typing import Any
 
 import numpy as np
-from numpy import bincount as _numpys  # a name of its own: ours may stand in NumPy's place
+from numpy import bincount as numpy_bincount  # a name of its own: ours may stand in NumPy's place
 from numpy.typing import ArrayLike, NDArray
 
-from parcount._native.front import front
-from parcount.arrays.lazily import lazily
+from parcount._native.dispatch import dispatch
+from parcount.arrays.dask_functions import dask_function
 from parcount.arrays.out import accumulate, check_out
 from parcount.counting import count, pieces
 from parcount.execution import policy
@@ -25,7 +25,7 @@ OWNED = 1 << 16
 """Bins up to which the result is copied out of the table it was counted in, which is longer."""
 
 
-@front(_numpys, "out", "threads", "on", lazily=lazily("bincount"))
+@dispatch(numpy_bincount, "out", "threads", "on", dask_function=dask_function("bincount"))
 def bincount(
     x: ArrayLike,
     /,
@@ -97,7 +97,7 @@ def bincount(
     array([0.5, 3. ])
     """
     if (job := _job(x, weights, minlength, out)) is None:
-        sums: NDArray[Any] = _numpys(x, weights, minlength)
+        sums: NDArray[Any] = numpy_bincount(x, weights, minlength)
     else:
         bins = glance(job.columns[0]) if out is None else len(out)
         worth = job.size if bins * KEYS_A_BIN <= job.size else 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy import histogram as _numpys  # a name of its own: ours may stand in NumPy's place
+from numpy import histogram as numpy_histogram  # a name of its own: ours may stand in NumPy's place
 from numpy.typing import ArrayLike, NDArray
 
-from parcount._native.front import front
-from parcount.arrays.lazily import lazily
+from parcount._native.dispatch import dispatch
+from parcount.arrays.dask_functions import dask_function
 from parcount.arrays.out import accumulate, check_out
 from parcount.counting import count, pieces
 from parcount.execution import policy
@@ -23,7 +23,7 @@ MOST_FLOAT32_BINS = 1 << 16
 """NumPy computes a float32's bin in float32: with more, it is no longer the one that the edges say."""
 
 
-@front(_numpys, "out", "threads", "on", lazily=lazily("histogram"))
+@dispatch(numpy_histogram, "out", "threads", "on", dask_function=dask_function("histogram"))
 def histogram(
     a: ArrayLike,
     bins: Any = 10,
@@ -101,7 +101,7 @@ def histogram(
         column = flat(values, "K" if heavy is None else "C")
         edges = _edges(column, bins, range, heavy, threads)
     if edges is None or not _same_as_numpys(values, heavy, bins, edges):
-        hist, edges = _numpys(a, bins, range, None if out is not None else density, weights)
+        hist, edges = numpy_histogram(a, bins, range, None if out is not None else density, weights)
     else:
         job = Slices([column], None if heavy is None else flat(heavy), (edges.astype(np.float64),))
         on = policy.choose(values.size, threads, on)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy import histogram2d as _numpys_2d  # names of their own: ours may stand in NumPy's place
-from numpy import histogramdd as _numpys
+from numpy import histogram2d as numpy_histogram2d  # names of their own: ours may stand in NumPy's place
+from numpy import histogramdd as numpy_histogramdd
 from numpy.typing import ArrayLike, NDArray
 
-from parcount._native.front import front
+from parcount._native.dispatch import dispatch
+from parcount.arrays.dask_functions import dask_function
 from parcount.arrays.histogram import between, float64_serves
-from parcount.arrays.lazily import lazily
 from parcount.counting import count, pieces
 from parcount.execution import policy
 from parcount.execution.base import Execution
@@ -22,7 +22,7 @@ MOST_CELLS_A_ROW = 4
 """Private tables of more cells than this for each row cost more than other workers spare."""
 
 
-@front(_numpys, "threads", "on", lazily=lazily("histogramdd"))
+@dispatch(numpy_histogramdd, "threads", "on", dask_function=dask_function("histogramdd"))
 def histogramdd(
     sample: Any,
     bins: Any = 10,
@@ -84,10 +84,10 @@ def histogramdd(
     columns = _columns(sample)
     heavy = None if weights is None else np.asarray(weights)
     if columns is None or not _suit(columns, heavy):
-        return _numpys(sample, bins, range, density, weights)
+        return numpy_histogramdd(sample, bins, range, density, weights)
     edges = _edges(columns, bins, range, threads)
     if not all(float64_serves(column, its) for column, its in zip(columns, edges, strict=True)):
-        return _numpys(sample, bins, range, density, weights)
+        return numpy_histogramdd(sample, bins, range, density, weights)
     job = Slices(columns, heavy, ([its.astype(np.float64) for its in edges],))
     cells = np.prod([len(its) + 1.0 for its in edges])
     size = job.size * len(columns)
@@ -103,7 +103,7 @@ def histogramdd(
     return hist, edges
 
 
-@front(_numpys_2d, "threads", "on", lazily=lazily("histogram2d"))
+@dispatch(numpy_histogram2d, "threads", "on", dask_function=dask_function("histogram2d"))
 def histogram2d(
     x: ArrayLike,
     y: ArrayLike,
@@ -201,4 +201,4 @@ def _edges(
         (dtype.type(0), dtype.type(0)) if given and range[axis] is not None else between(column, threads)
         for axis, column in enumerate(columns)
     ]
-    return _numpys(np.array(ends, dtype).T, bins, range)[1]  # a tuple, or in some versions a list
+    return numpy_histogramdd(np.array(ends, dtype).T, bins, range)[1]  # a tuple, or in some versions a list

@@ -9,7 +9,7 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike, NDArray
 
-from parcount._native.front import added, front
+from parcount._native.dispatch import add_in_place, dispatch
 from parcount.counting import count
 from parcount.execution import policy
 from parcount.kernels.indices import KERNEL
@@ -20,7 +20,7 @@ MOST_CELLS_AN_INDEX = 4
 """More cells than this for each index, and private tables cost more than they spare: NumPy adds in place."""
 
 
-@front(np.add.at, "threads", sized=1, needs=3)
+@dispatch(np.add.at, "threads", size_argument=1, required=3)
 def add_at(a: NDArray[Any], indices: Any, b: ArrayLike = 1, *, threads: int | None = None) -> None:
     """Add `b` to the cells at `indices`, each as often as it is named: `numpy.add.at` on all cores.
 
@@ -93,7 +93,7 @@ def _job(a: Any, indices: Any, b: Any) -> Slices | None:
     return None
 
 
-@front(added, "threads", needs=1)
+@dispatch(add_in_place, "threads", required=1)
 def increment(a: NDArray[Any], by: ArrayLike = 1, *, threads: int | None = None) -> None:
     """Add to every cell, in place: ``a += by`` on all cores.
 

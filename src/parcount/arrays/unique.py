@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy import unique_counts as _numpys
+from numpy import unique_counts as numpy_unique_counts
 from numpy.typing import ArrayLike
 
-from parcount._native.front import front
-from parcount.arrays.lazily import lazily
+from parcount._native.dispatch import dispatch
+from parcount.arrays.dask_functions import dask_function
 from parcount.counting import count
 from parcount.execution import policy
 from parcount.execution.base import Execution
 from parcount.kernels.blocks import flat
 from parcount.kernels.distinct import distinct
 
-Result: Any = type(_numpys(np.arange(1)))
+Result: Any = type(numpy_unique_counts(np.arange(1)))
 """The named tuple that NumPy returns, which it does not name in public."""
 
 
-@front(_numpys, "sorted", "threads", "on", lazily=lazily("unique_counts"))
+@dispatch(numpy_unique_counts, "sorted", "threads", "on", dask_function=dask_function("unique_counts"))
 def unique_counts(
     x: ArrayLike,
     *,
@@ -72,10 +72,10 @@ def unique_counts(
     (array([10, 30]), array([1, 2]))
     """
     if isinstance(x, np.ndarray) and type(x) is not np.ndarray:
-        return _numpys(x)
+        return numpy_unique_counts(x)
     array = np.asarray(x)
     if array.dtype.kind not in "iub" or not array.size:
-        return _numpys(array)
+        return numpy_unique_counts(array)
     keys = flat(array.view(np.uint8) if array.dtype.kind == "b" else array, "K")
     execution = policy.choose(array.size, threads, on)
     job, kernel = distinct(keys, sorted or execution.slots > 1, execution.slots)

@@ -6,7 +6,7 @@ import os
 from functools import cache
 from operator import index
 
-from parcount._native.front import set_small
+from parcount._native.dispatch import set_small
 from parcount.execution.base import Execution
 from parcount.execution.cores import available_cores
 from parcount.execution.team import team

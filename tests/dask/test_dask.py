@@ -279,7 +279,7 @@ def test_numpys_arrays_beside_dasks_are_numpys() -> None:
 
 def test_merging_changes_no_partial_counts() -> None:
     # A task that is done again gets what it got before.
-    from parcount.arrays.dask import _summed, _united
+    from parcount.dask import _summed, _united
 
     tables = [np.array([1, 2]), np.array([3, 4, 5]), np.array([6])]
     founds = [(np.array([1, 5]), np.array([2, 3])), (np.array([5]), np.array([4]))]
