@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study test bench bench-peers bench-counters bench-dask how-far lint wheel test-installed sanitize sanitize-threads clean
+.PHONY: help study test bench bench-peers bench-counters bench-dask cost-model lint wheel test-installed sanitize sanitize-threads clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +30,8 @@ bench-counters: $(VENV)/.stamp ## time the counters against their peers, with on
 bench-dask: $(VENV)/.dask ## time dask arrays against dask's own functions, on two worker processes
 	$(BIN)/python bench/dask_arrays.py $(ARGS)
 
-how-far: $(VENV)/.stamp ## compare what `parcount plan` predicts with what is measured, and write docs/how-far.md
-	$(BIN)/python bench/how_far.py --json docs/how-far.json --page docs/how-far.md $(ARGS)
+cost-model: $(VENV)/.stamp ## compare what `parcount plan` predicts with what is measured, and write docs/cost-model.md
+	$(BIN)/python bench/cost_model.py --json docs/cost-model.json --page docs/cost-model.md $(ARGS)
 
 lint: $(VENV)/.lint ## check style and types
 	$(BIN)/ruff check .

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from parcount.arrays.scatter import add_at, increment
     from parcount.arrays.tally import tally
     from parcount.arrays.unique import unique_counts
+    from parcount.costmodel import Plan, plan
     from parcount.counters.array import CounterArray
     from parcount.counters.atomic import AtomicCounter
     from parcount.counters.concurrent import ConcurrentCounter
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from parcount.execution.processes import Processes
     from parcount.execution.serial import Serial
     from parcount.execution.threads import Threads
-    from parcount.planning import Plan, plan
     from parcount.shm.blocks import shared_array
     from parcount.studies import Study, study
     from parcount.studies.counters import study_counters
@@ -86,7 +86,7 @@ _HOMES = {
     "Interpreters": "parcount.execution.interpreters",
     "LocalCounter": "parcount.counters.local",
     "LockedCounter": "parcount.counters.locked",
-    "Plan": "parcount.planning",
+    "Plan": "parcount.costmodel",
     "Processes": "parcount.execution.processes",
     "Serial": "parcount.execution.serial",
     "ShardedCounter": "parcount.counters.sharded",
@@ -103,7 +103,7 @@ _HOMES = {
     "histogram2d": "parcount.arrays.histogramdd",
     "histogramdd": "parcount.arrays.histogramdd",
     "increment": "parcount.arrays.scatter",
-    "plan": "parcount.planning",
+    "plan": "parcount.costmodel",
     "set_grain": "parcount.execution.policy",
     "set_num_threads": "parcount.execution.policy",
     "shared_array": "parcount.shm.blocks",

@@ -226,9 +226,9 @@ def _file(name: str, question: Question, questions: Sequence[Question]) -> Path:
 
 
 def _plan(words: argparse.Namespace) -> int:
-    from parcount.planning import plan
-    from parcount.planning.costs import SECONDS as PLAN_SECONDS
-    from parcount.planning.quantities import assignment
+    from parcount.costmodel import plan
+    from parcount.costmodel.costs import SECONDS as PLAN_SECONDS
+    from parcount.costmodel.parameters import parse_assignment
 
     refuse = words.parser.error
     if words.json is not None:
@@ -239,7 +239,7 @@ def _plan(words: argparse.Namespace) -> int:
         except OSError as error:
             refuse(f"argument --from: cannot read {words.saved}: {error.strerror}")
     try:
-        from parcount.report import plan_table
+        from parcount.costmodel import table
         from parcount.report.terminal import progress_bar
     except ImportError as error:
         refuse(f"a plan needs {error.name}: pip install 'parcount[study]'")
@@ -252,12 +252,12 @@ def _plan(words: argparse.Namespace) -> int:
                 size=words.size,
                 workers=words.workers,
                 nodes=words.nodes,
-                costs=dict(assignment(text) for text in words.cost),
+                costs=dict(parse_assignment(text) for text in words.cost),
                 saved=words.saved,
                 seconds=words.seconds or PLAN_SECONDS,
                 progress=progress,
             )
-        plan_table.show(found, sys.stdout)
+        table.show(found, sys.stdout)
         if words.json is not None:
             found.save(words.json)
     except ValueError as error:

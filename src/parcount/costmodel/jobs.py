@@ -18,16 +18,16 @@ from parcount.kernels.workload import Kernel, Work
 from parcount.shm.blocks import shared_array
 from parcount.studies.plan import names
 
-PLANNED = ("bincount", "tally")
+WORKLOADS = ("bincount", "tally")
 DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 BINS = {"bincount": 1024, "tally": 256}
 SIZE = 100_000_000
 
-MOST_BINS = 1 << 32
+MAX_BINS = 1 << 32
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedJob:
     """What is to be counted.
 
     Attributes
@@ -81,14 +81,16 @@ class Planned:
             return tally(keys, bins=bins, threads=threads, on=on)
         return bincount(keys, minlength=bins, threads=threads, on=on)
 
-    def crumb(self) -> tuple[Kernel, Work]:
+    def minimal_job(self) -> tuple[Kernel, Work]:
         """A job of one key and one bin, of which all that remains is what goes on around it."""
         if self.dtype is None:
             return Tally.kernels["cython"], TallyJob(1, 0, 1)
         return KERNEL, Slices([np.zeros(1, self.dtype)], None, (1, None))
 
 
-def planned(workload: str = "bincount", dtype: str | None = None, bins: int | None = None, size: int = SIZE) -> Planned:
+def make_job(
+    workload: str = "bincount", dtype: str | None = None, bins: int | None = None, size: int = SIZE
+) -> PlannedJob:
     """Check what is to be counted, and fill in what was not said.
 
     Raises
@@ -97,10 +99,10 @@ def planned(workload: str = "bincount", dtype: str | None = None, bins: int | No
         If a name does not exist, a number is out of range, the keys cannot be as large as there are bins, or `tally`,
         whose keys lie nowhere, is given a dtype.
     """
-    (workload,) = names("workload", workload, PLANNED, ())
+    (workload,) = names("workload", workload, WORKLOADS, ())
     if bins is None:
         bins = BINS[workload] if dtype not in DTYPES else min(BINS[workload], int(np.iinfo(dtype).max) + 1)
-    if not 1 <= bins <= MOST_BINS:
+    if not 1 <= bins <= MAX_BINS:
         raise ValueError(f"bins must be from 1 to 2**32, not {bins}")
     if size < 1:
         raise ValueError(f"the size must be at least 1, not {size}")
@@ -109,8 +111,8 @@ def planned(workload: str = "bincount", dtype: str | None = None, bins: int | No
             raise ValueError("tally has no dtype: its keys are made up as they are counted")
         if bins & (bins - 1):
             raise ValueError(f"bins of tally must be a power of two, not {bins}")
-        return Planned(workload, None, bins, size)
+        return PlannedJob(workload, None, bins, size)
     (dtype,) = names("dtype", "int64" if dtype is None else dtype, DTYPES, ())
     if bins - 1 > np.iinfo(dtype).max:
         raise ValueError(f"{dtype} keys are at most {np.iinfo(dtype).max}: too small for {bins} bins")
-    return Planned(workload, dtype, bins, size)
+    return PlannedJob(workload, dtype, bins, size)

@@ -5,10 +5,10 @@ import io
 import pytest
 from rich.text import Text
 
-from parcount.planning.jobs import planned
-from parcount.planning.result import Plan
-from parcount.report.plan_table import show
-from tests.planning.synthetic import synthetic
+from parcount.costmodel.jobs import make_job
+from parcount.costmodel.result import Plan
+from parcount.costmodel.table import show
+from tests.costmodel.synthetic import synthetic
 from tests.report.test_terminal import Terminal
 
 
@@ -23,7 +23,7 @@ def test_costs_then_predictions_then_words() -> None:
     text = shown(plan)
     lines = [line.split() for line in text.splitlines()]
     assert ["kernel", "1", "ns", "given", "to", "count", "one", "key,", "on", "one", "core"] in lines
-    assert ["on", "takes", "faster", "pays", "from", "started", "enough"] in lines
+    assert ["on", "time", "speedup", "pays", "from", "started", "useful"] in lines
     rows = [line for line in text.splitlines() if "×" in line]
     assert len(rows) == len(plan.predictions)
     assert rows[0].split()[:5] == ["threads", "2", "5.05", "ms", "1.98×"]
@@ -35,7 +35,7 @@ def test_costs_then_predictions_then_words() -> None:
 
 
 def test_keys_that_lie_nowhere_are_not_spoken_of() -> None:
-    rows = [line for line in shown(synthetic(planned("tally"))).splitlines() if "×" in line]
+    rows = [line for line in shown(synthetic(make_job("tally"))).splitlines() if "×" in line]
     assert [row.split()[0] for row in rows] == ["threads", "16*", "processes", "16*", "nodes", "100*"]
 
 

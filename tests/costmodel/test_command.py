@@ -11,8 +11,8 @@ import pytest
 
 import parcount as pc
 from parcount.cli import main
-from parcount.planning import costs
-from tests.planning.synthetic import synthetic
+from parcount.costmodel import costs
+from tests.costmodel.synthetic import synthetic
 from tests.test_cli import LIMIT, living, parcount
 
 
@@ -82,7 +82,7 @@ def test_saved_costs_are_not_measured_again(
 def test_a_wrong_call_is_refused_before_measuring(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("parcount.planning.measure", None)
+    monkeypatch.setattr("parcount.costmodel.measure", None)
     assert message in refusal(*words, capsys=capsys)
 
 
@@ -96,7 +96,7 @@ def test_a_system_that_fails_is_told_in_a_line(
     def fail(*_: object) -> None:
         raise OSError("no more processes")
 
-    monkeypatch.setattr("parcount.planning.measure", fail)
+    monkeypatch.setattr("parcount.costmodel.measure", fail)
     assert main(["plan", "--size", "10"]) == 1
     assert capsys.readouterr() == ("", "parcount plan: no more processes\n")
 
@@ -104,7 +104,7 @@ def test_a_system_that_fails_is_told_in_a_line(
 INTERRUPTED = """
 import os, signal
 from parcount.cli import run
-from parcount.planning import costs
+from parcount.costmodel import costs
 
 def interrupted(probes, until, told):
     for what, probe in probes:
@@ -113,7 +113,7 @@ def interrupted(probes, until, told):
         probe()
 
 if __name__ == "__main__":
-    costs.in_rounds = interrupted
+    costs.run_rounds = interrupted
     run()
 """
 """The command, sent Ctrl-C when it has workers and starts more: the whole process group gets it, as from a terminal."""

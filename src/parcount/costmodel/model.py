@@ -17,18 +17,18 @@ from dataclasses import dataclass, replace
 CELL = 8
 """Bytes of a bin."""
 
-WORTH = 1.1
+MIN_GAIN = 1.1
 """Times as fast that twice the workers must make a job at least, to pay."""
 
-MOST = 1 << 20
+MAX_COUNT = 1 << 20
 """Workers, or nodes, beyond which nobody is told when more stop paying."""
 
 EXECUTIONS = ("serial", "threads", "processes")
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to run a job.
+class Setup:
+    """One setup to run a job.
 
     Parameters
     ----------
@@ -64,17 +64,17 @@ class Way:
         """How many workers there are; or nodes, where there are any."""
         return self.workers if self.nodes is None else self.nodes
 
-    def resized(self, size: int) -> Way:
-        """The same way with another `size`."""
+    def resized(self, size: int) -> Setup:
+        """The same setup with another `size`."""
         return replace(self, workers=size) if self.nodes is None else replace(self, nodes=size)
 
 
-SERIAL = Way("serial")
+SERIAL = Setup("serial")
 
 
 @dataclass(frozen=True)
-class Line:
-    """What a way takes by the number of keys: ``fixed + n * slope`` seconds, and what these are the sums of.
+class LinearTime:
+    """What a setup takes by the number of keys: ``fixed + n * slope`` seconds, and what these are the sums of.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class Model:
     Parameters
     ----------
     costs : mapping of str to float
-        By the names of `QUANTITIES`, in seconds or bytes a second.
+        By the names of `PARAMETERS`, in seconds or bytes a second.
     key_bytes : int
         What is read for one key; 0 if keys are made up as they are counted.
     bins : int
@@ -136,14 +136,14 @@ class Model:
       (and b·merge)
 
     Nothing overlaps, there are no caches, and cores hinder each other only in reading: where that is wrong, the
-    prediction is. ``docs/how-far.md`` says by how much.
+    prediction is. ``docs/cost-model.md`` says by how much.
 
     Examples
     --------
     >>> costs = {"call": 0, "kernel": 1e-9, "table": 0, "merge": 1e-9, "read.one": 1e10, "read.all": 2e10,
     ...          "threads.latency": 8e-6, "threads.dispatch": 1e-6}
     >>> model = Model(costs, key_bytes=8, bins=1000)
-    >>> two = Way("threads", 2)
+    >>> two = Setup("threads", 2)
     >>> round(model.break_even(two))
     22000
     >>> round(model.speedup(two, 10_000_000), 2)
@@ -154,26 +154,26 @@ class Model:
     key_bytes: int
     bins: int
 
-    def line(self, way: Way) -> Line:
-        """What `way` takes, by the number of keys."""
-        return self._node(way) if way.nodes is None else self._cluster(way, way.nodes)
+    def line(self, setup: Setup) -> LinearTime:
+        """What `setup` takes, by the number of keys."""
+        return self._node(setup) if setup.nodes is None else self._cluster(setup, setup.nodes)
 
-    def seconds(self, way: Way, n: float) -> float:
-        """What `way` takes for `n` keys."""
-        return self.line(way).at(n)
+    def seconds(self, setup: Setup, n: float) -> float:
+        """What `setup` takes for `n` keys."""
+        return self.line(setup).at(n)
 
-    def speedup(self, way: Way, n: float, against: Way = SERIAL) -> float:
-        """How many times as fast as another `way` is."""
-        return self.seconds(against, n) / self.seconds(way, n)
+    def speedup(self, setup: Setup, n: float, baseline: Setup = SERIAL) -> float:
+        """How many times as fast as another `setup` is."""
+        return self.seconds(baseline, n) / self.seconds(setup, n)
 
-    def break_even(self, way: Way, against: Way = SERIAL) -> float | None:
-        """From how many keys on `way` takes less time than another.
+    def break_even(self, setup: Setup, baseline: Setup = SERIAL) -> float | None:
+        """From how many keys on `setup` takes less time than another.
 
         Parameters
         ----------
-        way : Way
+        setup : Setup
             Which.
-        against : Way, optional
+        baseline : Setup, optional
             Serial by default.
 
         Returns
@@ -181,18 +181,18 @@ class Model:
         float or None
             Where the two lines cross; 0 if it takes less at once, None if never.
         """
-        ours, other = self.line(way), self.line(against)
+        ours, other = self.line(setup), self.line(baseline)
         spared, added = other.slope - ours.slope, ours.fixed - other.fixed
         if spared > 0:
             return max(0.0, added / spared)
         return 0.0 if spared == 0 and added < 0 else None
 
-    def enough(self, way: Way, n: float, most: int = MOST) -> int | None:
+    def useful_up_to(self, setup: Setup, n: float, most: int = MAX_COUNT) -> int | None:
         """How many workers (nodes, for a cluster) are enough: twice as many do not pay.
 
         Parameters
         ----------
-        way : Way
+        setup : Setup
             Which; its own number does not matter.
         n : float
             How many keys.
@@ -202,8 +202,8 @@ class Model:
         Returns
         -------
         int or None
-            The smallest number of which twice as many are less than `WORTH` times as fast; 1 if that number is not so
-            much faster than one; None if it is beyond `most`.
+            The smallest number that, doubled, makes the job less than `MIN_GAIN` times as fast; 1 if that number is
+            itself less than `MIN_GAIN` times as fast as one; None if it exceeds `most`.
 
         Notes
         -----
@@ -213,15 +213,15 @@ class Model:
         """
 
         def pays(size: int) -> bool:
-            return self.seconds(way.resized(size), n) >= WORTH * self.seconds(way.resized(2 * size), n)
+            return self.seconds(setup.resized(size), n) >= MIN_GAIN * self.seconds(setup.resized(2 * size), n)
 
         sizes = range(2, most + 1)
         found = bisect_left(sizes, True, key=lambda size: not pays(size))
-        if self.seconds(way.resized(1), n) < WORTH * self.seconds(way.resized(2 + found), n):
+        if self.seconds(setup.resized(1), n) < MIN_GAIN * self.seconds(setup.resized(2 + found), n):
             return 1
         return sizes[found] if found < len(sizes) else None
 
-    def limit(self, way: Way, n: float) -> str:
+    def bottleneck(self, setup: Setup, n: float) -> str:
         """What takes most of the time.
 
         Returns
@@ -229,41 +229,41 @@ class Model:
         str
             The name of one of the line's `constants`; or ``count``, ``read``, ``send``.
         """
-        line = self.line(way)
+        line = self.line(setup)
         terms = {**line.constants, "send": n * line.send}
         terms["read" if line.read > line.count else "count"] = n * max(line.read, line.count)
         return max(terms, key=lambda name: terms[name])
 
-    def appetite(self, workers: int) -> float:
+    def bandwidth_demand(self, workers: int) -> float:
         """Bytes a second that memory must give to keep as many workers counting."""
         return workers * self.key_bytes / self.costs["kernel"]
 
-    def _node(self, way: Way) -> Line:
-        costs, workers = self.costs, way.workers
+    def _node(self, setup: Setup) -> LinearTime:
+        costs, workers = self.costs, setup.workers
         read = self.key_bytes / min(workers * costs["read.one"], costs["read.all"])
         constants = {"call": costs["call"], "table": self.bins * costs["table"]}
-        if way.execution == "serial" or (way.execution == "threads" and workers == 1):
-            return Line(constants, 0.0, costs["kernel"], read)
-        name = way.execution
+        if setup.execution == "serial" or (setup.execution == "threads" and workers == 1):
+            return LinearTime(constants, 0.0, costs["kernel"], read)
+        name = setup.execution
         constants["dispatch"] = costs[f"{name}.latency"] + workers * costs[f"{name}.dispatch"]
         constants["merge"] = (workers - 1) * self.bins * costs["merge"]
-        if way.started:
+        if setup.started:
             constants["start"] = costs[f"{name}.start"] + workers * costs[f"{name}.worker"]
         send = 0.0
         if name == "processes":
             constants["merge"] += workers * CELL * self.bins / costs["processes.pipe"]
-            if way.sent:
+            if setup.sent:
                 send = self.key_bytes / costs["processes.pipe"]
-        return Line(constants, send, costs["kernel"] / workers, read)
+        return LinearTime(constants, send, costs["kernel"] / workers, read)
 
-    def _cluster(self, way: Way, nodes: int) -> Line:
+    def _cluster(self, setup: Setup, nodes: int) -> LinearTime:
         costs = self.costs
-        here = self._node(replace(way, nodes=None, sent=False))
+        here = self._node(replace(setup, nodes=None, sent=False))
         message = costs["network.latency"] + CELL * self.bins / costs["network.rate"]
         steps = math.ceil(math.log2(nodes))
         network = {
             "scheduler": nodes * costs["network.task"],
             "network": costs["network.latency"] + (steps + 1) * message + steps * self.bins * costs["merge"],
         }
-        send = self.key_bytes / costs["network.rate"] if way.sent else 0.0
-        return Line({**here.constants, **network}, send, here.count / nodes, here.read / nodes)
+        send = self.key_bytes / costs["network.rate"] if setup.sent else 0.0
+        return LinearTime({**here.constants, **network}, send, here.count / nodes, here.read / nodes)

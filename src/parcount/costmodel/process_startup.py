@@ -14,13 +14,18 @@ from time import perf_counter
 
 from parcount.execution.processes import Processes
 
-SCRIPT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from parcount.planning.fresh import main; main()"
+SCRIPT = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from parcount.costmodel.process_startup import main
+main()
+"""
 
 LIMIT = 120.0
 """Seconds that starting a few processes may take."""
 
 
-def start_up(workers: int) -> tuple[float, float, float]:
+def measure_startup(workers: int) -> tuple[float, float, float]:
     """Start processes in a new Python.
 
     Parameters

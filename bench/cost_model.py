@@ -1,7 +1,7 @@
-"""What `parcount plan` predicts against what is measured: ``python bench/how_far.py`` on a quiet machine.
+"""Compare the predictions of `parcount plan` with measured times: ``python bench/cost_model.py`` on a quiet machine.
 
 For several jobs the costs are measured, as the command does; then the jobs themselves, of several sizes and in several
-ways, in interleaved and shuffled rounds. Prints measured by predicted times. ``--json FILE`` keeps all of it, and
+setups, in interleaved and shuffled rounds. Prints measured by predicted times. ``--json FILE`` keeps all of it, and
 ``--page FILE`` writes it into the page, between the marks that are there; with ``--only-page``, from the JSON as it is.
 """
 
@@ -21,13 +21,13 @@ from statistics import median
 from typing import Any
 
 import parcount as pc
-from parcount.planning import plan
-from parcount.planning.costs import timed
-from parcount.planning.jobs import Planned, planned
-from parcount.planning.model import SERIAL, Way
-from parcount.planning.quantities import QUANTITIES, spoken
-from parcount.planning.result import Plan
-from parcount.report.plan_table import HEAD, legend, rows
+from parcount.costmodel import plan
+from parcount.costmodel.costs import median_seconds
+from parcount.costmodel.jobs import PlannedJob, make_job
+from parcount.costmodel.model import SERIAL, Setup
+from parcount.costmodel.parameters import PARAMETERS, format_cost
+from parcount.costmodel.result import Plan
+from parcount.costmodel.table import HEADER, legend, rows
 
 SCHEMA = 1
 
@@ -46,8 +46,8 @@ import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from time import perf_counter
 from parcount.execution.processes import Processes
-from parcount.planning.jobs import planned
-job = planned(**json.loads(sys.argv[2]))
+from parcount.costmodel.jobs import make_job
+job = make_job(**json.loads(sys.argv[2]))
 keys = job.keys(job.size, shared=True)
 start = perf_counter()
 job.count(keys, on=Processes(int(sys.argv[3])))
@@ -58,13 +58,13 @@ print(perf_counter() - start)
 
 @dataclass(frozen=True)
 class Check:
-    """One way to run one job of one size, and how long it took in each round.
+    """One setup to run one job of one size, and how long it took in each round.
 
     Parameters
     ----------
     plan : int
         Which of the plans has its costs.
-    way : Way
+    setup : Setup
         How it ran.
     size : int
         How many keys it had.
@@ -73,53 +73,53 @@ class Check:
     """
 
     plan: int
-    way: Way
+    setup: Setup
     size: int
     seconds: list[float]
 
 
-def ways(job: Planned, workers: list[int]) -> Iterator[Way]:
+def setups(job: PlannedJob, workers: list[int]) -> Iterator[Setup]:
     """All that is compared."""
     yield SERIAL
     for count in workers:
         if count > 1:
-            yield Way("threads", count)
+            yield Setup("threads", count)
     for sent in (False, True) if job.key_bytes else (False,):
         for count in workers:
-            yield Way("processes", count, sent)
-    yield Way("processes", 2, started=True)
+            yield Setup("processes", count, sent)
+    yield Setup("processes", 2, started=True)
 
 
 def runs(
-    job: Planned, workers: list[int], pools: Mapping[int, pc.Processes]
-) -> dict[tuple[Way, int], Callable[[], float]]:
-    """What to run for each way and size: a call that gives its seconds."""
+    job: PlannedJob, workers: list[int], pools: Mapping[int, pc.Processes]
+) -> dict[tuple[Setup, int], Callable[[], float]]:
+    """What to run for each setup and size: a call that gives its seconds."""
     here, shared = job.keys(job.size), job.keys(job.size, shared=True)
 
     def cut(keys: Any, size: int) -> Any:
         return size if isinstance(keys, int) else keys[:size]
 
-    def call(way: Way, size: int) -> Callable[[], float]:
-        if way.started:
-            words = [json.dumps(sys.path), json.dumps(asdict(replace(job, size=size))), str(way.workers)]
+    def call(setup: Setup, size: int) -> Callable[[], float]:
+        if setup.started:
+            words = [json.dumps(sys.path), json.dumps(asdict(replace(job, size=size))), str(setup.workers)]
             return lambda: float(subprocess.check_output([sys.executable, "-c", FRESH, *words]))
-        if way.execution == "processes":
-            keys, on = cut(here if way.sent else shared, size), pools[way.workers]
+        if setup.execution == "processes":
+            keys, on = cut(here if setup.sent else shared, size), pools[setup.workers]
 
             def on_warm_workers() -> float:
-                if not way.sent:
+                if not setup.sent:
                     job.count(keys, on=on)  # they have had other arrays since, and map these anew
-                return timed(lambda: job.count(keys, on=on))
+                return median_seconds(lambda: job.count(keys, on=on))
 
             return on_warm_workers
         keys = cut(here, size)
-        return lambda: timed(lambda: job.count(keys, threads=way.workers))
+        return lambda: median_seconds(lambda: job.count(keys, threads=setup.workers))
 
     return {
-        (way, size): call(way, size)
-        for way in ways(job, workers)
+        (setup, size): call(setup, size)
+        for setup in setups(job, workers)
         for size in SIZES
-        if not way.started or size == job.size
+        if not setup.started or size == job.size
     }
 
 
@@ -130,18 +130,18 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
     with ExitStack() as stack:
         pools = {count: stack.enter_context(pc.Processes(count)) for count in workers}
         for number, words in enumerate(JOBS):
-            job = planned(**words, size=SIZES[-1])
+            job = make_job(**words, size=SIZES[-1])
             print(job, file=sys.stderr)
             plans.append(plan(**words, size=job.size, seconds=seconds))
             calls = runs(job, workers, pools)
-            times: dict[tuple[Way, int], list[float]] = {key: [] for key in calls}
+            times: dict[tuple[Setup, int], list[float]] = {key: [] for key in calls}
             for key in calls:
                 calls[key]()  # the first of its kind also makes pages
             order = random.Random(number)
             for _ in range(rounds):
                 for key in order.sample(list(calls), len(calls)):
                     times[key].append(calls[key]())
-            checks += [Check(number, way, size, found) for (way, size), found in times.items()]
+            checks += [Check(number, setup, size, found) for (setup, size), found in times.items()]
     return {
         "schema": SCHEMA,
         "plans": [one.content() for one in plans],
@@ -151,13 +151,13 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
 
 def read(content: Mapping[str, Any]) -> tuple[list[Plan], list[Check]]:
     """The plans and the checks that a file holds."""
-    plans = [Plan.from_content(one, "docs/how-far.json") for one in content["plans"]]
-    return plans, [Check(**{**one, "way": Way(**one["way"])}) for one in content["checks"]]
+    plans = [Plan.from_content(one, "docs/cost-model.json") for one in content["plans"]]
+    return plans, [Check(**{**one, "setup": Setup(**one["setup"])}) for one in content["checks"]]
 
 
 def ratio(plans: list[Plan], check: Check) -> float:
     """Measured by predicted."""
-    return median(check.seconds) / plans[check.plan].model.seconds(check.way, check.size)
+    return median(check.seconds) / plans[check.plan].model.seconds(check.setup, check.size)
 
 
 def table(head: list[str], body: list[list[str]]) -> str:
@@ -171,7 +171,7 @@ def costs(plans: list[Plan]) -> str:
         " ".join(filter(None, (one.job.workload, one.job.dtype, f"{one.job.bins:_}".replace("_", " "))))
         for one in plans
     ]
-    body = [[f"`{name}`", *(spoken(name, one.costs[name].value) for one in plans)] for name in QUANTITIES]
+    body = [[f"`{name}`", *(format_cost(name, one.costs[name].value) for one in plans)] for name in PARAMETERS]
     return f"{plans[0].machine}\n\n{table(['cost', *jobs], body)}"
 
 
@@ -183,21 +183,21 @@ def predictions(plans: list[Plan]) -> str:
         first, *others = larger.sentences
         said = "\n".join(f"- {sentence}" for sentence in others)
         body = [[cell.replace("*", r"\*") for cell in row] for row in rows(larger)]
-        texts.append(f"{first}\n\n{table(list(HEAD), body)}\n\n{said}")
+        texts.append(f"{first}\n\n{table(list(HEADER), body)}\n\n{said}")
     return "\n\n".join([*texts, legend(plans[0]).replace("*", r"\*").replace("\n", "\n\n")])
 
 
 def checks(plans: list[Plan], done: list[Check]) -> str:
     """Measured by predicted times, and how far they are apart."""
     body = []
-    by_row: dict[tuple[int, Way], dict[int, float]] = {}
+    by_row: dict[tuple[int, Setup], dict[int, float]] = {}
     for check in done:
-        by_row.setdefault((check.plan, check.way), {})[check.size] = ratio(plans, check)
-    for (number, way), found in by_row.items():
+        by_row.setdefault((check.plan, check.setup), {})[check.size] = ratio(plans, check)
+    for (number, setup), found in by_row.items():
         job = plans[number].job
         name = f"{job.workload}{f' {job.dtype}' if job.dtype else ''}, {job.bins:_} bins".replace("_", " ")
-        how = way.execution + (", sent" if way.sent else "") + (", started" if way.started else "")
-        body.append([name, how, str(way.workers), *(f"{found[size]:.2f}" if size in found else "" for size in SIZES)])
+        how = setup.execution + (", sent" if setup.sent else "") + (", started" if setup.started else "")
+        body.append([name, how, str(setup.workers), *(f"{found[size]:.2f}" if size in found else "" for size in SIZES)])
     apart = sorted(max(one, 1 / one) for found in by_row.values() for one in found.values())
     most = apart[round(0.9 * (len(apart) - 1))]
     summary = (

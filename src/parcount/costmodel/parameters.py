@@ -24,7 +24,7 @@ SHOWN = {"time": ("s", "ms", "µs", "ns", "ps"), "rate": ("TB/s", "GB/s", "MB/s"
 
 
 @dataclass(frozen=True)
-class Quantity:
+class Parameter:
     """One cost.
 
     Parameters
@@ -45,39 +45,39 @@ class Quantity:
     assumed: float | None = None
 
 
-TINY = 1e-15
+MIN_POSITIVE = 1e-15
 """Seconds, or bytes a second: less is nonsense, and would be divided by."""
 
-QUANTITIES: Mapping[str, Quantity] = {
-    "call": Quantity("of a call, whatever it counts"),
-    "kernel": Quantity("to count one key, on one core", least=TINY),
-    "table": Quantity("to make a table, for each bin"),
-    "merge": Quantity("to add a worker's table to another, for each bin"),
-    "read.one": Quantity("memory that one core reads", "rate", TINY),
-    "read.all": Quantity("memory that all cores read together", "rate", TINY),
-    "threads.start": Quantity("to start threads, however many"),
-    "threads.worker": Quantity("to start each of them"),
-    "threads.latency": Quantity("from handing threads a part to having its result"),
-    "threads.dispatch": Quantity("of the caller's, for each part that threads get"),
-    "processes.start": Quantity("to start processes, however many"),
-    "processes.worker": Quantity("to start each of them"),
-    "processes.latency": Quantity("from handing a process a part to having its result"),
-    "processes.dispatch": Quantity("of the caller's, for each part that processes get"),
-    "processes.pipe": Quantity("bytes to a process and back, through its pipe", "rate", TINY),
-    "network.rate": Quantity("bytes between two nodes", "rate", TINY, assumed=10e9 / 8),
-    "network.latency": Quantity("a message from node to node", assumed=1e-4),
-    "network.task": Quantity("of the scheduler's, for each task that a node gets", assumed=1e-3),
+PARAMETERS: Mapping[str, Parameter] = {
+    "call": Parameter("of a call, whatever it counts"),
+    "kernel": Parameter("to count one key, on one core", least=MIN_POSITIVE),
+    "table": Parameter("to make a table, for each bin"),
+    "merge": Parameter("to add a worker's table to another, for each bin"),
+    "read.one": Parameter("memory that one core reads", "rate", MIN_POSITIVE),
+    "read.all": Parameter("memory that all cores read together", "rate", MIN_POSITIVE),
+    "threads.start": Parameter("to start threads, however many"),
+    "threads.worker": Parameter("to start each of them"),
+    "threads.latency": Parameter("from handing threads a part to having its result"),
+    "threads.dispatch": Parameter("of the caller's, for each part that threads get"),
+    "processes.start": Parameter("to start processes, however many"),
+    "processes.worker": Parameter("to start each of them"),
+    "processes.latency": Parameter("from handing a process a part to having its result"),
+    "processes.dispatch": Parameter("of the caller's, for each part that processes get"),
+    "processes.pipe": Parameter("bytes to a process and back, through its pipe", "rate", MIN_POSITIVE),
+    "network.rate": Parameter("bytes between two nodes", "rate", MIN_POSITIVE, assumed=10e9 / 8),
+    "network.latency": Parameter("a message from node to node", assumed=1e-4),
+    "network.task": Parameter("of the scheduler's, for each task that a node gets", assumed=1e-3),
 }
 """All costs by name, in the order in which they are shown."""
 
 
-def parse(name: str, text: str | float) -> float:
+def parse_cost(name: str, text: str | float) -> float:
     """The value of a cost as people write it.
 
     Parameters
     ----------
     name : str
-        Of `QUANTITIES`.
+        Of `PARAMETERS`.
     text : str or float
         With its unit, such as ``"0.3 ns"`` or ``"10 Gbit/s"``; a number is in seconds, or in bytes a second.
 
@@ -93,32 +93,32 @@ def parse(name: str, text: str | float) -> float:
 
     Examples
     --------
-    >>> parse("network.rate", "8 Gbit/s")
+    >>> parse_cost("network.rate", "8 Gbit/s")
     1000000000.0
-    >>> parse("kernel", "0.3")
+    >>> parse_cost("kernel", "0.3")
     Traceback (most recent call last):
         ...
     ValueError: kernel takes a number with a unit, such as 0.3ns (s, ms, us, µs, ns, ps), not '0.3'
     """
     try:
-        quantity = QUANTITIES[name]
+        parameter = PARAMETERS[name]
     except KeyError:
-        raise ValueError(f"no cost {name!r}; there are {', '.join(QUANTITIES)}") from None
+        raise ValueError(f"no cost {name!r}; there are {', '.join(PARAMETERS)}") from None
     if isinstance(text, str):
-        units, example = (SECONDS, "0.3ns") if quantity.kind == "time" else (RATES, "10GB/s")
+        units, example = (SECONDS, "0.3ns") if parameter.kind == "time" else (RATES, "10GB/s")
         match = re.fullmatch(r"\s*(\d[\d_ ]*(?:\.\d*)?(?:e[-+]?\d+)?)\s*([a-zA-Zµ/]+)\s*", text)
         if match is None or match[2] not in units:
             raise ValueError(f"{name} takes a number with a unit, such as {example} ({', '.join(units)}), not {text!r}")
         value = float(match[1].replace(" ", "")) * units[match[2]]
     else:
         value = float(text)
-    if not (quantity.least <= value < math.inf):
-        least = "at least 0" if quantity.least == 0 else "more than 0"
+    if not (parameter.least <= value < math.inf):
+        least = "at least 0" if parameter.least == 0 else "more than 0"
         raise ValueError(f"{name} must be {least} and finite, not {text!r}")
     return value
 
 
-def assignment(text: str) -> tuple[str, float]:
+def parse_assignment(text: str) -> tuple[str, float]:
     """A cost's name and value, from ``name=value``.
 
     Raises
@@ -128,32 +128,32 @@ def assignment(text: str) -> tuple[str, float]:
 
     Examples
     --------
-    >>> assignment("read.all=200GB/s")
+    >>> parse_assignment("read.all=200GB/s")
     ('read.all', 200000000000.0)
     """
     name, sign, value = text.partition("=")
     if not sign:
         raise ValueError(f"a cost is given as name=value, such as kernel=0.3ns, not {text!r}")
-    return name.strip(), parse(name.strip(), value)
+    return name.strip(), parse_cost(name.strip(), value)
 
 
-def spoken(name: str, value: float) -> str:
+def format_cost(name: str, value: float) -> str:
     """A cost's value with the unit that suits it, in three digits.
 
     Examples
     --------
-    >>> spoken("kernel", 3.14159e-10), spoken("network.rate", 1.25e9), spoken("table", 0)
+    >>> format_cost("kernel", 3.14159e-10), format_cost("network.rate", 1.25e9), format_cost("table", 0)
     ('314 ps', '1.25 GB/s', '0 s')
     """
-    return with_unit(value, QUANTITIES[name].kind)
+    return format_value(value, PARAMETERS[name].kind)
 
 
-def with_unit(value: float, kind: str = "time") -> str:
+def format_value(value: float, kind: str = "time") -> str:
     """Seconds, or bytes a second, with the unit that suits them, in three digits.
 
     Examples
     --------
-    >>> with_unit(0.0123), with_unit(64.0), with_unit(5e9, "rate")
+    >>> format_value(0.0123), format_value(64.0), format_value(5e9, "rate")
     ('12.3 ms', '64 s', '5 GB/s')
     """
     units = SECONDS if kind == "time" else RATES

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from parcount.planning import costs, fresh
-from parcount.planning.costs import MEASURED, assumptions, in_rounds
-from parcount.planning.jobs import DTYPES, planned
-from parcount.planning.quantities import QUANTITIES
+from parcount.costmodel import costs, process_startup
+from parcount.costmodel.costs import MEASURED, assumed_costs, run_rounds
+from parcount.costmodel.jobs import DTYPES, make_job
+from parcount.costmodel.parameters import PARAMETERS
 from parcount.studies.statistics import LEAST_SAMPLES
 
 
 def test_every_cost_is_measured_or_assumed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(costs, "LEAST_SAMPLES", 1)
     told: list[str] = []
-    found = costs.measure(planned("bincount", "uint16", 16, 5000), 1e-9, lambda what, *_: told.append(what))
-    assert [*found, *assumptions()] == list(QUANTITIES)
+    found = costs.measure(make_job("bincount", "uint16", 16, 5000), 1e-9, lambda what, *_: told.append(what))
+    assert [*found, *assumed_costs()] == list(PARAMETERS)
     for name, cost in found.items():
-        assert QUANTITIES[name].least <= cost.low <= cost.value <= cost.high < math.inf
+        assert PARAMETERS[name].least <= cost.low <= cost.value <= cost.high < math.inf
         assert cost.source == MEASURED
     assert {"data and workers", "round 1: counting", "round 1: starting processes"} <= set(told)
 
@@ -46,7 +46,7 @@ def test_rounds_hold_every_probe_once_and_end_in_time(until: float, rounds: int)
         return name, run
 
     names = ["a", "b", "c", "d"]
-    found = in_rounds([probe(name) for name in names], until, lambda _: None, clock)
+    found = run_rounds([probe(name) for name in names], until, lambda _: None, clock)
     assert len(found) == rounds
     orders = [tuple(ran[at : at + 4]) for at in range(0, len(ran), 4)]
     assert all(sorted(order) == names for order in orders)
@@ -55,14 +55,14 @@ def test_rounds_hold_every_probe_once_and_end_in_time(until: float, rounds: int)
 
 
 def test_what_starts_no_processes_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fresh, "SCRIPT", "import sys; sys.exit('out of order')")
+    monkeypatch.setattr(process_startup, "SCRIPT", "import sys; sys.exit('out of order')")
     with pytest.raises(OSError, match="out of order"):
-        fresh.start_up(2)
+        process_startup.measure_startup(2)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_keys_fill_their_bins_and_are_counted_as_users_count(dtype: str) -> None:
-    job = planned("bincount", dtype, 100, 10_000)
+    job = make_job("bincount", dtype, 100, 10_000)
     keys = job.keys(10_000)
     assert isinstance(keys, np.ndarray)
     assert keys.dtype == dtype
@@ -71,14 +71,14 @@ def test_keys_fill_their_bins_and_are_counted_as_users_count(dtype: str) -> None
 
 
 def test_tallys_keys_lie_nowhere() -> None:
-    job = planned("tally", bins=16, size=1000)
+    job = make_job("tally", bins=16, size=1000)
     assert job.key_bytes == 0
     assert np.array_equal(job.count(job.keys(1000)), pc.tally(1000, bins=16))
 
 
 @pytest.mark.parametrize("workload", ["bincount", "tally"])
 def test_a_crumb_is_one_key_in_one_bin(workload: str) -> None:
-    kernel, work = planned(workload).crumb()
+    kernel, work = make_job(workload).minimal_job()
     assert work.merge(pc.Serial().map(kernel, work.split(1))).tolist() == [1]
 
 
@@ -87,7 +87,7 @@ def test_a_crumb_is_one_key_in_one_bin(workload: str) -> None:
     [({}, 1024), ({"dtype": "uint8"}, 256), ({"dtype": "int8"}, 128), ({"workload": "tally"}, 256)],
 )
 def test_bins_by_default(arguments: dict[str, str], bins: int) -> None:
-    assert planned(**arguments).bins == bins  # type: ignore[arg-type]
+    assert make_job(**arguments).bins == bins  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -104,4 +104,4 @@ def test_bins_by_default(arguments: dict[str, str], bins: int) -> None:
 )
 def test_a_job_that_cannot_be(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        planned(**arguments)  # type: ignore[arg-type]
+        make_job(**arguments)  # type: ignore[arg-type]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from parcount.planning.costs import GIVEN, assumptions, stated
-from parcount.planning.jobs import Planned
-from parcount.planning.model import Model, Way
-from parcount.planning.quantities import QUANTITIES
-from parcount.planning.result import Plan
+from parcount.costmodel.costs import GIVEN, assumed_costs, unmeasured
+from parcount.costmodel.jobs import PlannedJob
+from parcount.costmodel.model import Model, Setup
+from parcount.costmodel.parameters import PARAMETERS
+from parcount.costmodel.result import Plan
 
 COSTS = {
     "call": 1e-5,
@@ -38,30 +38,30 @@ ENVIRONMENT = {
 
 
 def synthetic(
-    job: Planned | None = None,
+    job: PlannedJob | None = None,
     workers: tuple[int, ...] = (1, 2, 16),
     nodes: tuple[int, ...] = (10, 100),
     **costs: float,
 ) -> Plan:
     """A plan of `COSTS`, of which some are others; names have ``_`` in place of the dot."""
     others = {name.replace("_", "."): value for name, value in costs.items()}
-    known = assumptions() | {name: stated(value, GIVEN) for name, value in {**COSTS, **others}.items()}
-    job = Planned("bincount", "int64", 1024, 10_000_000) if job is None else job
-    return Plan(ENVIRONMENT, job, {name: known[name] for name in QUANTITIES}, workers, nodes)
+    known = assumed_costs() | {name: unmeasured(value, GIVEN) for name, value in {**COSTS, **others}.items()}
+    job = PlannedJob("bincount", "int64", 1024, 10_000_000) if job is None else job
+    return Plan(ENVIRONMENT, job, {name: known[name] for name in PARAMETERS}, workers, nodes)
 
 
 times = st.floats(1e-12, 1)
 rates = st.floats(1e3, 1e14)
 
 costs = st.fixed_dictionaries(
-    {name: times if quantity.kind == "time" else rates for name, quantity in QUANTITIES.items()}
+    {name: times if parameter.kind == "time" else rates for name, parameter in PARAMETERS.items()}
 )
 models = st.builds(Model, costs, st.sampled_from([0, 1, 2, 4, 8]), st.integers(1, 1 << 24))
 
-ways = st.one_of(
-    st.just(Way("serial")),
+setups = st.one_of(
+    st.just(Setup("serial")),
     st.builds(
-        Way,
+        Setup,
         st.sampled_from(["threads", "processes"]),
         st.integers(1, 256),
         st.booleans(),

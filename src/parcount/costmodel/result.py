@@ -10,52 +10,52 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from parcount.planning.costs import SOURCES, Cost
-from parcount.planning.jobs import Planned, planned
-from parcount.planning.model import SERIAL, Model, Way
-from parcount.planning.quantities import QUANTITIES, parse
-from parcount.planning.sentences import sentences
+from parcount.costmodel.costs import SOURCES, Cost
+from parcount.costmodel.jobs import PlannedJob, make_job
+from parcount.costmodel.model import SERIAL, Model, Setup
+from parcount.costmodel.parameters import PARAMETERS, parse_cost
+from parcount.costmodel.summary import summary_sentences
 from parcount.studies.plan import worker_counts
 from parcount.studies.whole import write_whole
 
 SCHEMA = 1
 
-ROADS = (Way("threads"), Way("processes"), Way("processes", sent=True))
+LOCAL_SETUPS = (Setup("threads"), Setup("processes"), Setup("processes", sent=True))
 """What one machine offers."""
 
-CLUSTERS = (Way("threads", nodes=1), Way("threads", sent=True, nodes=1))
+CLUSTER_SETUPS = (Setup("threads", nodes=1), Setup("threads", sent=True, nodes=1))
 """What a cluster offers."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one way.
+    """What the model says of one setup.
 
     Attributes
     ----------
-    way : Way
+    setup : Setup
         Which; its workers are there already.
-    against : Way
+    baseline : Setup
         What it is compared with: serial, but for a cluster the threads of one such machine.
     seconds : float
         For the job as it is planned.
     speedup : float
         How many times as fast as the other that is.
-    pays_from : float or None
+    break_even : float or None
         Keys from which it is faster than the other; None if never.
-    pays_started : float or None
+    break_even_started : float or None
         The same with its workers started for the job.
-    enough : int or None
+    useful_up_to : int or None
         Workers (nodes, for a cluster) from which twice as many do not pay for this job; None if none was found.
     """
 
-    way: Way
-    against: Way
+    setup: Setup
+    baseline: Setup
     seconds: float
     speedup: float
-    pays_from: float | None
-    pays_started: float | None
-    enough: int | None
+    break_even: float | None
+    break_even_started: float | None
+    useful_up_to: int | None
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Plan:
     ----------
     environment : mapping
         Of the machine that the costs are from, as in the result file of a study.
-    job : Planned
+    job : PlannedJob
         What is to be counted.
     costs : mapping of str to Cost
         By the names that ``--cost`` takes.
@@ -83,7 +83,7 @@ class Plan:
     """
 
     environment: Mapping[str, Any]
-    job: Planned
+    job: PlannedJob
     costs: Mapping[str, Cost]
     workers: tuple[int, ...]
     nodes: tuple[int, ...]
@@ -94,7 +94,7 @@ class Plan:
     @property
     def sentences(self) -> list[str]:
         """What to do with this job, and what that rests on."""
-        return sentences(self)
+        return summary_sentences(self)
 
     @property
     def cores(self) -> int:
@@ -116,33 +116,33 @@ class Plan:
     @cached_property
     def predictions(self) -> list[Prediction]:
         """Of every road with every number of workers, then of clusters of machines like this one."""
-        ways = [replace(road, workers=workers) for road in ROADS for workers in self.workers if workers > 1]
-        ways += [replace(road, workers=self.cores, nodes=nodes) for road in CLUSTERS for nodes in self.nodes]
-        return [self.predict(way) for way in ways if self.job.key_bytes or not way.sent]
+        setups = [replace(road, workers=workers) for road in LOCAL_SETUPS for workers in self.workers if workers > 1]
+        setups += [replace(road, workers=self.cores, nodes=nodes) for road in CLUSTER_SETUPS for nodes in self.nodes]
+        return [self.predict(setup) for setup in setups if self.job.key_bytes or not setup.sent]
 
-    def between(self, way: Way) -> tuple[float, float]:
-        """The least and the most seconds that the intervals of all costs leave for one way."""
+    def interval(self, setup: Setup) -> tuple[float, float]:
+        """The least and the most seconds that the intervals of all costs leave for one setup."""
         ends = []
         for soon in (True, False):
             costs = {
-                name: cost.low if soon == (QUANTITIES[name].kind == "time") else cost.high
+                name: cost.low if soon == (PARAMETERS[name].kind == "time") else cost.high
                 for name, cost in self.costs.items()
             }
-            ends.append(replace(self.model, costs=costs).seconds(way, self.job.size))
+            ends.append(replace(self.model, costs=costs).seconds(setup, self.job.size))
         return ends[0], ends[1]
 
-    def predict(self, way: Way) -> Prediction:
-        """What the model says of one way."""
+    def predict(self, setup: Setup) -> Prediction:
+        """What the model says of one setup."""
         model, n = self.model, self.job.size
-        against = SERIAL if way.nodes is None else Way("threads", self.cores)
+        baseline = SERIAL if setup.nodes is None else Setup("threads", self.cores)
         return Prediction(
-            way,
-            against,
-            model.seconds(way, n),
-            model.speedup(way, n, against),
-            model.break_even(way, against),
-            model.break_even(replace(way, started=True), against),
-            model.enough(way, n),
+            setup,
+            baseline,
+            model.seconds(setup, n),
+            model.speedup(setup, n, baseline),
+            model.break_even(setup, baseline),
+            model.break_even(replace(setup, started=True), baseline),
+            model.useful_up_to(setup, n),
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -191,8 +191,8 @@ class Plan:
         try:
             plan = cls(
                 content["environment"],
-                planned(**content["job"]),
-                {name: _cost(name, content["costs"][name]) for name in QUANTITIES},
+                make_job(**content["job"]),
+                {name: _cost(name, content["costs"][name]) for name in PARAMETERS},
                 worker_counts(content["workers"]),
                 worker_counts(content["nodes"]),
             )
@@ -205,7 +205,7 @@ class Plan:
 
 
 def _cost(name: str, content: Mapping[str, Any]) -> Cost:
-    value, low, high = (parse(name, float(content[each])) for each in ("value", "low", "high"))
+    value, low, high = (parse_cost(name, float(content[each])) for each in ("value", "low", "high"))
     if (source := content["source"]) not in SOURCES:
         raise ValueError(f"the source of {name} is one of {', '.join(SOURCES)}, not {source!r}")
     return Cost(value, low, high, source)

@@ -10,19 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parcount as pc
-from parcount.planning.costs import ASSUMED, GIVEN, MEASURED, Cost, stated
-from parcount.planning.jobs import planned
-from parcount.planning.model import SERIAL, Way
-from parcount.planning.quantities import QUANTITIES
-from tests.planning.synthetic import COSTS, costs, synthetic
+from parcount.costmodel.costs import ASSUMED, GIVEN, MEASURED, Cost, unmeasured
+from parcount.costmodel.jobs import make_job
+from parcount.costmodel.model import SERIAL, Setup
+from parcount.costmodel.parameters import PARAMETERS
+from tests.costmodel.synthetic import COSTS, costs, synthetic
 
 
 def test_with_all_costs_given_nothing_is_measured() -> None:
     plan = pc.plan(workers=[4, 2, 4], nodes=3, size=10**9, costs=COSTS)
     assert plan.workers == (2, 4)
     assert plan.nodes == (3,)
-    assert plan.costs["kernel"] == stated(1e-9, GIVEN)
-    assert plan.costs["network.rate"] == stated(1.25e9, ASSUMED)
+    assert plan.costs["kernel"] == unmeasured(1e-9, GIVEN)
+    assert plan.costs["network.rate"] == unmeasured(1.25e9, ASSUMED)
     assert plan.model.seconds(SERIAL, 10**9) == pytest.approx(1, rel=1e-3)
 
 
@@ -30,34 +30,34 @@ def test_by_default_it_looks_at_all_cores_here_at_more_and_at_clusters() -> None
     plan = pc.plan(costs=COSTS)
     assert {1, pc.available_cores(), 16, 128} <= set(plan.workers)
     assert plan.nodes == (10, 100, 1000)
-    assert plan.job == planned("bincount", "int64", 1024, 100_000_000)
+    assert plan.job == make_job("bincount", "int64", 1024, 100_000_000)
 
 
 def test_a_prediction_for_every_road_and_number() -> None:
     predictions = synthetic().predictions
-    assert [(one.way.execution, one.way.workers, one.way.sent, one.way.nodes) for one in predictions] == [
+    assert [(one.setup.execution, one.setup.workers, one.setup.sent, one.setup.nodes) for one in predictions] == [
         (execution, workers, sent, None)
         for execution, sent in [("threads", False), ("processes", False), ("processes", True)]
         for workers in (2, 16)
     ] + [("threads", 2, sent, nodes) for sent in (False, True) for nodes in (10, 100)]
     two = predictions[0]
-    assert two.against == SERIAL
-    assert two.pays_from == pytest.approx((2e-5 + 2e-5 + 1024e-9) / 0.5e-9)
-    assert two.pays_started is not None
-    assert two.pays_started > two.pays_from
-    assert predictions[-1].against == Way("threads", 2)
+    assert two.baseline == SERIAL
+    assert two.break_even == pytest.approx((2e-5 + 2e-5 + 1024e-9) / 0.5e-9)
+    assert two.break_even_started is not None
+    assert two.break_even_started > two.break_even
+    assert predictions[-1].baseline == Setup("threads", 2)
 
 
 def test_no_keys_no_sending() -> None:
-    plan = synthetic(planned("tally"))
-    assert not any(one.way.sent for one in plan.predictions)
+    plan = synthetic(make_job("tally"))
+    assert not any(one.setup.sent for one in plan.predictions)
     assert "sen" not in str(plan)
 
 
 @given(costs, st.integers(1, 1 << 50))
 def test_any_costs_can_be_told_in_words(costs: dict[str, float], size: int) -> None:
-    plan = synthetic(replace(planned(), size=size))
-    plan = replace(plan, costs={name: stated(value, GIVEN) for name, value in costs.items()})
+    plan = synthetic(replace(make_job(), size=size))
+    plan = replace(plan, costs={name: unmeasured(value, GIVEN) for name, value in costs.items()})
     assert len(plan.sentences) >= 5
     assert all(sentence.endswith(".") for sentence in plan.sentences)
 
@@ -65,9 +65,9 @@ def test_any_costs_can_be_told_in_words(costs: dict[str, float], size: int) -> N
 def test_the_words_say_what_the_numbers_do() -> None:
     sentences = synthetic().sentences
     assert sentences[0] == "bincount of 10 000 000 int64 keys in 1 024 bins: 10 ms on one core."
-    assert sentences[1] == "Threads pay from 82 thousand keys on; with 2 this job is 1.98 times as fast."
-    assert "and never if they have to be sent: a key takes 2 ns to send, 1 ns to count." in sentences[3]
-    assert "16 cores that do not wait for it would read 128 GB/s" in " ".join(sentences)
+    assert sentences[1] == "Threads pay from 82 thousand keys on; 2 threads run this job 1.98 times as fast as one."
+    assert "and never if they have to be sent: a key takes 2 ns to send and 1 ns to count here." in sentences[3]
+    assert "16 cores could read 128 GB/s" in " ".join(sentences)
     assert sentences[-1] == "Assumed, not measured: network.rate 1.25 GB/s, network.latency 100 µs, network.task 1 ms."
 
 
@@ -78,9 +78,9 @@ def test_the_words_say_what_the_numbers_do() -> None:
         ({"read_one": 1e9, "read_all": 1e9}, "2 threads are never faster than one."),
         ({"read_one": 1e9, "read_all": 1e9}, "Processes never pay."),
         ({"processes_pipe": 400e9}, " keys on if they have to be sent."),
-        ({"threads_dispatch": 1.0}, "one thread is enough: two are less than 1.1 times as fast"),
+        ({"threads_dispatch": 1.0}, "1 thread is enough for this job: twice as many are less than 1.1 times as fast."),
         ({"read_all": 1e30, "read_one": 1e20, "threads_dispatch": 0.0, "merge": 0.0, "kernel": 1.0}, "and beyond."),
-        ({"network_rate": 1e15}, "To send the keys to them pays from"),
+        ({"network_rate": 1e15}, "Sending the keys to the nodes pays from"),
         ({"kernel": 1e-15, "read_one": 1e29, "read_all": 1e30}, "like this machine pay from"),
     ],
 )
@@ -90,14 +90,14 @@ def test_the_words_for_other_costs(changed: dict[str, float], words: str) -> Non
 
 def test_wide_intervals_are_told() -> None:
     plan = synthetic()
-    way = Way("threads", 2)
-    assert plan.between(way) == (plan.model.seconds(way, plan.job.size),) * 2
+    setup = Setup("threads", 2)
+    assert plan.interval(setup) == (plan.model.seconds(setup, plan.job.size),) * 2
     assert "intervals" not in str(plan)
     wide = replace(plan, costs={**plan.costs, "kernel": Cost(1e-9, 0.5e-9, 4e-9, MEASURED)})
-    low, high = wide.between(way)
+    low, high = wide.interval(setup)
     assert low == pytest.approx(2.5e-3, rel=0.1)
     assert high == pytest.approx(20e-3, rel=0.1)
-    assert "The costs' intervals leave 2.55 ms to 20.1 ms for 2 threads:" in str(wide)
+    assert "The intervals of the costs allow 2.55 ms to 20.1 ms for 2 threads:" in str(wide)
 
 
 @given(costs, st.floats(1, 10))
@@ -105,7 +105,7 @@ def test_what_the_intervals_leave_holds_the_prediction(costs: dict[str, float], 
     known = {name: Cost(value, value / times, value * times, MEASURED) for name, value in costs.items()}
     plan = replace(synthetic(), costs=known)
     for one in plan.predictions:
-        low, high = plan.between(one.way)
+        low, high = plan.interval(one.setup)
         assert low <= one.seconds <= high
 
 
@@ -125,7 +125,7 @@ def test_saved_costs_with_other_wishes(tmp_path: Path) -> None:
     assert same == synthetic()
     other = pc.plan(saved=tmp_path / "a.json", size=7, workers=3, nodes=[2], costs={"merge": "2 ns"})
     assert (other.job.size, other.workers, other.nodes) == (7, (3,), (2,))
-    assert other.costs == {**same.costs, "merge": stated(pytest.approx(2e-9), GIVEN)}
+    assert other.costs == {**same.costs, "merge": unmeasured(pytest.approx(2e-9), GIVEN)}
 
 
 @pytest.mark.parametrize(
@@ -194,4 +194,4 @@ def test_what_is_no_json_object_is_refused(text: str, tmp_path: Path) -> None:
 
 
 def test_every_cost_has_its_place_in_a_plan() -> None:
-    assert list(synthetic().costs) == list(QUANTITIES)
+    assert list(synthetic().costs) == list(PARAMETERS)

@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
+from parcount.costmodel.costs import GIVEN, SECONDS, Cost, assumed_costs, measure, unmeasured
+from parcount.costmodel.jobs import SIZE, make_job
+from parcount.costmodel.parameters import PARAMETERS, parse_cost
+from parcount.costmodel.result import Plan
 from parcount.execution.cores import available_cores
-from parcount.planning.costs import GIVEN, SECONDS, Cost, assumptions, measure, stated
-from parcount.planning.jobs import SIZE, planned
-from parcount.planning.quantities import QUANTITIES, parse
-from parcount.planning.result import Plan
 from parcount.studies.conduct import Progress
 from parcount.studies.machine import environment
 from parcount.studies.plan import doublings, worker_counts
@@ -86,7 +86,7 @@ def plan(
     >>> plan = pc.plan("tally", size=1_000_000, seconds=1)  # doctest: +SKIP
     >>> print(plan)  # doctest: +SKIP
     """
-    given = {name: stated(parse(name, value), GIVEN) for name, value in (costs or {}).items()}
+    given = {name: unmeasured(parse_cost(name, value), GIVEN) for name, value in (costs or {}).items()}
     asked_workers = None if workers is None else worker_counts(workers)
     asked_nodes = None if nodes is None else worker_counts(nodes)
     if not seconds > 0:
@@ -94,15 +94,15 @@ def plan(
     if saved is not None:
         same = {"workload": workload, "dtype": dtype, "bins": bins}
         return _from_file(saved, same, size, asked_workers, asked_nodes, given)
-    job = planned("bincount" if workload is None else workload, dtype, bins, SIZE if size is None else size)
+    job = make_job("bincount" if workload is None else workload, dtype, bins, SIZE if size is None else size)
     surroundings = environment()
-    known = assumptions() | given
-    if any(name not in known for name in QUANTITIES):
+    known = assumed_costs() | given
+    if any(name not in known for name in PARAMETERS):
         known = measure(job, seconds, progress) | known
     return Plan(
         surroundings,
         job,
-        {name: known[name] for name in QUANTITIES},
+        {name: known[name] for name in PARAMETERS},
         asked_workers or tuple(sorted({*doublings(available_cores()), *MORE_CORES})),
         asked_nodes or NODES,
     )
@@ -123,7 +123,7 @@ def _from_file(
             raise ValueError(
                 f"the costs in {saved} are of {found.job}: for another {what} measure them, or leave the {what} out"
             )
-    job = found.job if size is None else planned(**asdict(replace(found.job, size=size)))
+    job = found.job if size is None else make_job(**asdict(replace(found.job, size=size)))
     return replace(
         found,
         job=job,
