@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study test bench bench-peers bench-counters bench-dask cost-model lint wheel test-installed sanitize sanitize-threads clean
+.PHONY: help study test test-slow bench bench-peers bench-counters bench-dask cost-model lint wheel test-installed sanitize sanitize-threads clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ study: $(VENV)/.stamp ## measure what threads and processes buy on this machine
 
 test: $(VENV)/.stamp ## run the tests
 	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(VENV)/.stamp ## run the tests that repeat something to find a rare race, or run a whole study
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 bench: $(VENV)/.stamp ## time the kernels and the counters against their peers
 	$(BIN)/python -m pytest bench --benchmark-only $(ARGS)

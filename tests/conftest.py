@@ -35,11 +35,6 @@ INSTALLED = [name for name, variant in VARIANTS.items() if variant.missing() is 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "forks: forks this process, which must not have run GNU OpenMP before")
-    config.addinivalue_line("markers", "thread_unsafe(reason): pytest-run-parallel must not run it in several threads")
-
-
 THREADED = {Path(__file__).parent / room for room in ("arrays", "counters", "kernels")}
 """Whose tests pytest-run-parallel is to run each in several threads at once: those of the compiled loops."""
 
