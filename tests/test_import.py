@@ -2,6 +2,8 @@
 
 import doctest
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 from sysconfig import get_config_var
 
@@ -9,6 +11,7 @@ import pytest
 
 import parcount
 from tests.conftest import Run
+from tests.remote import TIME_LIMIT
 from tests.test_distribution import MODULES as COMPILED
 
 PACKAGE = Path(parcount.__file__).parent
@@ -75,9 +78,10 @@ class TestFace:
         assert public.__name__ == name
         assert public.__doc__
 
-    def test_every_public_name_is_listed_once_and_in_order(self) -> None:
+    def test_dir_shows_the_public_names_only(self) -> None:
         assert parcount.__all__ == sorted(set(parcount.__all__))
-        assert set(parcount.__all__) <= set(dir(parcount))
+        assert [name for name in dir(parcount) if not name.startswith("__")] == parcount.__all__
+        assert len(set(dir(parcount))) == len(dir(parcount))
 
     def test_a_name_is_looked_up_once(self) -> None:
         assert parcount.tally is parcount.tally
@@ -88,6 +92,22 @@ class TestFace:
             _ = parcount.juggle
         with pytest.raises(ImportError, match="cannot import name 'juggle'"):
             exec("from parcount import juggle")
+
+    @pytest.mark.slow
+    def test_a_type_checker_knows_the_public_names_and_no_others(self, tmp_path: Path) -> None:
+        pytest.importorskip("mypy")
+        (tmp_path / "user.py").write_text("import parcount as pc\npc.juggle\nreveal_type(pc.get_num_threads)\n")
+        checked = subprocess.run(
+            [sys.executable, "-m", "mypy", "--config-file=", "--cache-dir=cache", "user.py"],
+            capture_output=True,
+            text=True,
+            timeout=TIME_LIMIT,
+            check=False,
+            cwd=tmp_path,
+        )
+        error, revealed, _ = checked.stdout.splitlines()
+        assert 'user.py:2: error: Module has no attribute "juggle"' in error
+        assert '"def () -> int"' in revealed
 
     def test_tells_its_version(self) -> None:
         assert parcount.__version__.count(".") >= 2

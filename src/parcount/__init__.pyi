@@ -1,0 +1,39 @@
+from typing import Final
+
+from parcount.arrays.bincount import bincount as bincount
+from parcount.arrays.histogram import histogram as histogram
+from parcount.arrays.histogramdd import histogram2d as histogram2d
+from parcount.arrays.histogramdd import histogramdd as histogramdd
+from parcount.arrays.scatter import add_at as add_at
+from parcount.arrays.scatter import increment as increment
+from parcount.arrays.tally import tally as tally
+from parcount.arrays.unique import unique_counts as unique_counts
+from parcount.costmodel import Plan as Plan
+from parcount.costmodel import plan as plan
+from parcount.counters.array import CounterArray as CounterArray
+from parcount.counters.atomic import AtomicCounter as AtomicCounter
+from parcount.counters.concurrent import ConcurrentCounter as ConcurrentCounter
+from parcount.counters.local import LocalCounter as LocalCounter
+from parcount.counters.locked import LockedCounter as LockedCounter
+from parcount.counters.sharded import ShardedCounter as ShardedCounter
+from parcount.counters.shared import SharedCounter as SharedCounter
+from parcount.execution.adopted import Adopted as Adopted
+from parcount.execution.base import Execution as Execution
+from parcount.execution.cores import available_cores as available_cores
+from parcount.execution.errors import WorkerDied as WorkerDied
+from parcount.execution.interpreters import Interpreters as Interpreters
+from parcount.execution.policy import get_grain as get_grain
+from parcount.execution.policy import get_num_threads as get_num_threads
+from parcount.execution.policy import set_grain as set_grain
+from parcount.execution.policy import set_num_threads as set_num_threads
+from parcount.execution.processes import Processes as Processes
+from parcount.execution.serial import Serial as Serial
+from parcount.execution.threads import Threads as Threads
+from parcount.shm.blocks import shared_array as shared_array
+from parcount.studies import Study as Study
+from parcount.studies import study as study
+from parcount.studies.counters import study_counters as study_counters
+from parcount.studies.io import study_io as study_io
+from parcount.studies.transports import study_transports as study_transports
+
+__version__: Final[str]
