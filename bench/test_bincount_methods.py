@@ -11,12 +11,12 @@ from parcount._native import bincount as native
 
 SIZE = 10_000_000
 BINS = [256, 1024, 2048, 4096, 16_384, 32_768, 65_536, 1 << 18, 1 << 20, 1 << 22, 1 << 24]
-MOST_FOR_LANES = 1 << 20
+MAX_BINS = 1 << 20
 """Four tables of more bins than these are no choice: their cells take twice the memory of the counts themselves."""
 
 
 CASES = [
-    (method, bins) for bins in BINS for method in (None, *native.METHODS) if method != "lanes" or bins <= MOST_FOR_LANES
+    (method, bins) for bins in BINS for method in (None, *native.METHODS) if method != "multi-table" or bins <= MAX_BINS
 ]
 
 
@@ -30,7 +30,7 @@ def test_methods(benchmark: BenchmarkFixture, method: str | None, bins: int) -> 
 
 
 @pytest.mark.parametrize("size", [1 << power for power in (8, 9, 10, 12, 16, 26)])
-@pytest.mark.parametrize("method", [None, "plain", *native.METHODS_OF_BYTES])
+@pytest.mark.parametrize("method", [None, "single-table", *native.BYTE_METHODS])
 def test_methods_of_bytes(benchmark: BenchmarkFixture, method: str | None, size: int) -> None:
     keys = np.random.default_rng(0).integers(0, 256, size).astype(np.uint8)
     counts = np.zeros(256, np.int64)

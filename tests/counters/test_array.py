@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parcount as pc
-from parcount._native import cells as native
+from parcount._native import counter_array as native
 from tests.arrays.support import INTEGERS, LAYOUTS, layouts
 from tests.conftest import Bumper, Run
 from tests.counters import workers
@@ -395,7 +395,7 @@ class TestNative:
     """What a loop does with arguments that the class never gives it."""
 
     def cells(self, size: int) -> tuple[Any, Guarded]:
-        cells, guarded = native.Cells(), Guarded(size)
+        cells, guarded = native.CounterArrayBase(), Guarded(size)
         cells.lie_in(guarded.table)
         return cells, guarded
 
@@ -414,7 +414,7 @@ class TestNative:
             lambda: cells.merge(np.zeros(6, int), 1, 0),
             lambda: cells.unmerge(np.zeros(4, int), 1, 0),
             lambda: cells.take(np.zeros(6, int)),
-            lambda: native.places(np.zeros(3, int), np.zeros(2, int), 5),
+            lambda: native.resolve_indices(np.zeros(3, int), np.zeros(2, int), 5),
         ):
             with pytest.raises(ValueError, match="as many"):
                 use()
@@ -424,7 +424,7 @@ class TestNative:
         assert guarded.intact()
 
     def test_without_memory(self) -> None:
-        cells = native.Cells()
+        cells = native.CounterArrayBase()
         with pytest.raises(IndexError):
             cells.add(0)
         assert len(cells) == cells.add_each(np.zeros(1, int), 1, 0) == cells.merge(np.zeros(0, int), 1, 0) == 0

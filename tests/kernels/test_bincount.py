@@ -119,7 +119,7 @@ def test_no_cell_comes_round(method: str) -> None:
     assert counts.tolist() == [0, 100_000]
 
 
-@pytest.mark.parametrize("method", native.METHODS_OF_BYTES)
+@pytest.mark.parametrize("method", native.BYTE_METHODS)
 class TestEveryMethodOfBytes:
     # A heap's cells come round after 31 vectors of 64 bytes, and 8192 bytes are dealt out at a time.
     SIZES = (1, 63, 64, 65, 1984, 1985, 3968, 8191, 8192, 8193, 100_000)

@@ -34,17 +34,17 @@ def ascending(values: Any) -> bool:
 @given(integers)
 def test_each_road_finds_the_same(keys: Any) -> None:
     expected = Counter(keys.tolist())
-    hashed = native.Hashed()
+    hashed = native.HashTable()
     assert hashed.add(keys) == len(keys)
-    values, counts = hashed.found()
+    values, counts = hashed.result()
     assert counted((values.astype(keys.dtype), counts)) == expected
     for values, counts in (by_sorting(keys), found([keys], None, True)):
         assert counted((values, counts)) == expected
         assert values.dtype == keys.dtype
         assert ascending(values)
-    near = native.Near(int(keys.min()), 1 << 16)
+    near = native.RangeTable(int(keys.min()), 1 << 16)
     assert near.add(keys) == len(keys)
-    values, counts = near.found()
+    values, counts = near.result()
     low = int(keys.min())
     assert counted((values.astype(keys.dtype), counts)) == {
         key: count for key, count in expected.items() if key - low < 1 << 16
@@ -64,7 +64,7 @@ def test_merged_lists_are_the_list_of_the_whole(keys: Any, data: st.DataObject) 
 def test_keys_are_dealt_out_in_order(keys: Any, pieces: int, shift: int, data: st.DataObject) -> None:
     low = data.draw(st.sampled_from(keys.tolist()))
     dealt, ends = np.empty_like(keys), np.empty(pieces, np.int64)
-    native.deal(keys, dealt, ends, keys.dtype.type(low), shift)
+    native.partition_by_range(keys, dealt, ends, keys.dtype.type(low), shift)
     assert sorted(dealt.tolist()) == sorted(keys.tolist())
     assert ends[-1] == len(keys)
     parts = [part for part in np.split(dealt, ends[:-1]) if len(part)]
@@ -76,13 +76,13 @@ def test_keys_of_a_range_are_selected_as_far_as_there_is_room(keys: Any, data: s
     low, high = sorted(data.draw(st.tuples(*[st.sampled_from(keys.tolist())] * 2)))
     start, room = data.draw(st.integers(0, len(keys))), data.draw(st.integers(0, len(keys)))
     guarded = np.full(room + 1, 77, keys.dtype)
-    taken, stopped = native.select(keys, start, low, high, guarded[:room])
+    taken, stopped = native.select_range(keys, start, low, high, guarded[:room])
     inside = [key for key in keys[start:stopped].tolist() if low <= key <= high]
     assert guarded[:taken].tolist() == inside
     assert guarded[room] == 77
     assert taken == room or stopped == len(keys)
     with pytest.raises(ValueError, match="have no position"):
-        native.select(keys, len(keys) + 1, low, high, guarded)
+        native.select_range(keys, len(keys) + 1, low, high, guarded)
 
 
 @pytest.mark.thread_unsafe(reason="sets how many keys all threads sort at a time")
@@ -120,7 +120,7 @@ def test_a_few_keys_may_lie_as_far_apart_as_keys_can(dtype: str) -> None:
 def test_a_shift_by_more_bits_than_a_key_has_is_refused(shift: int) -> None:
     keys = np.arange(3)
     with pytest.raises(ValueError, match=f"shifted by {shift}"):
-        native.deal(keys, np.empty(3, np.int64), np.empty(1, np.int64), np.int64(0), shift)
+        native.partition_by_range(keys, np.empty(3, np.int64), np.empty(1, np.int64), np.int64(0), shift)
 
 
 def test_extent_looks_no_further_than_a_table_could_reach() -> None:
@@ -134,9 +134,9 @@ def test_extent_looks_no_further_than_a_table_could_reach() -> None:
 def test_lists_that_do_not_fit_are_refused() -> None:
     keys, counts = np.arange(3), np.ones(3, np.int64)
     with pytest.raises(ValueError, match="different length"):
-        native.merge(keys, counts, keys, counts, np.empty(5, np.int64), np.empty(6, np.int64))
+        native.merge_counts(keys, counts, keys, counts, np.empty(5, np.int64), np.empty(6, np.int64))
     with pytest.raises(ValueError, match="do not fit"):
-        native.deal(keys, np.empty(2, np.int64), np.empty(1, np.int64), np.int64(0), 0)
+        native.partition_by_range(keys, np.empty(2, np.int64), np.empty(1, np.int64), np.int64(0), 0)
     with pytest.raises(ValueError, match="as many counts"):
-        native.runs(keys, np.empty(3, np.int64), np.empty(2, np.int64))
-    native.runs(keys, np.empty(1, np.int64), np.empty(1, np.int64))  # less room than there are runs: those that fit
+        native.run_lengths(keys, np.empty(3, np.int64), np.empty(2, np.int64))
+    native.run_lengths(keys, np.empty(1, np.int64), np.empty(1, np.int64))  # fewer cells than runs: those that fit

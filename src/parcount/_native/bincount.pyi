@@ -4,7 +4,7 @@ from numpy import float64, int64, integer
 from numpy.typing import NDArray
 
 METHODS: dict[str, int]
-METHODS_OF_BYTES: dict[str, int]
+BYTE_METHODS: dict[str, int]
 
 def fill(counts: NDArray[int64], keys: NDArray[integer[Any]], method: str | None = None) -> int: ...
 @overload

@@ -9,7 +9,7 @@ from typing import Any, Self, SupportsIndex, overload
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from parcount._native.cells import Cells, places
+from parcount._native.counter_array import CounterArrayBase, resolve_indices
 from parcount.counters.scalar import integer, refuse_to_travel
 from parcount.counters.shared_base import SharedBase
 from parcount.kernels.blocks import blocks, flat
@@ -21,7 +21,7 @@ SHOWN = 10
 """Cells up to which all are shown."""
 
 
-class CounterArray(SharedBase, Cells):
+class CounterArray(SharedBase, CounterArrayBase):
     """Cells of 64 bits that many threads, or processes, count into at once, each by atomic additions.
 
     To read it is to copy it: what is read is exact cell by cell, while others count on.
@@ -142,7 +142,7 @@ class CounterArray(SharedBase, Cells):
         found = np.empty(len(keys), np.int64)
         start = 0
         for (block,) in blocks([keys], [keys.dtype]):
-            inside = places(block, found[start : start + len(block)], len(self))
+            inside = resolve_indices(block, found[start : start + len(block)], len(self))
             if inside < len(block):
                 raise IndexError(f"index {block[inside]} is out of bounds for axis 0 with size {len(self)}")
             start += inside

@@ -1,9 +1,8 @@
 """Which keys occur and how often each, of keys of which nobody knows how far apart they lie.
 
-Three roads, by what the keys turn out to be (``bench/test_distinct_roads.py``): in a table over their range if that is
-no longer than they are many; else in a hash table, as long as that stays in cache; and the keys that find no room in it
-are sorted, those of one range of keys after those of another. So nothing needs to be merged, and a copy is made of no
-more than a range's keys: to read all keys once for each range takes 0.3 ns a key, to merge as many took ten times that.
+Three algorithms (``bench/test_distinct_methods.py``): a direct table if max − min < n; a hash table while it fits in
+cache; otherwise the keys are partitioned by range and sorted, one range after the other. Nothing then needs merging,
+and only one range's keys are copied: reading all keys once for each range takes 0.3 ns a key, merging ten times that.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ FILLED = 0.85
 PIECE = 1 << 13
 """Keys in a piece to be sorted: it stays in the second cache."""
 
-MOST_KEYS = native.MOST_HASHED
+MOST_KEYS = native.HASH_TABLE_CAPACITY
 """Different keys that the hash table takes."""
 
 MOST_PIECES = 1 << 10
@@ -103,7 +102,7 @@ def _promising(keys: NDArray[Any], workers: int) -> list[Range]:
     if len(keys) <= MOST_KEYS:
         return []
     sample = glance(keys)
-    if len(sample) - native.count_of_runs(sample) > TWICE:
+    if len(sample) - native.count_runs(sample) > TWICE:
         return []
     if int(sample[-1]) - int(sample[0]) < len(keys):
         if workers == 1:  # it would look at all of them here, and once more in `found`
@@ -131,14 +130,14 @@ def found(columns: Sequence[NDArray[Any]], _: None, ascending: bool) -> Found:
     low, size = extent(keys)
     if size <= max(ALWAYS_NEAR, len(keys)):
         return _in_table((block for (block,) in blocks([keys], [dtype])), low, size, dtype)
-    hashed = native.Hashed()
+    hashed = native.HashTable()
     done = 0
     for (block,) in blocks([keys], [dtype]):
         taken = hashed.add(block)
         done += taken
         if taken < len(block):
             break
-    values, counts = hashed.found()
+    values, counts = hashed.result()
     values = values.astype(dtype)
     if done == len(keys) and not ascending:
         return values, counts
@@ -179,7 +178,7 @@ def _selected(keys: NDArray[Any], low: int, high: int, chunk: NDArray[Any]) -> I
     for (block,) in blocks([keys], [chunk.dtype]):
         start = 0
         while start < len(block):
-            more, start = native.select(block, start, low, high, chunk[taken:])
+            more, start = native.select_range(block, start, low, high, chunk[taken:])
             taken += more
             if taken == len(chunk):
                 yield chunk
@@ -188,10 +187,10 @@ def _selected(keys: NDArray[Any], low: int, high: int, chunk: NDArray[Any]) -> I
 
 
 def _in_table(pieces: Iterable[NDArray[Any]], low: int, size: int, dtype: Any) -> Found:
-    near = native.Near(low, size)
+    near = native.RangeTable(low, size)
     for piece in pieces:
         near.add(piece)
-    values, counts = near.found()
+    values, counts = near.result()
     return values.astype(dtype, copy=False), counts
 
 
@@ -267,14 +266,14 @@ def by_sorting(keys: NDArray[Any], room: NDArray[Any] | None = None) -> Found:
     shift = min(max(0, (high - low).bit_length() - bits), 63)  # all 64 bits may differ, and be one piece
     ends = np.empty(1 << bits, np.int64)
     dealt = np.empty(len(keys), dtype) if room is None else room[: len(keys)]
-    native.deal(np.require(keys, dtype, ["C", "A"]), dealt, ends, dtype.type(low), shift)
+    native.partition_by_range(np.require(keys, dtype, ["C", "A"]), dealt, ends, dtype.type(low), shift)
     start = 0
     for end in ends.tolist():
         dealt[start:end].sort()
         start = end
-    size = native.count_of_runs(dealt)
+    size = native.count_runs(dealt)
     values, counts = np.empty(size, dtype), np.empty(size, np.int64)
-    native.runs(dealt, values, counts)
+    native.run_lengths(dealt, values, counts)
     return values, counts
 
 
@@ -294,7 +293,7 @@ def merged(one: Found, other: Found) -> Found:
     """What is in one or the other, ascending as they are."""
     most = len(one[0]) + len(other[0])
     values, counts = np.empty(most, one[0].dtype), np.empty(most, np.int64)
-    size = native.merge(*one, *other, values, counts)
+    size = native.merge_counts(*one, *other, values, counts)
     values.resize(size, refcheck=False)
     counts.resize(size, refcheck=False)
     return values, counts

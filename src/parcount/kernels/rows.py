@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parcount._native.histogram import Grid, count_joint, weigh_joint
+from parcount._native.histogram import BinSearch, count_joint, weigh_joint
 from parcount.kernels.blocks import blocks
 from parcount.kernels.values import Sums
 from parcount.kernels.workload import Kernel, table
@@ -34,16 +34,16 @@ def counted(
     ndarray of int64 or float64
         One dimension an axis, one cell a bin; a view of a table that holds the rows outside too.
     """
-    grids = [Grid(np.ascontiguousarray(its)) for its in edges]
-    shape = [grid.bins + 2 for grid in grids]
+    searches = [BinSearch(np.ascontiguousarray(its)) for its in edges]
+    shape = [search.bins + 2 for search in searches]
     double = np.dtype(np.float64)
     reals = [np.dtype(np.float32) if column.dtype.type is np.float32 else double for column in columns]
     if weights is None:
         sums = table(prod(shape))
         for block in blocks(columns, reals):
-            count_joint(sums, grids, list(block))
+            count_joint(sums, searches, list(block))
     else:
         sums = table(prod(shape), double)
         for block in blocks([*columns, weights], [*reals, double]):
-            weigh_joint(sums, grids, list(block[:-1]), block[-1])
+            weigh_joint(sums, searches, list(block[:-1]), block[-1])
     return sums.reshape(shape)[(slice(1, -1),) * len(shape)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parcount._native.histogram import Grid
+from parcount._native.histogram import BinSearch
 from parcount.kernels.blocks import BLOCK, blocks
 from parcount.kernels.workload import Kernel, table
 
@@ -35,23 +35,23 @@ def counted(columns: Sequence[NDArray[Any]], weights: NDArray[Any] | None, edges
         One cell a bin.
     """
     (values,) = columns
-    grid = Grid(np.ascontiguousarray(edges))
+    search = BinSearch(np.ascontiguousarray(edges))
     double = np.dtype(np.float64)
     real = np.dtype(np.float32) if values.dtype.type is np.float32 else double
     if weights is None:
-        counts = table(grid.bins)
+        counts = table(search.bins)
         for (block,) in blocks([values], [real]):
-            grid.count(counts, block)
+            search.count(counts, block)
         return counts
-    sums = table(grid.bins, double)
+    sums = table(search.bins, double)
     if weights.dtype.kind != "c":
         for block, its in blocks([values, weights], [real, double]):
-            grid.weigh(sums, block, its)
+            search.weigh(sums, block, its)
         return sums
-    imaginary = table(grid.bins, double)
+    imaginary = table(search.bins, double)
     for block, its, others in blocks([values, weights.real, weights.imag], [real, double, double]):
-        grid.weigh(sums, block, its)
-        grid.weigh(imaginary, block, others)
+        search.weigh(sums, block, its)
+        search.weigh(imaginary, block, others)
     return sums + 1j * imaginary
 
 

@@ -14,8 +14,8 @@ from integers cimport integer, unlikely
 
 
 @cython.no_gc  # it refers to nothing that could refer back
-cdef class Cells:
-    """Cells that lie in memory that it was given."""
+cdef class CounterArrayBase:
+    """An array of int64 cells in memory that it was given."""
 
     cdef int64_t[::1] memory
     cdef int64_t closed
@@ -132,7 +132,7 @@ cdef class Cells:
                     atomic_take_back(cells + places[i], <uint64_t>n)
 
 
-def places(const integer[::1] keys not None, int64_t[::1] out not None, Py_ssize_t size):
+def resolve_indices(const integer[::1] keys not None, int64_t[::1] out not None, Py_ssize_t size):
     """Which of `size` cells the keys mean, negative ones from the end, until one means none; return where that is."""
     cdef Py_ssize_t n = keys.shape[0], i, stop = n
     cdef integer key

@@ -1,6 +1,6 @@
 /* Zeros to count in. Not NumPy's, which gives the GIL away while it allocates: the control must hold it throughout. */
-#ifndef PARCOUNT_SCRATCH_H
-#define PARCOUNT_SCRATCH_H
+#ifndef PARCOUNT_SCRATCH_ALLOC_H
+#define PARCOUNT_SCRATCH_ALLOC_H
 
 #include <Python.h>
 #include <stdint.h>
@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #endif
 
-enum { SCRATCH_HUGE = 1 << 22 };
+enum { HUGE_PAGE_MIN_BYTES = 1 << 22 };
 
 #ifdef Py_LIMITED_API /* has these from 3.13 on */
 #include <stdlib.h>
@@ -18,11 +18,11 @@ enum { SCRATCH_HUGE = 1 << 22 };
 #endif
 
 /* Traced by tracemalloc. Large ones ask for huge pages: random cells of small ones cost a page table walk each. */
-static void *scratch_zeros(size_t bytes)
+static void *scratch_calloc(size_t bytes)
 {
     void *cells = PyMem_RawCalloc(bytes ? bytes : 1, 1);
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-    if (cells && bytes >= SCRATCH_HUGE) {
+    if (cells && bytes >= HUGE_PAGE_MIN_BYTES) {
         uintptr_t page = 4096, first = ((uintptr_t)cells + page - 1) / page * page;
         madvise((void *)first, ((uintptr_t)cells + bytes - first) / page * page, MADV_HUGEPAGE); /* refused: no matter */
     }
@@ -30,7 +30,7 @@ static void *scratch_zeros(size_t bytes)
     return cells;
 }
 
-static inline void *scratch_longer(void *cells, size_t bytes)
+static inline void *scratch_realloc(void *cells, size_t bytes)
 {
     return PyMem_RawRealloc(cells, bytes);
 }

@@ -1,11 +1,11 @@
-"""The roads to the different keys, each over few and many of them: what `kernels/distinct.py` chooses by."""
+"""The methods to the different keys, each over few and many of them: what `kernels/distinct.py` chooses by."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 
-from parcount._native.distinct import Hashed, Near
+from parcount._native.distinct import HashTable, RangeTable
 from parcount.kernels.distinct import by_sorting
 
 SIZE = 4_000_000
@@ -13,24 +13,24 @@ SCATTER = np.uint64(0xD1342543DE82EF95)
 
 
 def near(keys: np.ndarray) -> Any:
-    table = Near(0, int(keys.max()) + 1)
+    table = RangeTable(0, int(keys.max()) + 1)
     table.add(keys)
-    return table.found()
+    return table.result()
 
 
 def hashed(keys: np.ndarray) -> Any:
-    table = Hashed()
+    table = HashTable()
     taken = table.add(keys)
     assert taken == len(keys)
-    return table.found()
+    return table.result()
 
 
-@pytest.mark.parametrize("road", [near, hashed, by_sorting], ids=lambda road: road.__name__)
+@pytest.mark.parametrize("method", [near, hashed, by_sorting], ids=lambda method: method.__name__)
 @pytest.mark.parametrize("different", [1, 256, 4096, 65_536, 250_000])
-def test_road(benchmark: Any, road: Any, different: int) -> None:
+def test_method(benchmark: Any, method: Any, different: int) -> None:
     keys = np.random.default_rng(0).integers(0, different, SIZE)
-    if road is not near:
+    if method is not near:
         keys = (keys.astype(np.uint64) * SCATTER).view(np.int64)
     benchmark.group = f"{different} different keys"
-    _, counts = benchmark(road, keys)
+    _, counts = benchmark(method, keys)
     assert counts.sum() == SIZE

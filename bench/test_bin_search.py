@@ -1,0 +1,28 @@
+"""How a value's bin is found fastest: what the choice in native/bin_search.h rests on.
+
+Compare within a group: ``pytest bench/test_bin_search.py --benchmark-only``.
+"""
+
+import numpy as np
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from parcount._native.histogram import BinSearch
+
+SIZE = 5_000_000
+EDGES = {
+    "uniform": np.linspace(0, 1, 101),
+    "uneven": np.sort(np.random.default_rng(3).random(51)),
+    "each a third larger": 1.33 ** np.arange(-50.0, 1),
+}
+
+
+@pytest.mark.parametrize("edges", EDGES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("by", [None, "width", "rank"])
+def test_bin_search(benchmark: BenchmarkFixture, by: str | None, dtype: str, edges: str) -> None:
+    values = np.random.default_rng(0).random(SIZE).astype(dtype)
+    search = BinSearch(EDGES[edges], by)
+    counts = np.zeros(search.bins, np.int64)
+    benchmark.group = f"{edges}, {dtype}"
+    benchmark.pedantic(search.count, (counts, values), rounds=7, warmup_rounds=1)
