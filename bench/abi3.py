@@ -1,8 +1,8 @@
-"""What a small call costs through the Limited API: one wheel for many CPythons (abi3) against one for each.
+"""Cost of a small call in an abi3 build (Limited API, one wheel for several CPythons) and in a version-specific one.
 
-Builds both kinds from the checkout and calls the same functions of both on 100 elements, where the call is most of the
-time. The abi3 build is for the CPython that runs this and later ones. Needs pip; takes about two minutes:
-.venv/bin/python bench/abi3.py
+The script makes both builds from the checkout and calls the same functions of both on 100 elements, where the call is
+most of the time. The abi3 build is for the CPython that runs the script and later ones. It needs pip and takes two
+minutes: .venv/bin/python bench/abi3.py
 """
 
 import argparse
@@ -21,13 +21,13 @@ from time import perf_counter
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-KINDS = {"specific": "0", "abi3": "1"}  # and what PARCOUNT_ABI3 says to setup.py
+KINDS = {"specific": "0", "abi3": "1"}  # values of PARCOUNT_ABI3, which setup.py reads
 LIMIT = 1.05
 ELEMENTS = 100
 
 
 def cases():
-    """Each function with its counts, the arguments that follow them and what one call must add to their sum."""
+    """For each function the length of its table and the arguments that follow the table."""
     random_keys = np.random.default_rng(0).integers(0, ELEMENTS, ELEMENTS)
     return {
         "bincount": (ELEMENTS, (random_keys,)),
@@ -38,8 +38,8 @@ def cases():
 
 
 def work():
-    """Answer each line ``function calls`` with the seconds per call, from the build that PYTHONPATH put first."""
-    if hasattr(os, "sched_setaffinity"):  # both builds on one core: two cores need not be equally fast
+    """For each input line ``function calls`` print the seconds per call, of the build that is first on PYTHONPATH."""
+    if hasattr(os, "sched_setaffinity"):  # both builds on one core, because cores can differ in speed
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     known = cases()
     print(import_module("parcount._native.tally").__file__, flush=True)
@@ -58,7 +58,7 @@ def work():
 
 
 class Worker:
-    """A process with one of the builds loaded; it sleeps until it is asked."""
+    """A process that has loaded one of the builds and waits for orders."""
 
     def __init__(self, build: Path):
         self.process = subprocess.Popen(
@@ -79,14 +79,14 @@ class Worker:
         self.process.communicate()
 
     def seconds(self, name: str, calls: int) -> float:
-        """Time the calls; seconds per call."""
+        """Seconds per call."""
         self.process.stdin.write(f"{name} {calls}\n")
         self.process.stdin.flush()
         return float(self.process.stdout.readline())
 
 
 def build(kind: str, folder: Path) -> Path:
-    """Build a copy of the checkout, which stays as it is."""
+    """Build a copy of the checkout."""
     source, target = folder / f"{kind}-source", folder / kind
     source.mkdir()
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
@@ -109,8 +109,8 @@ def build(kind: str, folder: Path) -> Path:
 def measure(builds: dict[str, Path], pairs: int, rounds: int, calls: int) -> dict[str, np.ndarray]:
     """Seconds per call, as (pair, round, kind).
 
-    Every pair of workers is a fresh one, because where a process's code and data happen to lie moves such times by some
-    per cent. Inside a pair, a round asks each function of both builds, one right after the other, in shuffled order.
+    Each pair of workers is new, because the addresses of a process's code and data change such times by some per cent.
+    A round calls each function of both builds, one right after the other, in shuffled order.
     """
     taken = {name: np.empty((pairs, rounds, len(KINDS))) for name in cases()}
     for pair in range(pairs):
@@ -127,7 +127,7 @@ def measure(builds: dict[str, Path], pairs: int, rounds: int, calls: int) -> dic
 
 
 def median_with_interval(ratios: np.ndarray, resamples: int = 4000) -> tuple[float, float, float]:
-    """The median of (pair, round) and its 95 % interval: pairs are drawn anew, then rounds inside each."""
+    """The median over pairs and rounds with its 95 % interval, by a bootstrap of pairs and of the rounds in each."""
     rng = np.random.default_rng(0)
     pairs, rounds = ratios.shape
     chosen = rng.integers(0, pairs, (resamples, pairs, 1))
@@ -164,9 +164,9 @@ def main() -> None:
     if max(highs) <= LIMIT:
         print(f"abi3: no function's call costs over {LIMIT - 1:.0%} more.")
     elif max(lows) > LIMIT:
-        print(f"version-specific: through abi3 a small call costs over {LIMIT - 1:.0%} more.")
+        print(f"version-specific: in the abi3 build a small call costs over {LIMIT - 1:.0%} more.")
     else:
-        print(f"undecided: the intervals hold {LIMIT:.2f}; ask for more pairs.")
+        print(f"undecided: the intervals contain {LIMIT:.2f}; ask for more pairs.")
     return None
 
 

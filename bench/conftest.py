@@ -1,7 +1,7 @@
 """Fixtures of the benchmarks.
 
-``pytest bench --benchmark-only`` runs them; with ``--benchmark-disable`` each runs once, as a check. This folder is no
-package: pytest puts it on ``sys.path``, where worker processes find `tasks`.
+``pytest bench --benchmark-only`` runs them; with ``--benchmark-disable`` each runs once, as a check. This folder is not
+a package: pytest puts it on ``sys.path``, where worker processes find `tasks`.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ import parcount as pc
 
 @pytest.fixture(scope="session")
 def pool() -> Iterator[Pool]:
-    """Executions whose workers are started once and kept."""
+    """Executions whose workers run for the whole session."""
     pools: dict[tuple[str, int], pc.Execution] = {}
     with ExitStack() as stack:
 

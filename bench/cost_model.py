@@ -1,8 +1,9 @@
 """Compare the predictions of `parcount plan` with measured times: ``python bench/cost_model.py`` on a quiet machine.
 
-For several jobs the costs are measured, as the command does; then the jobs themselves, of several sizes and in several
-setups, in interleaved and shuffled rounds. Prints measured by predicted times. ``--json FILE`` keeps all of it, and
-``--page FILE`` writes it into the page, between the marks that are there; with ``--only-page``, from the JSON as it is.
+For several jobs the script measures the costs, as the command does, and then the jobs themselves, with several sizes
+and setups, in interleaved and shuffled rounds. It prints the ratio of measured to predicted times. ``--json FILE``
+saves everything. ``--page FILE`` writes the tables between the markers of that page; with ``--only-page``, from the
+existing JSON file.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ JOBS = (
 )
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 PREDICTED = 1_000_000_000
-"""Keys of the jobs that the page predicts."""
+"""Number of keys of the predictions on the page."""
 
-FRESH = """
+STARTED = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from time import perf_counter
@@ -53,23 +54,23 @@ start = perf_counter()
 job.count(keys, on=Processes(int(sys.argv[3])))
 print(perf_counter() - start)
 """
-"""A job by processes that are started for it, in a Python that has started none before."""
+"""Runs a job by processes that are started for it, in a new interpreter."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One setup to run one job of one size, and how long it took in each round.
+    """The times of one job of one size in one setup.
 
     Parameters
     ----------
     plan : int
-        Which of the plans has its costs.
+        Index of the plan with its costs.
     setup : Setup
-        How it ran.
+        The setup.
     size : int
-        How many keys it had.
+        Number of keys.
     seconds : list of float
-        One a round.
+        One per round.
     """
 
     plan: int
@@ -79,7 +80,7 @@ class Check:
 
 
 def setups(job: PlannedJob, workers: list[int]) -> Iterator[Setup]:
-    """All that is compared."""
+    """The setups to compare."""
     yield SERIAL
     for count in workers:
         if count > 1:
@@ -93,7 +94,7 @@ def setups(job: PlannedJob, workers: list[int]) -> Iterator[Setup]:
 def runs(
     job: PlannedJob, workers: list[int], pools: Mapping[int, pc.Processes]
 ) -> dict[tuple[Setup, int], Callable[[], float]]:
-    """What to run for each setup and size: a call that gives its seconds."""
+    """For each setup and size, a function that runs the job and returns the seconds."""
     here, shared = job.keys(job.size), job.keys(job.size, shared=True)
 
     def cut(keys: Any, size: int) -> Any:
@@ -102,16 +103,16 @@ def runs(
     def call(setup: Setup, size: int) -> Callable[[], float]:
         if setup.started:
             words = [json.dumps(sys.path), json.dumps(asdict(replace(job, size=size))), str(setup.workers)]
-            return lambda: float(subprocess.check_output([sys.executable, "-c", FRESH, *words]))
+            return lambda: float(subprocess.check_output([sys.executable, "-c", STARTED, *words]))
         if setup.execution == "processes":
             keys, on = cut(here if setup.sent else shared, size), pools[setup.workers]
 
-            def on_warm_workers() -> float:
+            def on_running_workers() -> float:
                 if not setup.sent:
-                    job.count(keys, on=on)  # they have had other arrays since, and map these anew
+                    job.count(keys, on=on)  # maps these arrays again, after others
                 return median_seconds(lambda: job.count(keys, on=on))
 
-            return on_warm_workers
+            return on_running_workers
         keys = cut(here, size)
         return lambda: median_seconds(lambda: job.count(keys, threads=setup.workers))
 
@@ -136,7 +137,7 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
             calls = runs(job, workers, pools)
             times: dict[tuple[Setup, int], list[float]] = {key: [] for key in calls}
             for key in calls:
-                calls[key]()  # the first of its kind also makes pages
+                calls[key]()  # the first run makes the pages resident
             order = random.Random(number)
             for _ in range(rounds):
                 for key in order.sample(list(calls), len(calls)):
@@ -150,23 +151,23 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
 
 
 def read(content: Mapping[str, Any]) -> tuple[list[Plan], list[Check]]:
-    """The plans and the checks that a file holds."""
+    """The plans and the measurements in the content of a file."""
     plans = [Plan.from_content(one, "docs/cost-model.json") for one in content["plans"]]
     return plans, [Check(**{**one, "setup": Setup(**one["setup"])}) for one in content["checks"]]
 
 
 def ratio(plans: list[Plan], check: Check) -> float:
-    """Measured by predicted."""
+    """The measured time divided by the predicted time."""
     return median(check.seconds) / plans[check.plan].model.seconds(check.setup, check.size)
 
 
 def table(head: list[str], body: list[list[str]]) -> str:
-    """A table in Markdown, numbers to the right."""
+    """A Markdown table with right-aligned numbers."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---", *["---:"] * (len(head) - 1)], *body])
 
 
 def costs(plans: list[Plan]) -> str:
-    """What the steps cost, job by job."""
+    """The costs of all jobs."""
     jobs = [
         " ".join(filter(None, (one.job.workload, one.job.dtype, f"{one.job.bins:_}".replace("_", " "))))
         for one in plans
@@ -176,7 +177,7 @@ def costs(plans: list[Plan]) -> str:
 
 
 def predictions(plans: list[Plan]) -> str:
-    """What the first and the last job are predicted to take, and what follows."""
+    """The predictions for the first and the last job."""
     texts = []
     for one in (plans[0], plans[-1]):
         larger = replace(one, job=replace(one.job, size=PREDICTED))
@@ -188,7 +189,7 @@ def predictions(plans: list[Plan]) -> str:
 
 
 def checks(plans: list[Plan], done: list[Check]) -> str:
-    """Measured by predicted times, and how far they are apart."""
+    """Ratios of measured to predicted times."""
     body = []
     by_row: dict[tuple[int, Setup], dict[int, float]] = {}
     for check in done:
@@ -201,43 +202,43 @@ def checks(plans: list[Plan], done: list[Check]) -> str:
     apart = sorted(max(one, 1 / one) for found in by_row.values() for one in found.values())
     most = apart[round(0.9 * (len(apart) - 1))]
     summary = (
-        f"Of {len(apart)} times, each the median of {len(done[0].seconds)} rounds, half lie within a factor of "
-        f"{median(apart):.2f} of what was predicted, nine of ten within {most:.2f}, all within {apart[-1]:.2f}."
+        f"Of {len(apart)} times, each the median of {len(done[0].seconds)} rounds, half are within a factor of "
+        f"{median(apart):.2f} of the prediction, nine of ten within {most:.2f}, all within {apart[-1]:.2f}."
     )
     sizes = [f"{size:_} keys".replace("_", " ") for size in SIZES]
     return f"{summary}\n\n{table(['job', 'on', 'workers', *sizes], body)}"
 
 
 def sections(content: Mapping[str, Any]) -> dict[str, str]:
-    """The parts of the page that are numbers, by the name of their marks."""
+    """The generated sections of the page by the names of their markers."""
     plans, done = read(content)
     return {"costs": costs(plans), "predictions": predictions(plans), "checks": checks(plans, done)}
 
 
 def fill(page: str, parts: Mapping[str, str]) -> str:
-    """The page with its parts between their marks.
+    """The page with the sections between their markers.
 
     Raises
     ------
     ValueError
-        If a part has no marks.
+        If a section has no markers.
     """
     for name, text in parts.items():
         marks = re.compile(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         page, found = marks.subn(lambda match, text=text: f"{match[1]}\n{text}\n\n{match[2]}", page)
         if found != 1:
-            raise ValueError(f"the page has {found} places for {name}")
+            raise ValueError(f"the page has {found} pairs of markers for {name}")
     return page
 
 
 def main() -> None:
-    """Measure, print, and write."""
+    """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=21, help="how often each job runs (21)")
-    parser.add_argument("--seconds", type=float, default=15, help="how long each job's costs are measured (15)")
-    parser.add_argument("--json", type=Path, help="where to keep it all")
-    parser.add_argument("--page", type=Path, help="the page to write it into")
-    parser.add_argument("--only-page", action="store_true", help="measure nothing: read the JSON")
+    parser.add_argument("--rounds", type=int, default=21, help="runs of each job (21)")
+    parser.add_argument("--seconds", type=float, default=15, help="time to measure the costs of each job (15)")
+    parser.add_argument("--json", type=Path, help="file to save everything to")
+    parser.add_argument("--page", type=Path, help="page to write the tables into")
+    parser.add_argument("--only-page", action="store_true", help="do not measure; read the JSON file")
     words = parser.parse_args()
     if words.only_page and not (words.json and words.page):
         parser.error("--only-page needs --json and --page")

@@ -1,10 +1,10 @@
-"""The counters against what people use today: ``python bench/counters.py``.
+"""The counters compared with other implementations: ``python bench/counters.py``.
 
-Every way to count is timed with one worker or with two, in interleaved and shuffled rounds of one run; what is printed
-is the ratio of medians, the other's time for an increment to ours, beside the floor that it is held to. ``--json FILE``
-keeps the times, ``--check`` ends non-zero if a floor is not reached. Every total is compared with what was counted.
+Each method is timed with one or two workers, in interleaved and shuffled rounds. The script prints the ratio of the
+median times per increment, other to ours, and the smallest ratio that is acceptable. ``--json FILE`` saves the times;
+with ``--check`` the exit code is non-zero if a ratio is too small. Every total is checked.
 
-With two workers the time is that from the first one's start to the last one's end, for the increments of both.
+With two workers the time is from the start of the first to the end of the last, for the increments of both.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ TIME_LIMIT = 300.0
 HAS_GIL = not sysconfig.get_config_var("Py_GIL_DISABLED") or getattr(sys, "_is_gil_enabled", lambda: True)()
 
 Timed = Callable[[], float]
-"""Counts, and tells the seconds that each increment took."""
+"""Counts, and returns the seconds per increment."""
 
 
 def loop(increment: Callable[[], Any], times: int) -> None:
-    """Call it so often; what this takes by itself is part of every time."""
+    """Call `increment` `times` times; the cost of the loop is part of every time."""
     for _ in repeat(None, times):
         increment()
 
 
 def by_threads(works: list[Callable[[], Any]]) -> float:
-    """The seconds that threads take, one for each piece of work, from one instant on."""
+    """Seconds that threads take, one for each callable, which start together."""
     spans: list[tuple[float, float]] = []
     barrier = Barrier(len(works))
 
@@ -72,17 +72,17 @@ def by_threads(works: list[Callable[[], Any]]) -> float:
     return max(end for _, end in spans) - min(start for start, _ in spans)
 
 
-def increments(make: Callable[[], Any], way: Callable[[Any], Callable[[], Any]], read: Any, threads: int) -> float:
-    """Seconds an increment of a new counter; each thread gets the way to increment it from `way`."""
+def increments(make: Callable[[], Any], method: Callable[[Any], Callable[[], Any]], read: Any, threads: int) -> float:
+    """Seconds per increment of a new counter; each thread gets its increment function from `method`."""
     counter = make()
-    seconds = by_threads([lambda: loop(way(counter), INCREMENTS)] * threads)
+    seconds = by_threads([lambda: loop(method(counter), INCREMENTS)] * threads)
     if read(counter) != threads * INCREMENTS:
         raise SystemExit(f"{make}: {read(counter)} of {threads * INCREMENTS} increments were counted")
     return seconds / (threads * INCREMENTS)
 
 
-class ByHand:
-    """An integer and a lock, as people write it."""
+class ManualLock:
+    """An integer and a lock."""
 
     def __init__(self) -> None:
         self.value = 0
@@ -94,16 +94,16 @@ class ByHand:
             self.value += 1
 
 
-def cereggiis(counter: Any) -> Any:
-    """What it recommends for threads: a handle of each one's own."""
+def cereggii_handle(counter: Any) -> Any:
+    """One handle per thread, as cereggii recommends."""
     return counter.get_handle().increment_and_get
 
 
-WAYS: dict[str, tuple[Callable[[], Any], Callable[[Any], Callable[[], Any]], Callable[[Any], int]]] = {
+METHODS: dict[str, tuple[Callable[[], Any], Callable[[Any], Callable[[], Any]], Callable[[Any], int]]] = {
     "itertools.count": (count, lambda c: c.__next__, next),
-    "a lock by hand": (ByHand, lambda c: c.increment, lambda c: c.value),
+    "a lock by hand": (ManualLock, lambda c: c.increment, lambda c: c.value),
     "cereggii": (lambda: cereggii.AtomicInt64(0), lambda c: c.increment_and_get, lambda c: c.get()),
-    "cereggii, handles": (lambda: cereggii.AtomicInt64(0), cereggiis, lambda c: c.get()),
+    "cereggii, handles": (lambda: cereggii.AtomicInt64(0), cereggii_handle, lambda c: c.get()),
     "LockedCounter": (pc.LockedCounter, lambda c: c.increment, int),
     "AtomicCounter": (pc.AtomicCounter, lambda c: c.increment, int),
     "AtomicCounter, handles": (pc.AtomicCounter, lambda c: c.local().increment, int),
@@ -111,13 +111,13 @@ WAYS: dict[str, tuple[Callable[[], Any], Callable[[Any], Callable[[], Any]], Cal
     "ShardedCounter, handles": (pc.ShardedCounter, lambda c: c.local().increment, int),
     "LocalCounter": (pc.LocalCounter, lambda c: c.increment, int),
 }
-"""How each is made, incremented by a thread, and read."""
+"""Name: constructor, the increment function of a thread, and the value."""
 
 
 def add_at(keys: np.ndarray, threads: int) -> float:
-    """Seconds a key, each thread counting all of them into the one array, several times.
+    """Seconds per key; each thread counts all keys into the same array, several times.
 
-    Once would take less time than the system takes to give the second thread a core of its own.
+    Counting them once takes less time than the system needs to move the second thread to a core of its own.
     """
     cells = pc.CounterArray(CELLS)
 
@@ -132,7 +132,7 @@ def add_at(keys: np.ndarray, threads: int) -> float:
 
 
 def update(kind: Callable[[], Any], lists: list[list[str]]) -> float:
-    """Seconds a word, each thread counting a list of its own into the one counter."""
+    """Seconds per word; each thread counts a list of its own into the same counter."""
     counter = kind()
     seconds = by_threads([lambda words=words: counter.update(words) for words in lists])  # type: ignore[misc]
     if counter.total() != sum(map(len, lists)):
@@ -141,31 +141,31 @@ def update(kind: Callable[[], Any], lists: list[list[str]]) -> float:
 
 
 def words(seed: int) -> list[str]:
-    """Some words, a few of them often, as in a text."""
+    """Words with a Zipf distribution, as in a text."""
     ranks = np.random.default_rng(seed).zipf(1.2, WORDS) % VOCABULARY
     return [f"word{rank}" for rank in ranks]
 
 
 def serve(pipe: Connection, barrier: Any, value: Any, counter: pc.SharedCounter) -> None:
-    """In a process: count in the way that comes through the pipe, and send back from when to when."""
+    """Run in a worker process: count by the method received through the pipe, and send back start and end."""
 
     def locked() -> None:
         with value.get_lock():
             value.value += 1
 
-    ways = {"SharedCounter": counter.increment, "multiprocessing.Value": locked}
+    methods = {"SharedCounter": counter.increment, "multiprocessing.Value": locked}
     while (order := pipe.recv()) is not None:
-        way, workers, times = order
+        method, workers, times = order
         if workers > 1:
             barrier.wait(TIME_LIMIT)
         start = perf_counter()
-        loop(ways[way], times)
+        loop(methods[method], times)
         pipe.send((start, perf_counter()))
 
 
 @contextmanager
 def processes() -> Iterator[Callable[[str, int], float]]:
-    """Two of them that count together; yields what times that, by the way and the number of them that take part."""
+    """Two worker processes; yields a function that times a method with a number of them."""
     context = multiprocessing.get_context("spawn")
     value, barrier = context.Value("q", 0), context.Barrier(2)
     with ExitStack() as stack:
@@ -179,14 +179,14 @@ def processes() -> Iterator[Callable[[str, int], float]]:
             stack.callback(ours.send, None)
             pipes.append(ours)
 
-        def timed(way: str, workers: int) -> float:
+        def timed(method: str, workers: int) -> float:
             value.value = 0
             counter.reset()
             for pipe in pipes[:workers]:
-                pipe.send((way, workers, INCREMENTS))
+                pipe.send((method, workers, INCREMENTS))
             spans = [pipe.recv() for pipe in pipes[:workers]]
             if value.value + counter.value != workers * INCREMENTS:
-                raise SystemExit(f"{way}: {value.value + counter.value} increments were counted")
+                raise SystemExit(f"{method}: {value.value + counter.value} increments were counted")
             seconds = max(end for _, end in spans) - min(start for start, _ in spans)
             return float(seconds / (workers * INCREMENTS))
 
@@ -195,16 +195,16 @@ def processes() -> Iterator[Callable[[str, int], float]]:
 
 @dataclass(frozen=True)
 class Row:
-    """A ratio of two ways to count.
+    """A ratio of two measurements.
 
     Parameters
     ----------
     ours, against : (str, int)
-        What, and with how many workers: time of the latter by time of the former.
+        Method and number of workers. The ratio is the time of `against` divided by that of `ours`.
     floor : float
-        How much it must be at least; zero: not held to any.
+        The smallest acceptable ratio; 0 for any.
     free_threaded : bool
-        Whether only a Python without the GIL can show it.
+        Whether the row needs a free-threaded Python.
     """
 
     ours: tuple[str, int]
@@ -213,8 +213,8 @@ class Row:
     free_threaded: bool = False
 
     @property
-    def told(self) -> bool:
-        """Whether this Python can show it."""
+    def supported(self) -> bool:
+        """Whether this Python can measure the row."""
         return not (self.free_threaded and HAS_GIL)
 
 
@@ -242,24 +242,24 @@ ROWS = [
 
 
 def calls(in_processes: Callable[[str, int], float]) -> dict[tuple[str, int], Timed]:
-    """Every way with every number of workers that the rows speak of."""
+    """Every method with every number of workers that the rows need."""
     found: dict[tuple[str, int], Timed] = {}
     keys = np.random.default_rng(0).integers(0, CELLS, KEYS)
     lists = [words(seed) for seed in range(2)]
     for workers in (1, 2):
-        for name, (make, way, read) in WAYS.items():
-            found[name, workers] = partial(increments, make, way, read, workers)
+        for name, (make, method, read) in METHODS.items():
+            found[name, workers] = partial(increments, make, method, read, workers)
         for name in ("SharedCounter", "multiprocessing.Value"):
             found[name, workers] = partial(in_processes, name, workers)
         found["CounterArray.add_at", workers] = partial(add_at, keys, workers)
         found["ConcurrentCounter.update", workers] = partial(update, pc.ConcurrentCounter, lists[:workers])
     found["Counter.update", 1] = partial(update, Counter, lists[:1])
-    wanted = {end for row in ROWS if row.told for end in (row.ours, row.against)}
+    wanted = {end for row in ROWS if row.supported for end in (row.ours, row.against)}
     return {name: call for name, call in found.items() if name in wanted}
 
 
 def main() -> int:
-    """Measure, print, save; say whether every floor was reached."""
+    """Measure, print and save; return 1 if a ratio is too small and that is checked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", type=Path)
@@ -280,9 +280,9 @@ def main() -> int:
     print(f"{'':<38}{'against':<38}{'its ns':>9}{'our ns':>9}{'ratio':>9}{'floor':>7}")
     for row in ROWS:
         text = "".join(f"{f'{what} × {n}' if n > 1 else what:<38}" for what, n in (row.ours, row.against))
-        ratio = usual[row.against] / usual[row.ours] if row.told else None
+        ratio = usual[row.against] / usual[row.ours] if row.supported else None
         if ratio is None:
-            print(f"{text}  needs a Python without the GIL")
+            print(f"{text}  needs a free-threaded Python")
         else:
             kept &= ratio >= row.floor
             text += f"{usual[row.against] * 1e9:>9.2f}{usual[row.ours] * 1e9:>9.2f}{ratio:>8.2f}×"

@@ -1,12 +1,12 @@
-"""Dask arrays against `dask.array`'s own functions: ``python bench/dask_arrays.py``.
+"""Functions on dask arrays compared with those of `dask.array`: ``python bench/dask_arrays.py``.
 
-On a cluster of two worker processes with one thread each, whose keys are made there and stay there. Every way is timed
-once a round, from the call to the counts, in interleaved and shuffled rounds; what is printed is the median, over the
-rounds, of the ratio of the two times within one, beside the floor that it is held to, and how much memory this process,
-the client and the scheduler, has come to take beyond what it took when the keys were there. ``--json FILE`` keeps the
-times, ``--check`` ends non-zero if a floor is not reached. Every result is compared with what dask's own says.
+The cluster has two worker processes with one thread each, which make the keys and keep them. Each function is timed
+once per round, from the call to the counts, in interleaved and shuffled rounds. The script prints the median over the
+rounds of the ratio of the two times, the smallest ratio that is acceptable, and the growth of the peak memory of this
+process, which is client and scheduler. ``--json FILE`` saves the times; with ``--check`` the exit code is non-zero if a
+ratio is too small. Every result is compared with that of dask.
 
-The file is not named as what it measures: it would be imported in its place.
+The file is not called dask.py because it would then be imported instead of dask.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ CHUNK = 20_000_000
 BINS = 1024
 
 FLOOR = 2.5
-"""How many times as fast as dask's own."""
+"""Smallest acceptable ratio of the time of dask to ours."""
 
 MOST_GROWTH = 16 << 20
-"""Bytes by which the client may grow: nothing that it holds depends on how many keys there are."""
+"""Bytes by which the client may grow: its memory does not depend on the number of keys."""
 
-WAYS: dict[str, Callable[[Any, Any], Any]] = {
+FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "bincount": lambda module, keys: module.bincount(keys, minlength=BINS),
     "histogram": lambda module, keys: module.histogram(keys, bins=100, range=(0, BINS))[0],
 }
 
 
 def peak() -> int:
-    """The most memory, in bytes, that this process has had."""
+    """Peak resident memory of this process, in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def main() -> int:
-    """Measure, print, save; say whether every floor was reached."""
+    """Measure, print and save; return 1 if a limit was missed and that is checked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--keys", type=int, default=KEYS)
@@ -62,7 +62,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     order = random.Random(0)
-    calls = [(name, whose) for name in WAYS for whose in ("parcount", "dask")]
+    calls = [(name, whose) for name in FUNCTIONS for whose in ("parcount", "dask")]
     seconds: dict[tuple[str, str], list[float]] = {call: [] for call in calls}
     cluster = LocalCluster(
         n_workers=2, threads_per_worker=1, memory_limit=None, dashboard_address=":0", silence_logs=logging.ERROR
@@ -72,13 +72,13 @@ def main() -> int:
         keys = made.persist()
         wait(keys)
         before = peak()
-        for way in WAYS.values():  # loaded, on the workers too
-            way(pc, keys).compute()
-        expected = {name: way(da, keys).compute() for name, way in WAYS.items()}
+        for function in FUNCTIONS.values():  # import everything, on the workers too
+            function(pc, keys).compute()
+        expected = {name: function(da, keys).compute() for name, function in FUNCTIONS.items()}
         for _ in range(options.rounds):
             for name, whose in order.sample(calls, len(calls)):
                 start = perf_counter()
-                counts = WAYS[name](pc if whose == "parcount" else da, keys).compute()
+                counts = FUNCTIONS[name](pc if whose == "parcount" else da, keys).compute()
                 seconds[name, whose].append(perf_counter() - start)
                 if not np.array_equal(counts, expected[name]):
                     raise SystemExit(f"{name} by {whose}: the counts are wrong")
@@ -86,7 +86,7 @@ def main() -> int:
     kept = growth <= MOST_GROWTH
     rows = []
     print(f"{'':<12}{'its s':>9}{'our s':>9}{'ratio':>9}{'floor':>7}")
-    for name in WAYS:
+    for name in FUNCTIONS:
         ours, its = seconds[name, "parcount"], seconds[name, "dask"]
         ratio = median(other / one for one, other in zip(ours, its, strict=True))
         kept &= ratio >= FLOOR

@@ -1,8 +1,9 @@
-"""The array functions against what people use today: ``python bench/peers.py``.
+"""The array functions compared with NumPy and other libraries: ``python bench/peers.py``.
 
-Every row is one call of ours with one thread and with two, and of its peers, in interleaved and shuffled rounds of one
-run; what is printed is the ratio of medians, peer's time to ours, beside the floor that it is held to. ``--json FILE``
-keeps the times, ``--check`` ends non-zero if a floor is not reached. Results are compared before anything is timed.
+Each row times one call of ours with one thread and with two, and its peers, in interleaved and shuffled rounds. The
+script prints the ratio of the median times, the peer's to ours, and the smallest ratio that is acceptable. ``--json
+FILE`` saves the times; with ``--check`` the exit code is non-zero if a ratio is too small. Results are compared before
+anything is timed.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ class Row:
     Parameters
     ----------
     what : str
-        For people.
+        Description of the row.
     make : callable
-        Makes the data, and returns our call (of a number of threads) and the peers' by name, each of a number of
-        threads too: those that have but one take no notice.
+        Makes the data, and returns our call and those of the peers by name. Each takes a number of threads, which
+        single-threaded peers ignore.
     size : int
-        Elements.
+        Number of elements.
     floors : dict of str to (float, float)
-        By peer: how many times as fast we are to be with one thread, and with two. Zero: not held to any.
+        By peer: the smallest acceptable ratio with one thread and with two; 0 for any.
     """
 
     what: str
@@ -60,12 +61,12 @@ def keys(size: int, bins: int, dtype: str = "int64") -> np.ndarray:
 
 
 def bincounts(x: np.ndarray, weights: np.ndarray | None = None) -> Any:
-    """`bincount` of keys, ours and NumPy's."""
+    """`bincount` of ours and of NumPy."""
     return lambda threads: pc.bincount(x, weights, threads=threads), {"numpy": lambda _: np.bincount(x, weights)}
 
 
-def beside_reading(x: np.ndarray) -> Any:
-    """The same, and what only to read the keys takes: where memory is the limit, nobody can be faster."""
+def with_reading(x: np.ndarray) -> Any:
+    """The same, and reading the keys only: the lower bound where memory bandwidth is the limit."""
 
     def read(threads: int) -> None:
         team(threads).map(np.max, np.array_split(x, threads))
@@ -74,15 +75,15 @@ def beside_reading(x: np.ndarray) -> Any:
     return ours, peers | {"reading alone": read}
 
 
-def against_itself(size: int) -> Any:
-    """All keys one value; the peer is the same call on uniform keys."""
+def one_key(size: int) -> Any:
+    """`bincount` of equal keys; the peer is the same call on uniform keys."""
     uniform, constant = keys(size, 256, "uint8"), np.full(size, 7, np.uint8)
     ours, _ = bincounts(constant)
     return ours, {"uniform keys": lambda threads: pc.bincount(uniform, threads=threads)}
 
 
 def small(ours: Call, numpys: Call, x: np.ndarray) -> Any:
-    """A thousand calls on few elements, as people make them: without naming threads."""
+    """A thousand calls on few elements, with the default number of threads."""
 
     def thousand(call: Call) -> Any:
         for _ in range(1000):
@@ -93,7 +94,7 @@ def small(ours: Call, numpys: Call, x: np.ndarray) -> Any:
 
 
 def small_in_place(ours: Call, numpys: Call, indices: np.ndarray) -> Any:
-    """The same, where the call adds one at indices."""
+    """The same for calls that add in place at indices."""
     a = np.zeros(len(indices), np.int64)
     return small(lambda x: ours(a, x, 1), lambda x: numpys(a, x, 1), indices)
 
@@ -104,7 +105,7 @@ def random_floats(size: int, dtype: str = "float64", seed: int = 0) -> np.ndarra
 
 
 def histograms(a: np.ndarray, bins: int) -> Any:
-    """`histogram` of equal bins from 0 to 1, ours and everybody's."""
+    """`histogram` of equal bins from 0 to 1, of ours and of all peers."""
 
     def boost(threads: int) -> Any:
         filled = boost_histogram.Histogram(boost_histogram.axis.Regular(bins, 0, 1))
@@ -118,7 +119,7 @@ def histograms(a: np.ndarray, bins: int) -> Any:
 
 
 def histograms_2d(x: np.ndarray, y: np.ndarray) -> Any:
-    """`histogram2d` of equal bins from 0 to 1, ours and everybody's."""
+    """`histogram2d` of equal bins from 0 to 1, of ours and of all peers."""
     square = [(0, 1), (0, 1)]
 
     def boost(threads: int) -> Any:
@@ -133,7 +134,7 @@ def histograms_2d(x: np.ndarray, y: np.ndarray) -> Any:
 
 
 def add_ats(a: np.ndarray, indices: np.ndarray, b: Any) -> Any:
-    """`add_at`, ours and NumPy's; each call adds once more."""
+    """`add_at` of ours and of NumPy; each call adds to the same array."""
 
     def numpys(_: int) -> np.ndarray:
         cells = a.copy()
@@ -149,22 +150,22 @@ def add_ats(a: np.ndarray, indices: np.ndarray, b: Any) -> Any:
 
 
 def increments(a: np.ndarray) -> Any:
-    """`increment`, ours and NumPy's; each call adds once more."""
+    """`increment` of ours and of NumPy; each call adds to the same array."""
     return lambda threads: pc.increment(a, threads=threads), {"numpy": lambda _: np.add(a, 1, out=a)}
 
 
 def uniques(x: np.ndarray) -> Any:
-    """`unique_counts`, ours and NumPy's."""
+    """`unique_counts` of ours and of NumPy."""
     return lambda threads: pc.unique_counts(x, threads=threads), {"numpy": lambda _: np.unique_counts(x)}
 
 
-def scattered(size: int, different: int) -> np.ndarray:
-    """So many different keys that lie all over the range of 64 bits."""
-    return (keys(size, different).astype(np.uint64) * np.uint64(0xD1342543DE82EF95)).view(np.int64)
+def scattered(size: int, distinct: int) -> np.ndarray:
+    """Keys with so many distinct values, spread over the range of 64 bits."""
+    return (keys(size, distinct).astype(np.uint64) * np.uint64(0xD1342543DE82EF95)).view(np.int64)
 
 
 def uneven(a: np.ndarray, edges: np.ndarray) -> Any:
-    """`histogram` between given edges, ours and NumPy's."""
+    """`histogram` with given edges, of ours and of NumPy."""
     return lambda threads: pc.histogram(a, edges, threads=threads), {"numpy": lambda _: np.histogram(a, edges)}
 
 
@@ -172,10 +173,10 @@ SMALL = {"numpy": (1 / 1.2, 0.0)}
 
 ROWS = [
     Row("bincount uint8, 256 bins", lambda n: bincounts(keys(n, 256, "uint8")), 80 * MILLION, {"numpy": (8, 13)}),
-    Row("bincount uint8, one key", against_itself, 80 * MILLION, {"uniform keys": (1 / 1.2, 0)}),
+    Row("bincount uint8, one key", one_key, 80 * MILLION, {"uniform keys": (1 / 1.2, 0)}),
     Row("bincount int32, 1024 bins", lambda n: bincounts(keys(n, 1024, "int32")), floors={"numpy": (4.5, 8)}),
     Row("bincount int64, 1024 bins", lambda n: bincounts(keys(n, 1024)), floors={"numpy": (2, 3.5)}),
-    Row("bincount int64, one key", lambda n: beside_reading(np.full(n, 5)), floors={"numpy": (3.5, 6)}),
+    Row("bincount int64, one key", lambda n: with_reading(np.full(n, 5)), floors={"numpy": (3.5, 6)}),
     Row("bincount int64, 65 536 bins", lambda n: bincounts(keys(n, 65_536)), floors={"numpy": (1.8, 2.8)}),
     Row("bincount int64, 2^20 bins", lambda n: bincounts(keys(n, 1 << 20)), floors={"numpy": (1.3, 1.8)}),
     Row("bincount int64, 2^24 bins", lambda n: bincounts(keys(n, 1 << 24)), floors={"numpy": (1.2, 1.5)}),
@@ -222,14 +223,14 @@ ROWS = [
     ),
     *(
         Row(f"unique_counts int64, {how_many} distinct, {where}", made, floors={"numpy": floors})
-        for how_many, different, floors in [
+        for how_many, distinct, floors in [
             ("256", 256, (2, 3)),
             ("65 536", 65_536, (2, 3.5)),
             ("8 M", 8 * MILLION, (1.2, 1.8)),
         ]
         for where, made in [
-            ("side by side", lambda n, d=different: uniques(keys(n, d))),
-            ("scattered", lambda n, d=different: uniques(scattered(n, d))),
+            ("side by side", lambda n, d=distinct: uniques(keys(n, d))),
+            ("scattered", lambda n, d=distinct: uniques(scattered(n, d))),
         ]
     ),
     Row("increment int64", lambda n: increments(np.zeros(n, np.int64))),
@@ -253,8 +254,8 @@ ROWS = [
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two answers are equal, but for the last bits of sums."""
-    if one is None or other is None:  # an addition in place, and each call has added
+    """Whether two results are equal up to rounding."""
+    if one is None or other is None:  # added in place, several times
         return True
     if isinstance(one, tuple):
         return all(map(same, one, other))
@@ -262,7 +263,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def measure(row: Row, rounds: int, order: random.Random) -> dict[str, list[float]]:
-    """The seconds of each round, by who was called with how many threads."""
+    """The seconds of each round, by library and number of threads."""
     ours, peers = row.make(row.size)
     calls: dict[str, Call] = {f"parcount {n}": lambda n=n: ours(n) for n in (1, THREADS)}
     for name, peer in peers.items():
@@ -283,7 +284,7 @@ def measure(row: Row, rounds: int, order: random.Random) -> dict[str, list[float
 
 
 def main() -> int:
-    """Measure, print, save; say whether every floor was reached."""
+    """Measure, print and save; return 1 if a ratio is too small and that is checked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rows", nargs="*", help="words that a row must contain")
     parser.add_argument("--rounds", type=int, default=9)

@@ -1,4 +1,4 @@
-"""What the benchmarks share: how many workers there can be, and what is sent to them."""
+"""Worker counts and worker functions that the benchmarks share."""
 
 from collections.abc import Callable
 
@@ -12,18 +12,18 @@ WORKERS = sorted({*(1 << power for power in range(pc.available_cores().bit_lengt
 EXECUTIONS = [("serial", 1), *((name, workers) for name in ("threads", "processes") for workers in WORKERS)]
 
 Pool = Callable[[str, int], pc.Execution]
-"""Warm workers, by the execution's name and their number."""
+"""Returns running workers by the name of the execution and their number."""
 
 
 def nothing(_: object) -> None:
-    """As little as a function can do."""
+    """Do nothing."""
 
 
 def read(a: np.ndarray) -> int:
-    """Read every cell: pages that were only mapped are then really there."""
+    """Read every element, which makes mapped pages resident."""
     return int(a.sum())
 
 
 def make(nbytes: int) -> np.ndarray:
-    """An array, for the way back."""
+    """Make an array, to be sent back."""
     return np.ones(nbytes // 8, np.int64)

@@ -1,4 +1,4 @@
-"""How a value's bin is found fastest: what the choice in native/bin_search.h rests on.
+"""Ways to find the bin of a value, which native/bin_search.h chooses from.
 
 Compare within a group: ``pytest bench/test_bin_search.py --benchmark-only``.
 """

@@ -1,4 +1,4 @@
-"""Which method counts fastest, by the number of bins: what the choice in native/bincount.pyx rests on.
+"""Counting methods, which native/bincount.pyx chooses from by the number of bins.
 
 Compare within a group: ``pytest bench/test_bincount_methods.py --benchmark-only``.
 """
@@ -12,7 +12,7 @@ from parcount._native import bincount as native
 SIZE = 10_000_000
 BINS = [256, 1024, 2048, 4096, 16_384, 32_768, 65_536, 1 << 18, 1 << 20, 1 << 22, 1 << 24]
 MAX_BINS = 1 << 20
-"""Four tables of more bins than these are no choice: their cells take twice the memory of the counts themselves."""
+"""Largest number of bins for which four interleaved tables are considered: they take twice the memory of the counts."""
 
 
 CASES = [

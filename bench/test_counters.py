@@ -1,6 +1,6 @@
-"""What an increment costs, by each way there is to count: ``pytest bench/test_counters.py --benchmark-only``.
+"""Cost of an increment by each kind of counter: ``pytest bench/test_counters.py --benchmark-only``.
 
-One thread, a thousand increments a round. How it is with several workers, and against which floors: bench/counters.py.
+One thread, a thousand increments per round. bench/counters.py measures two workers too, and checks minimum ratios.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ TIMES = 1000
 
 
 def times(increment: Callable[..., Any], *arguments: Any) -> Callable[[], None]:
-    """The loop around it, which is part of every time."""
+    """A loop of increments; its own cost is part of every time."""
 
     def loop() -> None:
         for _ in repeat(None, TIMES):
@@ -30,7 +30,7 @@ def times(increment: Callable[..., Any], *arguments: Any) -> Callable[[], None]:
 
 
 class Locked:
-    """A shared value of the standard library, as its documentation increments it."""
+    """`multiprocessing.Value`, incremented as its documentation shows."""
 
     def __init__(self) -> None:
         self.value: Any = Value("q", 0)
@@ -97,10 +97,10 @@ def test_key(benchmark: BenchmarkFixture, kind: str) -> None:
 
 @pytest.mark.benchmark(group="a million words")
 @pytest.mark.parametrize("kind", [Counter, pc.ConcurrentCounter], ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("different", [1000, 500_000])
-def test_update(benchmark: BenchmarkFixture, kind: Any, different: int) -> None:
-    words = [f"word{rank}" for rank in np.random.default_rng(0).integers(0, different, 1_000_000)]
-    benchmark.group = f"a million words, {different} different ones"
+@pytest.mark.parametrize("distinct", [1000, 500_000])
+def test_update(benchmark: BenchmarkFixture, kind: Any, distinct: int) -> None:
+    words = [f"word{rank}" for rank in np.random.default_rng(0).integers(0, distinct, 1_000_000)]
+    benchmark.group = f"a million words, {distinct} distinct"
 
     def update() -> Any:
         counter = kind()

@@ -1,7 +1,7 @@
-"""What it costs to hand out work, and from what size on a second thread pays.
+"""Cost of dispatching work, and the size from which a second thread pays.
 
-The latter justifies ``DEFAULT_GRAIN`` of `parcount.execution.policy`: in the groups "tally of n", two threads begin to
-win at the n that is twice the grain.
+``DEFAULT_GRAIN`` of `parcount.execution.policy` follows from the groups "tally of n": two threads become faster than
+one at the n that is twice the grain.
 """
 
 import numpy as np
@@ -40,7 +40,7 @@ def test_processes(benchmark: BenchmarkFixture, workers: int, method: str) -> No
 @pytest.mark.benchmark(group="20 million keys by two threads, after something else")
 @pytest.mark.parametrize("kind", [Threads, Team])
 def test_woken(benchmark: BenchmarkFixture, kind: type[Threads]) -> None:
-    """Justifies `parcount.execution.team`: woken workers that may go where the system puts them often share a core."""
+    """The reason to pin threads: the scheduler often wakes two unpinned threads on one core."""
     keys = np.full(20_000_000, 5)
 
     def something_else() -> None:

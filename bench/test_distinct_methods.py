@@ -1,4 +1,4 @@
-"""The methods to the different keys, each over few and many of them: what `kernels/distinct.py` chooses by."""
+"""Ways to count distinct keys, which `kernels/distinct.py` chooses from, with few and many distinct keys."""
 
 from typing import Any
 
@@ -26,11 +26,11 @@ def hashed(keys: np.ndarray) -> Any:
 
 
 @pytest.mark.parametrize("method", [near, hashed, by_sorting], ids=lambda method: method.__name__)
-@pytest.mark.parametrize("different", [1, 256, 4096, 65_536, 250_000])
-def test_method(benchmark: Any, method: Any, different: int) -> None:
-    keys = np.random.default_rng(0).integers(0, different, SIZE)
+@pytest.mark.parametrize("distinct", [1, 256, 4096, 65_536, 250_000])
+def test_distinct_methods(benchmark: Any, method: Any, distinct: int) -> None:
+    keys = np.random.default_rng(0).integers(0, distinct, SIZE)
     if method is not near:
         keys = (keys.astype(np.uint64) * SCATTER).view(np.int64)
-    benchmark.group = f"{different} different keys"
+    benchmark.group = f"{distinct} distinct keys"
     _, counts = benchmark(method, keys)
     assert counts.sum() == SIZE

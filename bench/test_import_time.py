@@ -1,4 +1,4 @@
-"""What importing costs, each time in a fresh Python, against importing NumPy alone."""
+"""Import time in a new interpreter, compared with importing NumPy alone."""
 
 import subprocess
 import sys

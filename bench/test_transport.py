@@ -1,7 +1,7 @@
-"""How an array crosses to a worker process and back, by each transport, and by some with other limits.
+"""Sending an array to a worker process and back, by each transport and by two with other limits.
 
-Justifies ``COPIED_FROM`` and ``APART_FROM`` of `parcount.execution.messages`: the sizes, by groups, from which a copy
-in shared memory takes no longer than pickling, and an array behind the message no longer than one in it.
+``COPIED_FROM`` and ``APART_FROM`` of `parcount.execution.messages` follow from it: the sizes from which a copy in
+shared memory takes no longer than pickling, and an array sent after the message no longer than one inside it.
 """
 
 from collections.abc import Iterator
@@ -19,36 +19,36 @@ from parcount.execution.transports import TRANSPORTS, Transport
 SIZES = [1 << exponent for exponent in range(10, 27, 2)]
 """1 kB to 64 MB."""
 
-WAYS = {
+TRANSPORT_VARIANTS = {
     **TRANSPORTS,
     "always behind": Transport(pipe, Packing(apart_from=0)),
     "always copied": Transport(pipe, Packing(copied_from=0)),
 }
 
 
-def spoken(nbytes: int) -> str:
+def format_size(nbytes: int) -> str:
     return f"{nbytes >> 20} MB" if nbytes >= 1 << 20 else f"{nbytes >> 10} kB"
 
 
-@pytest.fixture(scope="module", params=WAYS)
+@pytest.fixture(scope="module", params=TRANSPORT_VARIANTS)
 def worker(request: pytest.FixtureRequest) -> Iterator[pc.Execution]:
-    """One worker that arrays cross to and from in one way."""
+    """One worker with one transport."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("parcount.execution.processes.TRANSPORTS", WAYS)
+        patch.setattr("parcount.execution.processes.TRANSPORTS", TRANSPORT_VARIANTS)
         with pc.Processes(1, transport=request.param) as worker:
             yield worker
 
 
-@pytest.mark.parametrize("nbytes", SIZES, ids=spoken)
+@pytest.mark.parametrize("nbytes", SIZES, ids=format_size)
 def test_item(benchmark: BenchmarkFixture, worker: pc.Execution, nbytes: int) -> None:
-    benchmark.group = f"an item of {spoken(nbytes)}"
+    benchmark.group = f"an item of {format_size(nbytes)}"
     benchmark.extra_info["nbytes"] = nbytes
     item = np.ones(nbytes // 8, np.int64)
     assert benchmark(worker.map, read, [item]) == [nbytes // 8]
 
 
-@pytest.mark.parametrize("nbytes", SIZES, ids=spoken)
+@pytest.mark.parametrize("nbytes", SIZES, ids=format_size)
 def test_result(benchmark: BenchmarkFixture, worker: pc.Execution, nbytes: int) -> None:
-    benchmark.group = f"a result of {spoken(nbytes)}"
+    benchmark.group = f"a result of {format_size(nbytes)}"
     benchmark.extra_info["nbytes"] = nbytes
     assert benchmark(lambda: read(worker.map(make, [nbytes])[0])) == nbytes // 8

@@ -17,7 +17,7 @@ from parcount.kernels.workload import Kernel, Part, Work
 
 PIECE = 1 << 24
 """Elements in the smallest part that pays where each worker gets several: another costs some 0.3 ms, and one that is
-under way is what all may have to wait for (``bench/test_pieces.py``)."""
+under way is what all may have to wait for (``bench/test_parts_per_worker.py``)."""
 
 PIECE_A_BIN = 64
 """Elements of a part for each bin of its table, which has to come back, and to be added."""

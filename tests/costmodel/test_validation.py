@@ -66,7 +66,7 @@ def test_the_page_agrees_with_the_numbers(cost_model: ModuleType) -> None:
 def test_a_page_is_filled_and_filled_again(cost_model: ModuleType) -> None:
     page = PAGE.read_text(encoding="utf-8")
     filled = cost_model.fill(page, cost_model.sections(content()))
-    assert "half lie within a factor of 2.00 of what was predicted, nine of ten within 2.00, all within 2.00." in filled
+    assert "half are within a factor of 2.00 of the prediction, nine of ten within 2.00, all within 2.00." in filled
     assert "| bincount int64, 1 024 bins | serial | 1 | 2.00 |  |  |  |" in filled
     assert "| bincount int64, 1 024 bins | processes, sent | 2 |  |  |  | 2.00 |" in filled
     for name in PARAMETERS:
@@ -77,7 +77,7 @@ def test_a_page_is_filled_and_filled_again(cost_model: ModuleType) -> None:
 
 
 def test_a_page_without_a_place_for_them_is_refused(cost_model: ModuleType) -> None:
-    with pytest.raises(ValueError, match="the page has 0 places for costs"):
+    with pytest.raises(ValueError, match="the page has 0 pairs of markers for costs"):
         cost_model.fill("# Nothing here\n", {"costs": "much"})
 
 

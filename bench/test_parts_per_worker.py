@@ -1,7 +1,7 @@
-"""Into how many parts a job is cut for each worker process.
+"""Number of parts that a job is split into for each worker process.
 
-Justifies ``PIECE`` and ``PIECE_A_BIN`` of `parcount.counting`, and `shares` of `Processes`: in each group, the fastest;
-where two are as fast, more parts are better, for they balance what other programs take from one worker.
+``PIECE`` and ``PIECE_A_BIN`` of `parcount.counting`, and `shares` of `Processes`, are the fastest of each group. Where
+two numbers are equally fast the larger is used: smaller parts balance the load when another program slows one worker.
 """
 
 from collections.abc import Iterator

@@ -1,9 +1,9 @@
-"""What parcount promises of the counter loop, measured: ``python bench/floors.py`` on a quiet machine.
+"""Acceptance test of the study of the GIL: ``python bench/study_acceptance.py`` on a quiet machine.
 
-Runs whole studies of `tally`, one after another, and prints for each promise the median over the studies and the
-worst of them; then whether all studies came to one verdict; then n against 4n for every variant, which shows that no
-compiler folded the loop into one addition. With ``--beside-load`` it keeps one core busy meanwhile, and says what the
-studies made of that. Ends non-zero if a promise is not kept.
+The script runs several studies of `tally` and prints, for each requirement, the median and the worst value over the
+studies. It checks that all studies reach the same verdict, and that 4n increments take four times as long as n in every
+variant, which shows that no compiler folded the loop into one addition. With ``--beside-load`` one core is met busy
+meanwhile, and the studies must report that. The exit code is non-zero if a requirement is not met.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ BUSY = "while True: pass"
 
 
 @dataclass(frozen=True)
-class Promise:
-    """A ratio that a study has to show.
+class Requirement:
+    """A ratio of a study with its limits.
 
     Parameters
     ----------
     what : str
-        For people.
+        Description.
     read : callable
         The ratio, from a study.
     least, most : float, optional
-        The bounds.
+        The limits.
     """
 
     what: str
@@ -45,13 +45,13 @@ class Promise:
     least: float | None = None
     most: float | None = None
 
-    def kept(self, value: float) -> bool:
-        """Whether `value` is within the bounds."""
+    def met(self, value: float) -> bool:
+        """Whether `value` is within the limits."""
         return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
     @property
     def bound(self) -> str:
-        """The bounds, for people."""
+        """The limit as text."""
         return f"≥ {self.least:g}" if self.least is not None else f"≤ {self.most:g}"
 
 
@@ -67,7 +67,7 @@ def speedup(variant: str, execution: str) -> Callable[[Study], float]:
 
 
 def against(variant: str, other: str, workers: int) -> Callable[[Study], float]:
-    """One variant's speed by another's serial one."""
+    """The speed of one variant divided by the serial speed of another."""
 
     def read(study: Study) -> float:
         return next(
@@ -79,20 +79,20 @@ def against(variant: str, other: str, workers: int) -> Callable[[Study], float]:
     return read
 
 
-PROMISES = [
-    Promise("cython, 2 threads against 1", speedup("cython", "threads"), least=1.85),
-    Promise("numba, 2 threads against 1", speedup("numba", "threads"), least=1.85),
-    Promise("cython-gil, 2 threads against 1", speedup("cython-gil", "threads"), most=1.10),
-    Promise("python, 2 threads against 1", speedup("python", "threads"), most=1.10),
-    Promise("python, 2 processes against 1, warm", speedup("python", "processes"), least=1.80),
-    Promise("cython, 2 processes against 1, warm", speedup("cython", "processes"), least=1.80),
-    Promise("numba-parallel, 2 threads against numba serial", against("numba-parallel", "numba", 2), least=1.75),
-    Promise("cython serial against python serial", against("cython", "python", 1), least=100),
+REQUIREMENTS = [
+    Requirement("cython, 2 threads against 1", speedup("cython", "threads"), least=1.85),
+    Requirement("numba, 2 threads against 1", speedup("numba", "threads"), least=1.85),
+    Requirement("cython-gil, 2 threads against 1", speedup("cython-gil", "threads"), most=1.10),
+    Requirement("python, 2 threads against 1", speedup("python", "threads"), most=1.10),
+    Requirement("python, 2 processes against 1, warm", speedup("python", "processes"), least=1.80),
+    Requirement("cython, 2 processes against 1, warm", speedup("cython", "processes"), least=1.80),
+    Requirement("numba-parallel, 2 threads against numba serial", against("numba-parallel", "numba", 2), least=1.75),
+    Requirement("cython serial against python serial", against("cython", "python", 1), least=100),
 ]
 
 
 def run_study(folder: Path, seconds: float) -> Study:
-    """A study by the command, in a process of its own, as a user runs it."""
+    """Run a study by the command, in a process of its own."""
     file = folder / "study.json"
     words = ["study", "--workers", "1,2", "--seconds", str(seconds), "--json", str(file)]
     subprocess.run([sys.executable, "-m", "parcount", *words], check=True, stdout=subprocess.DEVNULL)
@@ -100,7 +100,7 @@ def run_study(folder: Path, seconds: float) -> Study:
 
 
 def proportions(rounds: int = 7) -> dict[str, float]:
-    """For each variant, the time of 4n by the time of n: the median over rounds that hold both."""
+    """The time of 4n divided by the time of n for each variant: the median over rounds that measure both."""
     found = {}
     for name, kernel in WORKLOADS["tally"].kernels.items():
         if VARIANTS[name].missing():
@@ -113,7 +113,7 @@ def proportions(rounds: int = 7) -> dict[str, float]:
             return perf_counter() - start
 
         n = 1 << 10
-        seconds(n)  # compiles, where there is a compiler
+        seconds(n)  # compiles, in the variants that do so at the first call
         while seconds(n) < 0.02:
             n *= 2
         found[name] = median(seconds(4 * n) / seconds(n) for _ in range(rounds))
@@ -121,10 +121,10 @@ def proportions(rounds: int = 7) -> dict[str, float]:
 
 
 def main() -> int:
-    """Measure, print, and say whether all was kept."""
+    """Measure and print; return 1 if a requirement is not met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=10, help="how many in a row (10)")
-    parser.add_argument("--seconds", type=float, default=60, help="how long each measures (60)")
+    parser.add_argument("--studies", type=int, default=10, help="number of studies (10)")
+    parser.add_argument("--seconds", type=float, default=60, help="length of each (60)")
     parser.add_argument("--beside-load", action="store_true", help="keep one core busy meanwhile")
     words = parser.parse_args()
     with ExitStack() as stack:
@@ -149,21 +149,21 @@ def main() -> int:
         named = all(study.verdict.answer == "undecided" or study.environment["load"] for study in studies)
         return 0 if exact and named else 1
 
-    print(f"all claims alike: {'yes' if len(claims) == 1 else 'no'}")
-    kept = exact and len(answers) == len(claims) == 1
-    print(f"\n{'promise':<48}{'bound':>8}{'median':>9}{'worst':>9}")
-    for promise in PROMISES:
-        values = sorted(promise.read(study) for study in studies)
-        worst = values[0] if promise.least is not None else values[-1]
-        kept &= promise.kept(median(values))
-        mark = "" if promise.kept(median(values)) else "  NOT KEPT"
-        print(f"{promise.what:<48}{promise.bound:>8}{median(values):>9.2f}{worst:>9.2f}{mark}")
+    print(f"same claims in all studies: {'yes' if len(claims) == 1 else 'no'}")
+    met = exact and len(answers) == len(claims) == 1
+    print(f"\n{'requirement':<48}{'bound':>8}{'median':>9}{'worst':>9}")
+    for requirement in REQUIREMENTS:
+        values = sorted(requirement.read(study) for study in studies)
+        worst = values[0] if requirement.least is not None else values[-1]
+        met &= requirement.met(median(values))
+        mark = "" if requirement.met(median(values)) else "  NOT MET"
+        print(f"{requirement.what:<48}{requirement.bound:>8}{median(values):>9.2f}{worst:>9.2f}{mark}")
     print(f"\n{'time of 4n by time of n':<48}{'bound':>8}{'median':>9}")
     for variant, ratio in proportions().items():
         straight = 3.4 <= ratio <= 4.6
-        kept &= straight
-        print(f"{variant:<48}{'4 ± 15 %':>8}{ratio:>9.2f}{'' if straight else '  NOT KEPT'}")
-    return 0 if kept else 1
+        met &= straight
+        print(f"{variant:<48}{'4 ± 15 %':>8}{ratio:>9.2f}{'' if straight else '  NOT MET'}")
+    return 0 if met else 1
 
 
 if __name__ == "__main__":

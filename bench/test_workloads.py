@@ -1,8 +1,8 @@
-"""The matrix: every workload in every variant on every execution, with 1, 2, … workers.
+"""Every workload in every variant on every execution, with 1, 2, … workers.
 
-Workers are warm, code is compiled, and data lies in shared memory. A round takes some hundredths of a second, so that
-handing out the work (`test_dispatch`) hardly shows. Variants count different numbers of increments: compare
-``increments_per_second``, among the extra information.
+Workers are running, code is compiled, and the data is in shared memory. A round takes some hundredths of a second,
+which makes the cost of dispatching the parts (`test_dispatch`) negligible. Variants differ in the number of increments:
+compare ``increments_per_second`` in the extra information.
 """
 
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ SIZES = {
 
 @dataclass
 class Data:
-    """A workload's data, in shared memory."""
+    """The data of a workload, in shared memory."""
 
     workload: str
     job: Job
     exact: dict[int, Counts]
 
     def for_variant(self, variant: str) -> tuple[Job, Counts]:
-        """As much of it as the variant counts in a round, and the exact answer."""
+        """The part of the data that the variant counts in a round, and the exact counts."""
         sizes = SIZES[self.workload]
         job = self.job.head(sizes.get(variant, sizes["compiled"]))
         job.reset()
@@ -57,7 +57,7 @@ def test_count(benchmark: BenchmarkFixture, data: Data, variant: str, execution:
     benchmark.group = data.workload
     job, exact = data.for_variant(variant)
     kernel, on = WORKLOADS[data.workload].kernels[variant], pool(execution, workers)
-    assert np.array_equal(count(job, kernel, on), exact)  # starts the workers, and compiles in each, too
+    assert np.array_equal(count(job, kernel, on), exact)  # also starts the workers and compiles in each of them
     benchmark.pedantic(count, (job, kernel, on), setup=job.reset, rounds=10)
     benchmark.extra_info.update(variant=variant, execution=execution, workers=workers, increments=job.size)
     if benchmark.stats is not None:
