@@ -1,6 +1,6 @@
 """Cost of dispatching work, and the size from which a second thread pays.
 
-``DEFAULT_GRAIN`` of `parcount.execution.policy` follows from the groups "tally of n": two threads become faster than
+``DEFAULT_GRAIN`` of `parcount.engine.threads` follows from the groups "tally of n": two threads become faster than
 one at the n that is twice the grain.
 """
 

@@ -1,4 +1,4 @@
-"""Ways to count distinct keys, which `kernels/distinct.py` chooses from, with few and many distinct keys."""
+"""Ways to count distinct keys, which `kernels/unique_counts.py` chooses from, with few and many distinct keys."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from parcount._native.distinct import HashTable, RangeTable
-from parcount.kernels.distinct import by_sorting
+from parcount.kernels.unique_counts import by_sorting
 
 SIZE = 4_000_000
 SCATTER = np.uint64(0xD1342543DE82EF95)

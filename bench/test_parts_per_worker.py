@@ -1,6 +1,6 @@
 """Number of parts that a job is split into for each worker process.
 
-``PIECE`` and ``PIECE_A_BIN`` of `parcount.counting`, and `shares` of `Processes`, are the fastest of each group. Where
+``PIECE`` and ``PIECE_A_BIN`` of `parcount.engine.run`, and `shares` of `Processes`, are the fastest of each group. Where
 two numbers are equally fast the larger is used: smaller parts balance the load when another program slows one worker.
 """
 

@@ -12,7 +12,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from tasks import EXECUTIONS, Pool
 
-from parcount.counting import count
+from parcount.engine.run import count
 from parcount.kernels import VARIANTS, WORKLOADS, Counts, Job
 from parcount.studies.place import shared
 

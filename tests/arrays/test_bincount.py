@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parcount as pc
-from parcount.execution import policy
+from parcount.engine import threads as policy
 from parcount.kernels import blocks
 from tests.arrays.support import INTEGERS, LAYOUTS, Array, assert_same, layouts, measures_memory, outcome
 

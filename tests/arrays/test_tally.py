@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parcount as pc
-from parcount.execution.policy import DEFAULT_GRAIN
+from parcount.engine.threads import DEFAULT_GRAIN
 from parcount.kernels import TallyJob
 from tests.remote import TIME_LIMIT
 

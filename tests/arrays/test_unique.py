@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parcount as pc
-from parcount.kernels import distinct
+from parcount.kernels import unique_counts
 from tests.arrays.support import INTEGERS, LAYOUTS, Array, assert_same, layouts, measures_memory, outcome
 
 pytestmark = pytest.mark.usefixtures("finest_grain")
@@ -60,11 +60,11 @@ SPREADS = {
 }
 
 
-@pytest.fixture(params=[distinct.CHUNK, 1 << 15])
+@pytest.fixture(params=[unique_counts.CHUNK, 1 << 15])
 def chunk(request: pytest.FixtureRequest) -> Iterator[None]:
-    before, distinct.CHUNK = distinct.CHUNK, request.param
+    before, unique_counts.CHUNK = unique_counts.CHUNK, request.param
     yield
-    distinct.CHUNK = before
+    unique_counts.CHUNK = before
 
 
 @pytest.mark.parametrize("spread", SPREADS)
@@ -79,16 +79,16 @@ def test_more_different_keys_than_the_hash_table_takes(spread: str, dtype: str) 
 
 def test_most_keys_different_are_sought_by_range_and_others_part_by_part() -> None:
     for x, kind in [
-        (scattered(400_000, 1 << 60), distinct.DistinctByRange),
-        (scattered(400_000, 9), distinct.Distinct),
-        (np.arange(400_000) % 9, distinct.Distinct),
-        (np.arange(400_000), distinct.DistinctByRange),
-        (scattered(200_000, 1 << 60), distinct.Distinct),
+        (scattered(400_000, 1 << 60), unique_counts.DistinctByRange),
+        (scattered(400_000, 9), unique_counts.Distinct),
+        (np.arange(400_000) % 9, unique_counts.Distinct),
+        (np.arange(400_000), unique_counts.DistinctByRange),
+        (scattered(200_000, 1 << 60), unique_counts.Distinct),
     ]:
-        job, _ = distinct.distinct(x, True, 2)
+        job, _ = unique_counts.distinct(x, True, 2)
         assert type(job) is kind
-    job, _ = distinct.distinct(np.arange(400_000), True, 1)
-    assert type(job) is distinct.Distinct
+    job, _ = unique_counts.distinct(np.arange(400_000), True, 1)
+    assert type(job) is unique_counts.Distinct
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from parcount.counting import count, count_timed
+from parcount.engine.run import count, count_timed
 from parcount.kernels import WORKLOADS
 from tests import cluster, plain, remote
 from tests.arrays.support import assert_same

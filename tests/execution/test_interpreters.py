@@ -161,7 +161,7 @@ class TestImports:
 
     def test_others_are_what_they_are(self) -> None:
         assert refusal("json") is None
-        assert refusal("parcount.pure") is None
+        assert refusal("parcount.kernels.python_loops") is None
         assert refusal("no_such_module") == "No module named 'no_such_module'"
 
     def test_a_module_that_is_not_there_is_no_other_error(self, pair: pc.Interpreters) -> None:

@@ -311,7 +311,7 @@ class TestFork:
         ran = run_script(
             """
 import parcount as pc
-from parcount.counting import count
+from parcount.engine.run import count
 from parcount.kernels import WORKLOADS, TallyJob
 
 try:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from parcount.counting import count, count_timed
+from parcount.engine.run import count, count_timed
 from parcount.execution import messages
 from parcount.execution.processes import Processes
 from parcount.kernels import WORKLOADS, Kernel

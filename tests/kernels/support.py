@@ -19,9 +19,9 @@ def kernel(workload: str, variant: str) -> Kernel:
 
 
 def most_threads() -> int:
-    from parcount.kernels import jit
+    from parcount.kernels import numba_loops
 
-    return jit.most_threads()
+    return numba_loops.most_threads()
 
 
 def run(kernel: Kernel, counts: Counts, *args: object) -> None:

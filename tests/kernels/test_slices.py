@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from parcount.kernels.job import total
 from parcount.kernels.slices import Slices
-from parcount.kernels.workload import total
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 10])

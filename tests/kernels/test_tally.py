@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from parcount._native import tally as native
 from parcount.kernels import WORKLOADS, TallyJob
-from parcount.kernels.vectorised import CHUNK, keys_at
+from parcount.kernels.numpy_loops import CHUNK, keys_at
 from tests.kernels.support import Guarded, counted, kernel, run
 
 PUBLISHED = [

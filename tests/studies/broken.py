@@ -6,12 +6,12 @@ import multiprocessing
 import os
 from typing import Any
 
-from parcount.kernels import vectorised
+from parcount.kernels import numpy_loops
 
 
 def loses_one(counts: Any, start: int, stop: int, seed: int) -> None:
     """Count all keys but the last."""
-    vectorised.tally(counts, start, max(start, stop - 1), seed)
+    numpy_loops.tally(counts, start, max(start, stop - 1), seed)
 
 
 def raises(counts: Any, start: int, stop: int, seed: int) -> None:
@@ -23,4 +23,4 @@ def exits_in_a_worker(counts: Any, start: int, stop: int, seed: int) -> None:
     """Count, but in a worker process end it."""
     if multiprocessing.parent_process() is not None:
         os._exit(3)
-    vectorised.tally(counts, start, stop, seed)
+    numpy_loops.tally(counts, start, stop, seed)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from parcount.execution.cores import available_cores
 from parcount.execution.interpreters import missing
 from parcount.kernels import VARIANTS, WORKLOADS
-from parcount.kernels.workload import Variant
+from parcount.kernels.job import Variant
 from parcount.studies.cells import Cell
 from parcount.studies.plan import EXECUTIONS, doublings, file_bytes, matrix, options
 
@@ -80,7 +80,7 @@ def test_what_is_not_installed_stands_in_the_plan_with_the_reason(monkeypatch: p
 
 @pytest.mark.skipif(VARIANTS["numba"].missing() is not None, reason="Numba is not installed: it has no threads to lack")
 def test_more_threads_than_numba_has_are_not_supported() -> None:
-    from parcount.kernels.jit import most_threads
+    from parcount.kernels.numba_loops import most_threads
 
     _, unmeasured = matrix(options(executions=["threads"], workers=[1, most_threads() + 1]))
     assert {cell.key: status for cell, (status, _) in unmeasured.items()} == {

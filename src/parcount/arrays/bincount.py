@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from parcount._native.dispatch import dispatch
 from parcount.arrays.dask_functions import dask_function
 from parcount.arrays.out import accumulate, check_out
-from parcount.counting import count, pieces
-from parcount.execution import policy
+from parcount.engine.run import count, pieces
+from parcount.engine.threads import choose_execution
 from parcount.execution.base import Execution
 from parcount.kernels.keys import KERNEL, glance
 from parcount.kernels.slices import Slices
@@ -101,7 +101,7 @@ def bincount(
     else:
         bins = glance(job.columns[0]) if out is None else len(out)
         worth = job.size if bins * KEYS_A_BIN <= job.size else 0
-        on = policy.choose(worth, threads, on)
+        on = choose_execution(worth, threads, on)
         sums = count(job, KERNEL, on, shares=pieces(job.size, bins, on))
         if sums.base is not None and len(sums) <= OWNED:
             sums = sums.copy()

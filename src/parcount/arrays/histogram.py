@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from parcount._native.dispatch import dispatch
 from parcount.arrays.dask_functions import dask_function
 from parcount.arrays.out import accumulate, check_out
-from parcount.counting import count, pieces
-from parcount.execution import policy
+from parcount.engine.run import count, pieces
+from parcount.engine.threads import choose_execution
 from parcount.execution.base import Execution
 from parcount.kernels.blocks import flat
+from parcount.kernels.job import cuts
 from parcount.kernels.slices import Slices
 from parcount.kernels.values import KERNEL, extent
-from parcount.kernels.workload import cuts
 
 MOST_FLOAT32_BINS = 1 << 16
 """NumPy computes a float32's bin in float32: with more, it is no longer the one that the edges say."""
@@ -104,7 +104,7 @@ def histogram(
         hist, edges = numpy_histogram(a, bins, range, None if out is not None else density, weights)
     else:
         job = Slices([column], None if heavy is None else flat(heavy), (edges.astype(np.float64),))
-        on = policy.choose(values.size, threads, on)
+        on = choose_execution(values.size, threads, on)
         hist = count(job, KERNEL, on, shares=pieces(values.size, len(edges) - 1, on))
         if heavy is not None:
             # Where NumPy takes differences, of sums at uneven edges, they come out in native byte order.
@@ -150,7 +150,7 @@ def _edges(
 
 def between(values: NDArray[Any], threads: int | None) -> tuple[Any, Any]:
     """The least and the greatest value, looked up by threads."""
-    on = policy.choose(len(values), threads, None)
+    on = choose_execution(len(values), threads, None)
     both = on.map(extent, [values[start:stop] for start, stop in cuts(len(values), on.slots) if start < stop])
     return np.min([least for least, _ in both]), np.max([greatest for _, greatest in both])
 

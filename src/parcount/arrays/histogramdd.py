@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from parcount._native.dispatch import dispatch
 from parcount.arrays.dask_functions import dask_function
 from parcount.arrays.histogram import between, float64_serves
-from parcount.counting import count, pieces
-from parcount.execution import policy
+from parcount.engine.run import count, pieces
+from parcount.engine.threads import choose_execution
 from parcount.execution.base import Execution
-from parcount.kernels.rows import KERNEL
+from parcount.kernels.histogramdd import KERNEL
 from parcount.kernels.slices import Slices
 
 MOST_CELLS_A_ROW = 4
@@ -91,7 +91,7 @@ def histogramdd(
     job = Slices(columns, heavy, ([its.astype(np.float64) for its in edges],))
     cells = np.prod([len(its) + 1.0 for its in edges])
     size = job.size * len(columns)
-    on = policy.choose(size if cells <= MOST_CELLS_A_ROW * job.size else 0, threads, on)
+    on = choose_execution(size if cells <= MOST_CELLS_A_ROW * job.size else 0, threads, on)
     counts = count(job, KERNEL, on, shares=pieces(job.size, int(cells), on))
     hist = counts.astype(float)
     if density:

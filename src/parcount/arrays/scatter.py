@@ -10,11 +10,11 @@ from numpy import ndarray
 from numpy.typing import ArrayLike, NDArray
 
 from parcount._native.dispatch import add_in_place, dispatch
-from parcount.counting import count
-from parcount.execution import policy
-from parcount.kernels.indices import KERNEL
+from parcount.engine.run import count
+from parcount.engine.threads import choose_execution
+from parcount.kernels.add_at import KERNEL
+from parcount.kernels.job import cuts
 from parcount.kernels.slices import Slices
-from parcount.kernels.workload import cuts
 
 MOST_CELLS_AN_INDEX = 4
 """More cells than this for each index, and private tables cost more than they spare: NumPy adds in place."""
@@ -65,7 +65,7 @@ def add_at(a: NDArray[Any], indices: Any, b: ArrayLike = 1, *, threads: int | No
     if (job := _job(a, indices, b)) is None:
         np.add.at(a, indices, b)
         return
-    sums = count(job, KERNEL, policy.choose(job.size, threads, None))
+    sums = count(job, KERNEL, choose_execution(job.size, threads, None))
     if job.weights is None:
         number = int(b)  # type: ignore[arg-type] # `_job` has seen to that
         sums *= np.int64(number - (1 << 64) if number >= 1 << 63 else number)  # comes round, as one by one it would
@@ -128,7 +128,7 @@ def increment(a: NDArray[Any], by: ArrayLike = 1, *, threads: int | None = None)
     if type(a) is not ndarray or not a.flags.c_contiguous or not (number or _alongside(a, by)):
         np.add(a, by, out=a)
         return
-    on = policy.choose(a.size, threads, None)
+    on = choose_execution(a.size, threads, None)
     cells, addends = a.reshape(-1), np.reshape(by, -1)
     on.map(
         _add,

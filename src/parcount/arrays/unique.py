@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike
 
 from parcount._native.dispatch import dispatch
 from parcount.arrays.dask_functions import dask_function
-from parcount.counting import count
-from parcount.execution import policy
+from parcount.engine.run import count
+from parcount.engine.threads import choose_execution
 from parcount.execution.base import Execution
 from parcount.kernels.blocks import flat
-from parcount.kernels.distinct import distinct
+from parcount.kernels.unique_counts import distinct
 
 Result: Any = type(numpy_unique_counts(np.arange(1)))
 """The named tuple that NumPy returns, which it does not name in public."""
@@ -77,7 +77,7 @@ def unique_counts(
     if array.dtype.kind not in "iub" or not array.size:
         return numpy_unique_counts(array)
     keys = flat(array.view(np.uint8) if array.dtype.kind == "b" else array, "K")
-    execution = policy.choose(array.size, threads, on)
+    execution = choose_execution(array.size, threads, on)
     job, kernel = distinct(keys, sorted or execution.slots > 1, execution.slots)
     values, counts = count(job, kernel, execution)
     values = values.view(np.bool_) if array.dtype.kind == "b" else values.astype(array.dtype, copy=False)

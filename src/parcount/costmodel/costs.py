@@ -23,7 +23,7 @@ from parcount.execution.base import Execution
 from parcount.execution.cores import available_cores
 from parcount.execution.processes import Processes
 from parcount.execution.team import Team, team
-from parcount.kernels.workload import table, total
+from parcount.kernels.job import table, total
 from parcount.studies.conduct import Progress
 from parcount.studies.statistics import LEAST_SAMPLES, estimate
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from parcount.arrays.bincount import bincount
 from parcount.arrays.tally import tally
 from parcount.execution.base import Execution
+from parcount.kernels.job import Kernel, Work
 from parcount.kernels.keys import KERNEL
 from parcount.kernels.slices import Slices
 from parcount.kernels.tally import Tally, TallyJob
-from parcount.kernels.workload import Kernel, Work
 from parcount.shm.blocks import shared_array
 from parcount.studies.plan import names
 

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from parcount._native.counter_array import CounterArrayBase, resolve_indices
 from parcount.counters.scalar import integer, refuse_to_travel
 from parcount.counters.shared_base import SharedBase
+from parcount.kernels.add_at import added
 from parcount.kernels.blocks import blocks, flat
-from parcount.kernels.indices import added
-from parcount.kernels.workload import table
+from parcount.kernels.job import table
 from parcount.shm.segment import create
 
 SHOWN = 10

@@ -20,7 +20,7 @@ from parcount.arrays.histogram import histogram as count_values
 from parcount.arrays.histogramdd import histogramdd as count_rows
 from parcount.arrays.unique import Result
 from parcount.arrays.unique import unique_counts as count_distinct
-from parcount.kernels.distinct import Found, merged
+from parcount.kernels.unique_counts import Found, merged
 
 UNKNOWN = ((np.nan,),)
 """The chunks of an array of which nobody knows how long it will be."""

@@ -1,5 +1,8 @@
 """The workloads, and every variant of their hot loops.
 
+The names are imported when they are used: a worker of `Interpreters`, which cannot load NumPy, imports the modules of
+this package that do without.
+
 >>> from parcount import kernels
 >>> workload = kernels.workload("bincount")
 >>> job = workload.make(1000, seed=1)
@@ -11,13 +14,25 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from parcount.kernels.bincount import Bincount, BincountJob
-from parcount.kernels.histogram import Histogram, HistogramJob
-from parcount.kernels.increment import Increment, IncrementJob
-from parcount.kernels.tally import Tally, TallyJob
-from parcount.kernels.workload import VARIANTS, Counts, Job, Kernel, Part, Variant, Work, Workload
+if TYPE_CHECKING:
+    from parcount.kernels.registry import (
+        VARIANTS,
+        WORKLOADS,
+        BincountJob,
+        Counts,
+        HistogramJob,
+        IncrementJob,
+        Job,
+        Kernel,
+        Part,
+        TallyJob,
+        Variant,
+        Work,
+        Workload,
+        workload,
+    )
 
 __all__ = [
     "VARIANTS",
@@ -36,21 +51,10 @@ __all__ = [
     "workload",
 ]
 
-WORKLOADS: Mapping[str, Workload] = {
-    workload.name: workload for workload in (Tally(), Increment(), Bincount(), Histogram())
-}
-"""The workloads, by name."""
 
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from parcount.kernels import registry
 
-def workload(name: str) -> Workload:
-    """The workload called `name`.
-
-    Raises
-    ------
-    ValueError
-        If there is none; names those that exist.
-    """
-    try:
-        return WORKLOADS[name]
-    except KeyError:
-        raise ValueError(f"no workload {name!r}; there are {', '.join(WORKLOADS)}") from None
+        return getattr(registry, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parcount.kernels import vectorised
-from parcount.kernels.workload import Counts, Job, Part, Workload, cuts, total, variants_of
+from parcount.kernels import numpy_loops
+from parcount.kernels.job import Counts, Job, Part, Workload, cuts, total, variants_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class BincountJob(Job):
     def exact(self) -> Counts:
         """NumPy's count of the whole."""
         counts = np.zeros(self.bins, np.int64)
-        vectorised.bincount(counts, self.keys)
+        numpy_loops.bincount(counts, self.keys)
         return counts
 
 

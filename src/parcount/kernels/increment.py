@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from parcount.kernels.workload import Counts, Job, Part, Workload, cuts, variants_of
+from parcount.kernels.job import Counts, Job, Part, Workload, cuts, variants_of
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from parcount._native import bincount as native
 from parcount.kernels.blocks import blocks
-from parcount.kernels.workload import Counts, Kernel, table
+from parcount.kernels.job import Counts, Kernel, table
 
 GLANCE = 256
 """Keys looked at to size a table: few enough to cost nothing beside a million, of which they miss one in 256."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from parcount.kernels.workload import Part, Work, cuts, total
+from parcount.kernels.job import Part, Work, cuts, total
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from parcount.kernels import vectorised
-from parcount.kernels.workload import Counts, Job, Part, Workload, cuts, total, variants_of
+from parcount.kernels import numpy_loops
+from parcount.kernels.job import Counts, Job, Part, Workload, cuts, total, variants_of
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class TallyJob(Job):
     def exact(self) -> Counts:
         """NumPy's count of the whole."""
         counts = np.zeros(self.bins, np.int64)
-        vectorised.tally(counts, 0, self.size, self.seed)
+        numpy_loops.tally(counts, 0, self.size, self.seed)
         return counts
 
 

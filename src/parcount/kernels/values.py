@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from parcount._native.histogram import BinSearch
 from parcount.kernels.blocks import BLOCK, blocks
-from parcount.kernels.workload import Kernel, table
+from parcount.kernels.job import Kernel, table
 
 Sums = NDArray[Any]
 """Counts as int64; sums of weights as float64 or complex128."""

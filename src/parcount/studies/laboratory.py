@@ -12,7 +12,7 @@ from types import TracebackType
 
 import numpy as np
 
-from parcount.counting import count_timed
+from parcount.engine.run import count_timed
 from parcount.execution.base import Execution
 from parcount.execution.interpreters import Interpreters
 from parcount.execution.processes import Processes

@@ -59,11 +59,11 @@ def environment() -> dict[str, Any]:
 
 def threading_layer() -> str | None:
     """The layer that has run Numba's parallel loops in this process, if any has."""
-    if "parcount.kernels.jit" not in sys.modules:
+    if "parcount.kernels.numba_loops" not in sys.modules:
         return None
-    from parcount.kernels import jit
+    from parcount.kernels import numba_loops
 
-    return jit.threading_layer()
+    return numba_loops.threading_layer()
 
 
 def start_threading_layer() -> None:

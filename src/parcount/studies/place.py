@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from parcount.kernels.workload import Job
+from parcount.kernels.job import Job
 from parcount.shm.blocks import shared_array
 
 

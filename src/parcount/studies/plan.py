@@ -196,7 +196,7 @@ def file_bytes(path: str) -> NDArray[np.uint8]:
 
 
 def _numba_threads() -> int:
-    from parcount.kernels.jit import most_threads
+    from parcount.kernels.numba_loops import most_threads
 
     return most_threads()
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
-from parcount.kernels.workload import cuts
+from parcount.kernels.job import cuts
 from parcount.studies.cells import Cell, Sample
 from parcount.studies.counters.ways import WAYS, Way
 from parcount.studies.equipment import Equipment

@@ -18,7 +18,7 @@ from parcount.execution.processes import Processes
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
 from parcount.kernels import WORKLOADS, Counts, Job
-from parcount.kernels.workload import cuts
+from parcount.kernels.job import cuts
 from parcount.studies.cells import Cell, Sample
 from parcount.studies.equipment import Equipment
 from parcount.studies.io.clock import clocked

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parcount.kernels.workload import Counts
+from parcount.kernels.job import Counts
 
 CHUNK = 1 << 16
 """Elements at a time where there would be temporaries: half a megabyte each, so that they stay in cache."""

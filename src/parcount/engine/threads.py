@@ -83,7 +83,7 @@ def _size_up() -> None:
         set_small(0)
 
 
-def choose(size: int, threads: int | None, on: Execution | None) -> Execution:
+def choose_execution(size: int, threads: int | None, on: Execution | None) -> Execution:
     """The execution for a call over `size` elements.
 
     Parameters

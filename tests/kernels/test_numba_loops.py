@@ -12,7 +12,7 @@ from tests.remote import TIME_LIMIT
 
 numba = pytest.importorskip("numba", reason="`test_workload` tests what becomes of these variants without it")
 
-from parcount.kernels import jit  # noqa: E402 - needs Numba
+from parcount.kernels import numba_loops  # noqa: E402 - needs Numba
 
 PARALLEL = [name for name, workload in WORKLOADS.items() if "numba-parallel" in workload.kernels]
 
@@ -24,27 +24,28 @@ def out_and_args(workload: str) -> tuple[np.ndarray, tuple[object, ...]]:
 
 @pytest.mark.parametrize("workload", PARALLEL)
 class TestThreads:
-    @pytest.mark.parametrize("threads", [0, -1, jit.most_threads() + 1])
+    @pytest.mark.parametrize("threads", [0, -1, numba_loops.most_threads() + 1])
     def test_more_than_numba_has_or_fewer_than_one_are_refused(self, workload: str, threads: int) -> None:
         out, args = out_and_args(workload)
         before = out.copy()
         loop = WORKLOADS[workload].kernels["numba-parallel"].load()
-        with pytest.raises(ValueError, match=rf"Numba has {jit.most_threads()} threads here .*, not {threads}$"):
+        most = numba_loops.most_threads()
+        with pytest.raises(ValueError, match=rf"Numba has {most} threads here .*, not {threads}$"):
             loop(out, *args, threads=threads)
         assert np.array_equal(out, before)
 
     def test_numbas_own_setting_stays_what_it_was(self, workload: str) -> None:
-        numba.set_num_threads(jit.most_threads())
+        numba.set_num_threads(numba_loops.most_threads())
         out, args = out_and_args(workload)
         WORKLOADS[workload].kernels["numba-parallel"].load()(out, *args, threads=1)
-        assert numba.get_num_threads() == jit.most_threads()
+        assert numba.get_num_threads() == numba_loops.most_threads()
 
 
 def test_numbas_own_setting_stays_what_it_was_after_an_error() -> None:
-    numba.set_num_threads(jit.most_threads())
+    numba.set_num_threads(numba_loops.most_threads())
     with pytest.raises(ValueError, match="outside"):
-        jit.bincount_parallel(np.zeros(4, np.int64), np.array([4]), threads=1)
-    assert numba.get_num_threads() == jit.most_threads()
+        numba_loops.bincount_parallel(np.zeros(4, np.int64), np.array([4]), threads=1)
+    assert numba.get_num_threads() == numba_loops.most_threads()
 
 
 def test_python_threads_can_use_numbas_at_once() -> None:
@@ -73,13 +74,13 @@ SCRIPT = """
 import threading
 import numpy as np
 from dataclasses import replace
-from parcount.kernels import jit, TallyJob, WORKLOADS
+from parcount.kernels import numba_loops, TallyJob, WORKLOADS
 
-assert jit.threading_layer() is None
+assert numba_loops.threading_layer() is None
 job = TallyJob(20_000, 3, 64)
 part, = job.split(1)
 exact = job.exact()
-loop = replace(WORKLOADS["tally"].kernels["numba-parallel"], threads=jit.most_threads())
+loop = replace(WORKLOADS["tally"].kernels["numba-parallel"], threads=numba_loops.most_threads())
 barrier = threading.Barrier(2)
 wrong = []
 
@@ -94,7 +95,7 @@ for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-print(jit.threading_layer(), len(wrong))
+print(numba_loops.threading_layer(), len(wrong))
 """
 
 

@@ -6,8 +6,8 @@ from functools import cache
 import pytest
 
 import parcount as pc
-from parcount.execution import policy
-from parcount.execution.policy import DEFAULT_GRAIN, choose
+from parcount.engine import threads as policy
+from parcount.engine.threads import DEFAULT_GRAIN, choose_execution
 
 AVAILABLE = 8
 
@@ -39,42 +39,42 @@ class TestChoose:
         ],
     )
     def test_as_many_as_have_a_grain_each(self, size: int, workers: int) -> None:
-        chosen = choose(size, None, None)
+        chosen = choose_execution(size, None, None)
         assert chosen.workers == workers
         assert isinstance(chosen, pc.Serial if workers == 1 else pc.Threads)
 
     @pytest.mark.parametrize("threads", [2, 3, 2 * AVAILABLE])
     def test_as_many_as_the_caller_says(self, threads: int) -> None:
         pc.set_num_threads(1)  # a cap on what we choose, not on what the caller does
-        chosen = choose(10, threads, None)
+        chosen = choose_execution(10, threads, None)
         assert isinstance(chosen, pc.Threads)
         assert chosen.workers == threads
 
     def test_one_thread_is_the_caller_itself(self) -> None:
-        assert type(choose(10**12, 1, None)) is pc.Serial
+        assert type(choose_execution(10**12, 1, None)) is pc.Serial
 
     def test_the_execution_that_the_caller_gives(self) -> None:
         on = pc.Processes(3)
-        assert choose(0, None, on) is on
+        assert choose_execution(0, None, on) is on
 
     def test_both_are_refused(self) -> None:
         with pytest.raises(ValueError, match=r"threads= is short for on=Threads\(…\): give one of the two"):
-            choose(10, 2, pc.Threads(2))
+            choose_execution(10, 2, pc.Threads(2))
 
     @pytest.mark.parametrize("on", [4, "threads", pc.Threads])
     def test_what_is_no_execution_is_refused(self, on: object) -> None:
         with pytest.raises(TypeError, match="on= takes an execution"):
-            choose(10, None, on)  # type: ignore[arg-type]
+            choose_execution(10, None, on)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("threads", [0, -1])
     def test_fewer_than_one_thread_are_refused(self, threads: int) -> None:
         with pytest.raises(ValueError, match="must be at least 1"):
-            choose(10, threads, None)
+            choose_execution(10, threads, None)
 
     @pytest.mark.parametrize("threads", [True, 1.0, 2.0, "2"])
     def test_no_integer_is_refused(self, threads: int) -> None:
         with pytest.raises(TypeError, match="must be an integer"):
-            choose(10, threads, None)
+            choose_execution(10, threads, None)
 
 
 class TestNumThreads:
@@ -85,7 +85,7 @@ class TestNumThreads:
     def test_is_a_cap(self, cap: int, threads: int) -> None:
         pc.set_num_threads(cap)
         assert pc.get_num_threads() == threads
-        assert choose(10**12, None, None).workers == threads
+        assert choose_execution(10**12, None, None).workers == threads
 
     def test_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PARCOUNT_NUM_THREADS", "3")
@@ -102,12 +102,12 @@ class TestGrain:
 
     def test_one_splits_the_smallest_input(self) -> None:
         pc.set_grain(1)
-        assert choose(2, None, None).workers == 2
+        assert choose_execution(2, None, None).workers == 2
 
     def test_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PARCOUNT_GRAIN", "1000")
         assert pc.get_grain() == 1000
-        assert choose(3999, None, None).workers == 3
+        assert choose_execution(3999, None, None).workers == 3
         pc.set_grain(500)
         assert pc.get_grain() == 500
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from parcount import kernels
 from parcount.kernels import VARIANTS, WORKLOADS, Kernel, Part, Variant
-from parcount.kernels.workload import CACHE_LINE, cuts, table, total
+from parcount.kernels.job import CACHE_LINE, cuts, table, total
 from tests.conftest import Run
 from tests.kernels.support import counted, kernel
 
@@ -95,7 +95,7 @@ class TestKernel:
 
     def test_an_unknown_loop_is_an_error_where_it_is_called(self) -> None:
         with pytest.raises(AttributeError, match="no_such_loop"):
-            Kernel("parcount.pure:no_such_loop")(Part(1))
+            Kernel("parcount.kernels.python_loops:no_such_loop")(Part(1))
 
 
 class TestTable:

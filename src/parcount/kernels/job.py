@@ -188,12 +188,12 @@ class Workload(ABC):
 def variants_of(name: str) -> dict[str, Kernel]:
     """The kernels of a workload that has all six variants where this package keeps them."""
     return {
-        "python": Kernel(f"parcount.pure:{name}"),
-        "numpy": Kernel(f"parcount.kernels.vectorised:{name}"),
+        "python": Kernel(f"parcount.kernels.python_loops:{name}"),
+        "numpy": Kernel(f"parcount.kernels.numpy_loops:{name}"),
         "cython": Kernel(f"parcount._native.{name}:released"),
         "cython-gil": Kernel(f"parcount._native.{name}:held"),
-        "numba": Kernel(f"parcount.kernels.jit:{name}"),
-        "numba-parallel": Kernel(f"parcount.kernels.jit:{name}_parallel", own_threads=True),
+        "numba": Kernel(f"parcount.kernels.numba_loops:{name}"),
+        "numba-parallel": Kernel(f"parcount.kernels.numba_loops:{name}_parallel", own_threads=True),
     }
 
 

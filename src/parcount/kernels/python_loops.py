@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from parcount.kernels.workload import Counts
+    from parcount.kernels.job import Counts
 
 GAMMA = 0x9E3779B97F4A7C15
 WORD = 0xFFFFFFFFFFFFFFFF
@@ -87,7 +87,7 @@ def count(part: tuple[str, int | memoryview | None, tuple[Any, ...]]) -> Any:
 
     Examples
     --------
-    >>> count(("parcount.pure:tally", 4, (0, 100, 0)))
+    >>> count(("parcount.kernels.python_loops:tally", 4, (0, 100, 0)))
     array('q', [24, 26, 20, 30])
     """
     reference, out, args = part

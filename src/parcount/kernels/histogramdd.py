@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from parcount._native.histogram import BinSearch, count_joint, weigh_joint
 from parcount.kernels.blocks import blocks
+from parcount.kernels.job import Kernel, table
 from parcount.kernels.values import Sums
-from parcount.kernels.workload import Kernel, table
 
-KERNEL = Kernel("parcount.kernels.rows:counted")
+KERNEL = Kernel("parcount.kernels.histogramdd:counted")
 
 
 def counted(

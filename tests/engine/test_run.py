@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from parcount.counting import PIECE, PIECE_A_BIN, count, count_timed, pieces
+from parcount.engine.run import PIECE, PIECE_A_BIN, count, count_timed, pieces
 from parcount.execution.interpreters import missing, refusal
 from parcount.kernels import WORKLOADS, Kernel, TallyJob
 from parcount.studies.place import shared
@@ -151,7 +151,7 @@ class TestPieces:
             assert size // (shares * on.slots) >= max(PIECE, PIECE_A_BIN * bins)
 
     def test_large_jobs_are_cut_into_more_parts_for_processes(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("parcount.counting.PIECE", 1000)
+        monkeypatch.setattr("parcount.engine.run.PIECE", 1000)
         handed_out = []
 
         class Spying(pc.Processes):

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from parcount._native import distinct as native
 from parcount.kernels.blocks import BLOCK, blocks, some
+from parcount.kernels.job import Kernel, Part, cuts
 from parcount.kernels.slices import Slices
-from parcount.kernels.workload import Kernel, Part, cuts
 
 ALWAYS_NEAR = 1 << 16
 """A range for which a table is always worth its clearing; all keys of up to 16 bits lie in one."""
@@ -52,8 +52,8 @@ Found = tuple[NDArray[Any], NDArray[np.int64]]
 
 _LARGE = 1 << 64
 
-KERNEL = Kernel("parcount.kernels.distinct:found")
-KERNEL_OF_RANGES = Kernel("parcount.kernels.distinct:found_in")
+KERNEL = Kernel("parcount.kernels.unique_counts:found")
+KERNEL_OF_RANGES = Kernel("parcount.kernels.unique_counts:found_in")
 
 
 class Distinct(Slices):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from parcount._native import distinct as native
-from parcount.kernels import distinct
-from parcount.kernels.distinct import ALWAYS_NEAR, by_sorting, chunks, extent, found, found_in, merged, ranges
+from parcount.kernels import unique_counts
+from parcount.kernels.unique_counts import ALWAYS_NEAR, by_sorting, chunks, extent, found, found_in, merged, ranges
 
 DTYPES = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 
@@ -89,8 +89,8 @@ def test_keys_of_a_range_are_selected_as_far_as_there_is_room(keys: Any, data: s
 @given(integers, st.integers(1, 5), st.integers(1, 40), st.data())
 def test_ranges_hold_every_key_once(keys: Any, parts: int, chunk: int, data: st.DataObject) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distinct, "CHUNK", chunk * 4)
-        patch.setattr(distinct, "ALWAYS_NEAR", data.draw(st.sampled_from([1, 1 << 16])))
+        patch.setattr(unique_counts, "CHUNK", chunk * 4)
+        patch.setattr(unique_counts, "ALWAYS_NEAR", data.draw(st.sampled_from([1, 1 << 16])))
         within = ranges(np.sort(keys), chunks(len(keys), parts))
         limits = np.iinfo(keys.dtype)
         assert within[0][0] == limits.min

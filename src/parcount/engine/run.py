@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parcount import pure
 from parcount.execution.base import Execution
 from parcount.execution.threads import Threads
-from parcount.kernels.workload import Kernel, Part, Work
+from parcount.kernels import python_loops
+from parcount.kernels.job import Kernel, Part, Work
 
 PIECE = 1 << 24
 """Elements in the smallest part that pays where each worker gets several: another costs some 0.3 ms, and one that is
@@ -107,7 +107,7 @@ def _sent(kernel: Kernel, parts: Sequence[Part], on: Execution) -> tuple[Callabl
     """What the workers call, and with what."""
     if on.takes_arrays:
         return kernel, parts
-    return pure.count, [(kernel.reference, _bare(part.out), tuple(map(_bare, part.args))) for part in parts]
+    return python_loops.count, [(kernel.reference, _bare(part.out), tuple(map(_bare, part.args))) for part in parts]
 
 
 def _bare(value: Any) -> Any:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from parcount._native import bincount as native
 from parcount.kernels.blocks import BLOCK, blocks
-from parcount.kernels.workload import Kernel, table
+from parcount.kernels.job import Kernel, table
 
-KERNEL = Kernel("parcount.kernels.indices:added")
+KERNEL = Kernel("parcount.kernels.add_at:added")
 
 
 def added(columns: Sequence[NDArray[Any]], addends: NDArray[Any] | None, cells: int) -> NDArray[Any]:
