@@ -1,7 +1,8 @@
 """Number of parts that a job is split into for each worker process.
 
-``PIECE`` and ``PIECE_A_BIN`` of `parcount.engine.run`, and `shares` of `Processes`, are the fastest of each group. Where
-two numbers are equally fast the larger is used: smaller parts balance the load when another program slows one worker.
+``PIECE`` and ``PIECE_A_BIN`` of `parcount.engine.run`, and `shares` of `Processes`, are the fastest of each group.
+Where two numbers are equally fast the larger is used: smaller parts balance the load when another program slows one
+worker.
 """
 
 from collections.abc import Iterator
