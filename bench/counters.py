@@ -32,7 +32,7 @@ import cereggii
 import numpy as np
 
 import parcount as pc
-from parcount.studies.machine import environment
+from parcount.studies.core.environment import environment
 
 INCREMENTS = 200_000
 KEYS, CELLS, CALLS = 10_000_000, 65_536, 8

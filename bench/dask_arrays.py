@@ -29,7 +29,7 @@ import numpy as np
 from distributed import Client, LocalCluster, wait
 
 import parcount as pc
-from parcount.studies.machine import environment
+from parcount.studies.core.environment import environment
 
 KEYS = 400_000_000
 CHUNK = 20_000_000

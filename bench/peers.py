@@ -25,7 +25,7 @@ import numpy as np
 
 import parcount as pc
 from parcount.execution.team import team
-from parcount.studies.machine import environment
+from parcount.studies.core.environment import environment
 
 Call = Callable[..., Any]
 MILLION = 1_000_000

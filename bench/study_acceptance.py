@@ -21,7 +21,7 @@ from statistics import median
 from time import perf_counter
 
 from parcount.kernels import VARIANTS, WORKLOADS, Part, TallyJob
-from parcount.studies.result import Study
+from parcount.studies.core.result import Study
 
 BUSY = "while True: pass"
 

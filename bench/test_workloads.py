@@ -14,7 +14,7 @@ from tasks import EXECUTIONS, Pool
 
 from parcount.engine.run import count
 from parcount.kernels import VARIANTS, WORKLOADS, Counts, Job
-from parcount.studies.place import shared
+from parcount.studies.core.shared_data import to_shared_memory
 
 SIZES = {
     "tally": {"python": 1 << 17, "numpy": 1 << 22, "compiled": 1 << 25},
@@ -46,7 +46,7 @@ class Data:
 @pytest.fixture(scope="module", params=WORKLOADS)
 def data(request: pytest.FixtureRequest) -> Data:
     workload = WORKLOADS[request.param]
-    return Data(workload.name, shared(workload.make(max(SIZES[workload.name].values()))), {})
+    return Data(workload.name, to_shared_memory(workload.make(max(SIZES[workload.name].values()))), {})
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

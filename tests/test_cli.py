@@ -14,10 +14,10 @@ import pytest
 
 from parcount.cli import main
 from parcount.kernels import VARIANTS
-from parcount.studies.cells import Cell
-from parcount.studies.counters.ways import WAYS
-from parcount.studies.laboratory import Laboratory
-from parcount.studies.questions import QUESTIONS
+from parcount.studies.core.cells import Cell
+from parcount.studies.counters.methods import METHODS
+from parcount.studies.gil.runner import CellRunner
+from parcount.studies.registry import STUDIES
 
 COMMAND = [sys.executable, "-m", "parcount"]
 LIMIT = 100
@@ -124,10 +124,10 @@ def small_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every question, of little: what each measures is tested where it is at home."""
     pytest.importorskip("rich")
     pytest.importorskip("matplotlib")
-    few = {name: WAYS[name] for name in ("counter += 1", "AtomicCounter")}
-    monkeypatch.setattr("parcount.studies.plan.VARIANTS", {"cython": VARIANTS["cython"]})
+    few = {name: METHODS[name] for name in ("counter += 1", "AtomicCounter")}
+    monkeypatch.setattr("parcount.studies.gil.cells.VARIANTS", {"cython": VARIANTS["cython"]})
     monkeypatch.setattr("parcount.studies.LEAST_TARGET", 0.001)
-    monkeypatch.setattr("parcount.studies.counters.plan.WAYS", few)
+    monkeypatch.setattr("parcount.studies.counters.cells.METHODS", few)
     monkeypatch.setattr("parcount.studies.io.LEAST_TARGET", 0.001)
 
 
@@ -136,22 +136,22 @@ def test_all_questions_one_after_the_other_a_file_for_each(tmp_path: Path, capsy
     words = ["all", "--workers", "1", "--seconds", "0.3", "--seed", "3"]
     assert main(["study", *words, "--json", f"{tmp_path}/a.json", "--plot", f"{tmp_path}/a.svg"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    for question in QUESTIONS:
+    for question in STUDIES:
         content = json.loads((tmp_path / f"a-{question}.json").read_text())
         assert content["options"]["question"] == question
         assert content["options"]["seed"] == 3
-        assert content["options"]["seconds"] == 0.3 / len(QUESTIONS)
+        assert content["options"]["seconds"] == 0.3 / len(STUDIES)
         assert content["verdict"]["sentences"][0] in out
         assert "<svg" in (tmp_path / f"a-{question}.svg").read_text()
-    assert len(list(tmp_path.iterdir())) == 2 * len(QUESTIONS)
+    assert len(list(tmp_path.iterdir())) == 2 * len(STUDIES)
 
 
 @pytest.mark.usefixtures("small_questions")
 def test_ctrl_c_ends_all_questions_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(self: Laboratory, cell: Cell) -> None:
+    def interrupted(self: CellRunner, cell: Cell) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Laboratory, "run", interrupted)
+    monkeypatch.setattr(CellRunner, "run", interrupted)
     assert main(["study", "all", "--workers", "1", "--json", f"{tmp_path}/a.json"]) == 130
     assert [path.name for path in tmp_path.iterdir()] == ["a-gil.json"]
 
@@ -260,9 +260,9 @@ INTERRUPTED = """
 import os, signal
 from parcount.cli import run
 from parcount.shm import blocks
-from parcount.studies.laboratory import Laboratory
+from parcount.studies.gil.runner import CellRunner
 
-real, calls = Laboratory.run, []
+real, calls = CellRunner.run, []
 mark = blocks._name_prefix  # what the names of its shared memory, and of its workers', begin with
 
 def interrupted(self, cell):
@@ -272,7 +272,7 @@ def interrupted(self, cell):
     return real(self, cell)
 
 if __name__ == "__main__":
-    Laboratory.run = interrupted
+    CellRunner.run = interrupted
     print(mark, flush=True)
     run()
 """
@@ -307,9 +307,9 @@ def test_ctrl_c_reports_what_was_measured_and_leaves_nothing(executions: str, tm
 INTERRUPTED_IO = """
 import os, signal
 from parcount.cli import run
-from parcount.studies.io.laboratory import Laboratory
+from parcount.studies.io.runner import CellRunner
 
-real, calls = Laboratory.run, []
+real, calls = CellRunner.run, []
 
 def interrupted(self, cell):
     calls.append(cell)
@@ -319,7 +319,7 @@ def interrupted(self, cell):
     return real(self, cell)
 
 if __name__ == "__main__":
-    Laboratory.run = interrupted
+    CellRunner.run = interrupted
     run()
 """
 

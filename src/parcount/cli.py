@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from parcount.kernels import VARIANTS, WORKLOADS
-from parcount.studies.plan import EXECUTIONS, QUICK_SECONDS, SECONDS, file_bytes, how_long
-from parcount.studies.questions import DEFAULT, QUESTIONS, Question
+from parcount.studies.core.options import QUICK_SECONDS, SECONDS, how_long
+from parcount.studies.gil.cells import EXECUTIONS, file_bytes
+from parcount.studies.registry import DEFAULT, STUDIES, StudyEntry
 
 ALL = "all"
 """The word for every question, one after the other."""
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         "Ends in a table and a verdict. Ctrl-C reports what has been measured by then.",
         epilog="Lists are separated by commas: --variants python,cython --workers 1,2,4",
     )
-    study.add_argument("question", nargs="?", choices=(*QUESTIONS, ALL), default=DEFAULT, help="what to measure")
+    study.add_argument("question", nargs="?", choices=(*STUDIES, ALL), default=DEFAULT, help="what to measure")
     particular = [  # to some questions; their keywords say which
         study.add_argument(
             "--workload",
@@ -160,13 +161,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _summaries() -> str:
-    sentences = [f"{question.name}: {question.summary}." for question in QUESTIONS.values()]
+    sentences = [f"{question.name}: {question.summary}." for question in STUDIES.values()]
     return " ".join([sentences[0].replace(":", " (the default):", 1), *sentences[1:]])
 
 
 def _study(words: argparse.Namespace) -> int:
     refuse = words.parser.error
-    questions = list(QUESTIONS.values()) if words.question == ALL else [QUESTIONS[words.question]]
+    questions = list(STUDIES.values()) if words.question == ALL else [STUDIES[words.question]]
     calls = [(question, _asked(question, words, len(questions))) for question in questions]
     for question, asked in calls:
         try:
@@ -178,7 +179,7 @@ def _study(words: argparse.Namespace) -> int:
         from parcount.report.terminal import progress_bar, show
 
         if words.plot is not None:
-            from parcount.report import plot
+            from parcount.report import figure as plot
     except ImportError as error:
         refuse(f"a study needs {error.name}: pip install 'parcount[study]'")
     if words.plot is not None and Path(words.plot).suffix.lower() not in plot.FORMATS:
@@ -204,7 +205,7 @@ def _study(words: argparse.Namespace) -> int:
     return code
 
 
-def _asked(question: Question, words: argparse.Namespace, questions: int) -> dict[str, Any]:
+def _asked(question: StudyEntry, words: argparse.Namespace, questions: int) -> dict[str, Any]:
     """The keywords of one of so many questions, from the command's words; what it has no use for is refused."""
     seconds = how_long(words.seconds and words.seconds / questions, words.quick)
     asked: dict[str, Any] = {"seed": words.seed, "seconds": seconds}
@@ -219,7 +220,7 @@ def _asked(question: Question, words: argparse.Namespace, questions: int) -> dic
     return asked
 
 
-def _file(name: str, question: Question, questions: Sequence[Question]) -> Path:
+def _file(name: str, question: StudyEntry, questions: Sequence[StudyEntry]) -> Path:
     """Where a question's result goes: of several, each to a file that has its name too."""
     path = Path(name)
     return path if len(questions) == 1 else path.with_name(f"{path.stem}-{question.name}{path.suffix}")
@@ -268,7 +269,7 @@ def _plan(words: argparse.Namespace) -> int:
     return 0
 
 
-def _check_files(refuse: Any, words: argparse.Namespace, questions: Sequence[Question]) -> None:
+def _check_files(refuse: Any, words: argparse.Namespace, questions: Sequence[StudyEntry]) -> None:
     """Refuse files that cannot be read or written now, rather than after a minute of measuring."""
     if words.data is not None:
         try:
@@ -291,7 +292,7 @@ def _check_writable(refuse: Any, option: str, path: Path) -> None:
 
 
 def _info(words: argparse.Namespace) -> int:
-    from parcount.studies.machine import environment, start_threading_layer
+    from parcount.studies.core.environment import environment, start_threading_layer
 
     start_threading_layer()
     found = environment()

@@ -10,7 +10,7 @@ from parcount.costmodel import costs, process_startup
 from parcount.costmodel.costs import MEASURED, assumed_costs, run_rounds
 from parcount.costmodel.jobs import DTYPES, make_job
 from parcount.costmodel.parameters import PARAMETERS
-from parcount.studies.statistics import LEAST_SAMPLES
+from parcount.studies.core.statistics import LEAST_SAMPLES
 
 
 def test_every_cost_is_measured_or_assumed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import parcount as pc
 from parcount.engine.run import PIECE, PIECE_A_BIN, count, count_timed, pieces
 from parcount.execution.interpreters import missing, refusal
 from parcount.kernels import WORKLOADS, Kernel, TallyJob
-from parcount.studies.place import shared
+from parcount.studies.core.shared_data import to_shared_memory
 from tests.kernels.support import most_threads
 
 SPY = Kernel("tests.remote:spy", own_threads=True)
@@ -74,13 +74,13 @@ class TestExact:
         assert 0 < seconds < perf_counter() - called
 
     def test_data_in_shared_memory(self, workload: str, variant: str, on: pc.Execution) -> None:
-        job = shared(WORKLOADS[workload].make(30_000, 1))
+        job = to_shared_memory(WORKLOADS[workload].make(30_000, 1))
         counts = count(job, WORKLOADS[workload].kernels[variant], on)
         assert np.array_equal(counts, job.exact())
 
 
 def test_workers_increment_shared_cells_in_place(processes: pc.Processes) -> None:
-    job = shared(WORKLOADS["increment"].make(30_000, 1))
+    job = to_shared_memory(WORKLOADS["increment"].make(30_000, 1))
     kernel = WORKLOADS["increment"].kernels["cython"]
     # What the workers return are the cells themselves: writing them back would hide that they were counted elsewhere.
     partials = processes.map(kernel, job.split(2))

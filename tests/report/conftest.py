@@ -1,3 +1,3 @@
-from tests.studies.test_result import study
+from tests.studies.core.test_result import study
 
 __all__ = ["study"]

@@ -7,8 +7,8 @@ import pytest
 from rich.text import Text
 
 from parcount.report.terminal import progress_bar, show
-from parcount.studies.analysis import CellResult
-from parcount.studies.result import Study
+from parcount.studies.core.analysis import CellResult
+from parcount.studies.core.result import Study
 
 
 class Terminal(io.StringIO):

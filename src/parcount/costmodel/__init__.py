@@ -11,9 +11,9 @@ from parcount.costmodel.jobs import SIZE, make_job
 from parcount.costmodel.parameters import PARAMETERS, parse_cost
 from parcount.costmodel.result import Plan
 from parcount.execution.cores import available_cores
-from parcount.studies.conduct import Progress
-from parcount.studies.machine import environment
-from parcount.studies.plan import doublings, worker_counts
+from parcount.studies.core.driver import Progress
+from parcount.studies.core.environment import environment
+from parcount.studies.core.options import doublings, worker_counts
 
 __all__ = ["Plan", "plan"]
 

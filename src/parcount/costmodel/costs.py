@@ -24,8 +24,8 @@ from parcount.execution.cores import available_cores
 from parcount.execution.processes import Processes
 from parcount.execution.team import Team, team
 from parcount.kernels.job import table, total
-from parcount.studies.conduct import Progress
-from parcount.studies.statistics import LEAST_SAMPLES, estimate
+from parcount.studies.core.driver import Progress
+from parcount.studies.core.statistics import LEAST_SAMPLES, estimate
 
 SECONDS = 10.0
 

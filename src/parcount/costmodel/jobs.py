@@ -16,7 +16,7 @@ from parcount.kernels.keys import KERNEL
 from parcount.kernels.slices import Slices
 from parcount.kernels.tally import Tally, TallyJob
 from parcount.shm.blocks import shared_array
-from parcount.studies.plan import names
+from parcount.studies.core.options import names
 
 WORKLOADS = ("bincount", "tally")
 DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from parcount.studies import Progress as Told
-from parcount.studies.result import Study
+from parcount.studies.core.result import Study
 
 WIDTH_OF_A_FILE = 120
 """Columns of the table where it is not written to a terminal."""
@@ -43,7 +43,7 @@ def show(study: Study, stream: TextIO) -> None:
     console = Console(file=stream, highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, WIDTH_OF_A_FILE)
-    import_module(f"parcount.report.{study.question}.table").show(study, console)
+    import_module(f"parcount.studies.{study.question}.table").show(study, console)
     console.print()
     first, *others = study.verdict.sentences
     console.print(Text(first, style="bold"))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from parcount.studies.conduct import Progress, conduct
-from parcount.studies.laboratory import Laboratory
-from parcount.studies.plan import how_long, matrix, options
-from parcount.studies.result import Study
-from parcount.studies.verdict import reach
+from parcount.studies.core.driver import Progress, run_study
+from parcount.studies.core.options import how_long
+from parcount.studies.core.result import Study
+from parcount.studies.gil.cells import matrix, options
+from parcount.studies.gil.runner import CellRunner
+from parcount.studies.gil.verdict import build_verdict
 
 __all__ = ["Progress", "Study", "options", "study"]
 
@@ -103,8 +104,8 @@ def study(
         seconds=how_long(seconds, quick),
     )
     cells, unmeasured = matrix(asked)
-    laboratory = Laboratory(asked, max(asked.seconds * TARGET, LEAST_TARGET))
-    return conduct(asked, cells, unmeasured, laboratory, reach, progress=progress)
+    laboratory = CellRunner(asked, max(asked.seconds * TARGET, LEAST_TARGET))
+    return run_study(asked, cells, unmeasured, laboratory, build_verdict, progress=progress)
 
 
 def _several(names: str | Sequence[str] | None) -> Sequence[str] | None:

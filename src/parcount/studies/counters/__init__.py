@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from parcount.studies.conduct import Progress, conduct
-from parcount.studies.counters.laboratory import Laboratory
-from parcount.studies.counters.plan import matrix, options
-from parcount.studies.counters.verdict import reach
-from parcount.studies.counters.ways import WAYS
-from parcount.studies.plan import how_long
-from parcount.studies.result import Study
+from parcount.studies.core.driver import Progress, run_study
+from parcount.studies.core.options import how_long
+from parcount.studies.core.result import Study
+from parcount.studies.counters.cells import matrix, options
+from parcount.studies.counters.methods import METHODS
+from parcount.studies.counters.runner import CellRunner
+from parcount.studies.counters.verdict import build_verdict
 
 __all__ = ["options", "study_counters"]
 
@@ -78,5 +78,7 @@ def study_counters(
     [0, 0, 0]
     """
     asked = options(variants=variants, workers=workers, size=size, seed=seed, seconds=how_long(seconds, quick))
-    may_lose = {name for name, way in WAYS.items() if way.may_lose}
-    return conduct(asked, matrix(asked), {}, Laboratory(TARGET, size), reach, may_lose=may_lose, progress=progress)
+    may_lose = {name for name, way in METHODS.items() if way.may_lose}
+    return run_study(
+        asked, matrix(asked), {}, CellRunner(TARGET, size), build_verdict, may_lose=may_lose, progress=progress
+    )

@@ -6,15 +6,15 @@ import platform
 import sysconfig
 from collections.abc import Sequence
 
-from parcount.studies.analysis import FAILED, MEASURED, CellResult
-from parcount.studies.cells import Round
-from parcount.studies.counters.ways import LOCK, VALUE, WAYS
-from parcount.studies.verdict import INTERRUPTED, Verdict, asked, in_words, judge
+from parcount.studies.core.analysis import FAILED, MEASURED, CellResult
+from parcount.studies.core.cells import Round
+from parcount.studies.core.claims import INTERRUPTED, Verdict, claim_cells, classify, in_words
+from parcount.studies.counters.methods import LOCK, METHODS, VALUE
 
 LOST, NONE_LOST = "lost", "none lost"
 
 
-def reach(
+def build_verdict(
     results: Sequence[CellResult],
     rounds: Sequence[Round],
     *,
@@ -28,9 +28,9 @@ def reach(
     Parameters
     ----------
     results, rounds, available, gil, load, partial
-        As `parcount.studies.verdict.reach` has them.
+        As `parcount.studies.gil.verdict.build_verdict` has them.
     """
-    claims = [judge(result) for result in asked(results, available)]
+    claims = [classify(result) for result in claim_cells(results, available)]
     python = _python(gil)
     wrong = [result for result in results if result.exact is False and result.status == FAILED]
     measured = [result for result in results if result.seconds]
@@ -44,11 +44,11 @@ def reach(
     elif not tried:
         sentences.append("No way to count was tried with several workers: nothing is claimed.")
     else:
-        if reckless := [result for result in tried if WAYS[result.variant].may_lose]:
+        if reckless := [result for result in tried if METHODS[result.variant].may_lose]:
             answer = LOST if any(map(total_lost, reckless)) else NONE_LOST
             sentences += [_on_losses(result, python) for result in reckless]
-        sentences += _on_costs([result for result in tried if not WAYS[result.variant].may_lose], measured)
-    promising = [result for result in measured if not WAYS[result.variant].may_lose]
+        sentences += _on_costs([result for result in tried if not METHODS[result.variant].may_lose], measured)
+    promising = [result for result in measured if not METHODS[result.variant].may_lose]
     if promising and not wrong:
         total = sum((result.work or 0) * len(result.seconds) for result in promising)
         ways = len({result.variant for result in promising})

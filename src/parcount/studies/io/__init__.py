@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from parcount.studies.conduct import Progress, conduct
-from parcount.studies.io.laboratory import Laboratory
-from parcount.studies.io.plan import matrix, options
-from parcount.studies.io.verdict import reach, unclear
-from parcount.studies.plan import how_long
-from parcount.studies.result import Study
+from parcount.studies.core.driver import Progress, run_study
+from parcount.studies.core.options import how_long
+from parcount.studies.core.result import Study
+from parcount.studies.io.cells import matrix, options
+from parcount.studies.io.runner import CellRunner
+from parcount.studies.io.verdict import build_verdict, undecided_cells
 
 __all__ = ["options", "study_io"]
 
@@ -93,5 +93,7 @@ def study_io(
         executions=executions, workers=workers, size=size, delay=delay, seed=seed, seconds=how_long(seconds, quick)
     )
     cells, unmeasured = matrix(asked)
-    laboratory = Laboratory(asked, max(asked.seconds * TARGET, LEAST_TARGET))
-    return conduct(asked, cells, unmeasured, laboratory, reach, unclear=unclear, progress=progress)
+    laboratory = CellRunner(asked, max(asked.seconds * TARGET, LEAST_TARGET))
+    return run_study(
+        asked, cells, unmeasured, laboratory, build_verdict, undecided_cells=undecided_cells, progress=progress
+    )

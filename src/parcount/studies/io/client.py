@@ -40,7 +40,7 @@ def fetch_by_tasks(address: str, delay: float, shares: Sequence[range]) -> list[
     return digests
 
 
-def hang_up(_: object = None) -> None:
+def close_clients(_: object = None) -> None:
     """Close what this thread has kept."""
     if hasattr(_own, "client"):
         _own.client.close()

@@ -9,11 +9,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from parcount.studies.analysis import FAILED, MEASURED, CellResult, rate_ratios
-from parcount.studies.cells import DISTURBED, Cell, Round
-from parcount.studies.io.plan import CONTROL, FETCH
-from parcount.studies.statistics import LEAST_SAMPLES, estimate
-from parcount.studies.verdict import (
+from parcount.studies.core.analysis import FAILED, MEASURED, CellResult, rate_ratios
+from parcount.studies.core.cells import DISTURBED, Cell, Round
+from parcount.studies.core.claims import (
     GAIN_OF_NONE,
     INTERRUPTED,
     NOT_PARALLEL,
@@ -22,13 +20,15 @@ from parcount.studies.verdict import (
     Claim,
     Comparison,
     Verdict,
-    asked,
+    claim_cells,
+    classify,
     every_run,
     gain,
-    judge,
     on_doubts,
     upper,
 )
+from parcount.studies.core.statistics import LEAST_SAMPLES, estimate
+from parcount.studies.io.cells import CONTROL, FETCH
 
 FOR_BOTH, FOR_WAITING, FOR_COMPUTING, FOR_NEITHER = "for both", "for waiting", "for computing", "for neither"
 
@@ -36,7 +36,7 @@ BUSY = 0.8
 """Share of the time that a server computes from which it may be what limits its clients."""
 
 
-def reach(
+def build_verdict(
     results: Sequence[CellResult],
     rounds: Sequence[Round],
     *,
@@ -50,7 +50,7 @@ def reach(
     Parameters
     ----------
     results, rounds, available, gil, load, partial
-        As `parcount.studies.verdict.reach` has them.
+        As `parcount.studies.gil.verdict.build_verdict` has them.
     """
     claims = _claims(results, available)
     found = _Found({result.cell: result for result in results if result.rate}, rounds, available)
@@ -82,7 +82,7 @@ def reach(
     return Verdict(answer, sentences, claims, comparisons)
 
 
-def unclear(results: Sequence[CellResult], available: int) -> Collection[Cell]:
+def undecided_cells(results: Sequence[CellResult], available: int) -> Collection[Cell]:
     """The cells that need more rounds: measured, and undecided."""
     return {
         Cell(claim.workload, claim.variant, claim.execution, claim.workers)
@@ -122,7 +122,7 @@ def _claims(results: Sequence[CellResult], available: int) -> list[Claim]:
     fetching = [result for result in results if result.workload == FETCH and result.workers > 1]
     counting = [result for result in results if result.workload == CONTROL]
     ran = [result for result in fetching if result.status in (MEASURED, FAILED)]
-    return [judge(result) for result in (*ran, *asked(counting, available))]
+    return [classify(result) for result in (*ran, *claim_cells(counting, available))]
 
 
 @dataclass(frozen=True)

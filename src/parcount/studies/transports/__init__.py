@@ -5,13 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 
-from parcount.studies.conduct import Progress, conduct
-from parcount.studies.plan import how_long
-from parcount.studies.result import Study
-from parcount.studies.transports.laboratory import Laboratory
-from parcount.studies.transports.plan import baseline, matrix, options
-from parcount.studies.transports.room import look
-from parcount.studies.transports.verdict import reach, unclear
+from parcount.studies.core.driver import Progress, run_study
+from parcount.studies.core.options import how_long
+from parcount.studies.core.result import Study
+from parcount.studies.transports.cells import baseline, matrix, options
+from parcount.studies.transports.free_memory import free_memory
+from parcount.studies.transports.runner import CellRunner
+from parcount.studies.transports.verdict import build_verdict, undecided_cells
 
 __all__ = ["options", "study_transports"]
 
@@ -87,6 +87,15 @@ def study_transports(
     True
     """
     asked = options(variants=variants, size=size, seed=seed, seconds=how_long(seconds, quick))
-    cells, unmeasured = matrix(asked, look(tempfile.gettempdir()))
-    laboratory = Laboratory(max(asked.seconds * TARGET, LEAST_TARGET))
-    return conduct(asked, cells, unmeasured, laboratory, reach, unclear=unclear, baseline=baseline, progress=progress)
+    cells, unmeasured = matrix(asked, free_memory(tempfile.gettempdir()))
+    laboratory = CellRunner(max(asked.seconds * TARGET, LEAST_TARGET))
+    return run_study(
+        asked,
+        cells,
+        unmeasured,
+        laboratory,
+        build_verdict,
+        undecided_cells=undecided_cells,
+        baseline=baseline,
+        progress=progress,
+    )

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from parcount.execution.transports import TRANSPORTS
-from parcount.studies.analysis import MEASURED, CellResult, rate_ratios
-from parcount.studies.cells import Cell, Round
-from parcount.studies.statistics import LEAST_SAMPLES, estimate
-from parcount.studies.transports.amounts import MB, in_bytes, in_speed, in_time
-from parcount.studies.transports.plan import BACK, INTEGER, MAPPED, SHARED, THERE, Trip
-from parcount.studies.verdict import INTERRUPTED, UNDECIDED, Comparison, Verdict, every_run
+from parcount.studies.core.analysis import MEASURED, CellResult, rate_ratios
+from parcount.studies.core.cells import Cell, Round
+from parcount.studies.core.claims import INTERRUPTED, UNDECIDED, Comparison, Verdict, every_run
+from parcount.studies.core.statistics import LEAST_SAMPLES, estimate
+from parcount.studies.transports.cells import BACK, INTEGER, MAPPED, SHARED, THERE, Trip
+from parcount.studies.transports.units import MB, format_bytes, format_seconds, format_speed
 
 ARRIVE = {THERE: "get there", BACK: "come back"}
 DOES = {THERE: "reading it", BACK: "making and reading it"}
@@ -21,7 +21,7 @@ LIES = {
 }
 
 
-def reach(
+def build_verdict(
     results: Sequence[CellResult],
     rounds: Sequence[Round],
     *,
@@ -35,7 +35,7 @@ def reach(
     Parameters
     ----------
     results, rounds, available, gil, load, partial
-        As `parcount.studies.verdict.reach` has them.
+        As `parcount.studies.gil.verdict.build_verdict` has them.
     """
     found = _Found(results, rounds)
     wrong = [result for result in results if result.exact is False]
@@ -68,7 +68,7 @@ def reach(
     return Verdict(answer, sentences, [], list(found.comparisons.values()))
 
 
-def unclear(results: Sequence[CellResult], available: int) -> Collection[Cell]:  # noqa: ARG001 - one worker at a time
+def undecided_cells(results: Sequence[CellResult], available: int) -> Collection[Cell]:  # noqa: ARG001 - one worker at a time
     """The transports of each workload that cannot be told from its fastest, by what they are against the work alone."""
     chosen: set[Cell] = set()
     for ranked in _ranked(results).values():
@@ -96,7 +96,7 @@ def pace(result: CellResult) -> str:
     trip, seconds = Trip.named(result.workload), trip_time(result)
     if seconds is None or result.rate is None:
         return ""
-    return in_time(seconds) if trip is None or trip.size < MB else in_speed(result.rate)
+    return format_seconds(seconds) if trip is None or trip.size < MB else format_speed(result.rate)
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def _on_integers(found: _Found) -> list[str]:
     ranked = found.ranked.get(INTEGER)
     if not ranked:
         return []
-    times = ", ".join(f"{in_time(trip_time(one) or 0.0)} by {one.variant}" for one in ranked)
+    times = ", ".join(f"{format_seconds(trip_time(one) or 0.0)} by {one.variant}" for one in ranked)
     sentence = f"An integer takes there and back {times}"
     best, *alike = found.first(ranked)
     slower = [one for one in ranked if one not in (best, *alike)][:1]
@@ -251,7 +251,7 @@ def _on_range(found: _Found, rows: Sequence[_Row], common: Sequence[str]) -> str
     """Of sizes with the same first transports: which, and by how much, at the largest."""
     last = rows[-1]
     sizes = _sizes(rows[0].trip, last.trip)
-    at = f"at {in_bytes(last.trip.size)} "
+    at = f"at {format_bytes(last.trip.size)} "
     arrive = ARRIVE[last.trip.direction]
     best, *alike = [one for one in last.ranked if one.variant in common]
     slower = [one for one in last.ranked if one not in last.first][:1]
@@ -289,7 +289,7 @@ def _on_no_copy(found: _Found, way: str) -> list[str]:
     how = f"{speeds[-1].speedup} as fast as by {best.variant}"
     text = f"{LIES[way]} is there before any that is copied {where}: {at} {how}"
     if one.speedup is not None:
-        text += f", and {_percent(one.speedup.median)} of its {in_time(trip_time(one) or 0.0)} are the reading"
+        text += f", and {_percent(one.speedup.median)} of its {format_seconds(trip_time(one) or 0.0)} are the reading"
     return [f"{text}."]
 
 
@@ -299,7 +299,7 @@ def _on_the_work(found: _Found) -> list[str]:
     for direction in (THERE, BACK):
         rows = found.rows(direction)
         if rows and (best := rows[-1].ranked[0]).speedup is not None:
-            time, share = in_time(trip_time(best) or 0.0), _percent(best.speedup.median)
+            time, share = format_seconds(trip_time(best) or 0.0), _percent(best.speedup.median)
             takes = f"takes {time} {direction} by {best.variant}, {share} of which {DOES[direction]} takes by itself"
             parts.append(f"n array of {_large(best)} {takes}")
     return [f"A{'; a'.join(parts)}."] if parts else []
@@ -322,13 +322,13 @@ def _large(result: CellResult) -> str:
     """The size of its arrays."""
     trip = Trip.named(result.workload)
     assert trip is not None
-    return in_bytes(trip.size)
+    return format_bytes(trip.size)
 
 
 def _sizes(smallest: Trip, largest: Trip) -> str:
     if smallest == largest:
-        return f"At {in_bytes(largest.size)}"
-    return f"From {in_bytes(smallest.size)} to {in_bytes(largest.size)}"
+        return f"At {format_bytes(largest.size)}"
+    return f"From {format_bytes(smallest.size)} to {format_bytes(largest.size)}"
 
 
 def _percent(share: float) -> str:

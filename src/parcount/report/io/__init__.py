@@ -1,1 +1,0 @@
-"""A study of I/O for people."""

@@ -1,0 +1,44 @@
+"""What all pictures and tables share: how executions look, and the machine in a line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from parcount.studies.core.analysis import CellResult
+from parcount.studies.core.result import Study
+
+# Distinct in hue and in lightness, so that they also tell apart in grey and for colour-blind eyes
+# (Okabe and Ito's palette, 2008).
+STYLES: dict[str, dict[str, Any]] = {
+    "threads": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
+    "processes": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
+    "interpreters": {"color": "#CC79A7", "marker": "D", "linestyle": ":"},
+    "asyncio": {"color": "#009E73", "marker": "^", "linestyle": "-."},
+}
+
+
+def machine(study: Study) -> str:
+    """The CPU, the cores and the Python, for a title."""
+    environment = study.environment
+    gil = "with the GIL" if environment["python"]["gil"] else "without a GIL"
+    return (
+        f"{environment['cpu']}, {environment['cores']['available']} cores, "
+        f"Python {environment['python']['version']} {gil}"
+    )
+
+
+def start_up(cell: CellResult) -> str:
+    """By how much new workers' first answer comes later, for a table."""
+    return "" if cell.startup is None else f"{cell.startup * 1000:.{0 if cell.startup > 0.01 else 1}f} ms"
+
+
+def libraries(study: Study) -> str:
+    """The CPU, the cores, the Python and what counts in it, for the foot of a table."""
+    environment = study.environment
+    available = environment["cores"]["available"]
+    gil = "GIL" if environment["python"]["gil"] else "no GIL"
+    return (
+        f"{environment['cpu']}, {available} core{'s' if available > 1 else ''} available; "
+        f"Python {environment['python']['version']} ({gil}), NumPy {environment['versions']['numpy']}, "
+        f"Numba {environment['versions']['numba'] or 'not installed'}."
+    )

@@ -1,1 +1,0 @@
-"""A study of transports for people."""

@@ -1,0 +1,1 @@
+"""What all studies share: the driver, rounds, statistics, claims and the result file."""

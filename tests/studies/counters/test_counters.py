@@ -1,0 +1,209 @@
+"""The study of the ways to count."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+import parcount as pc
+from parcount.studies.core.analysis import CellResult
+from parcount.studies.core.cells import Cell
+from parcount.studies.core.result import Study
+from parcount.studies.counters import methods, options
+from parcount.studies.counters.cells import matrix
+from parcount.studies.counters.methods import METHODS
+from parcount.studies.counters.runner import CellRunner
+from parcount.studies.counters.verdict import build_verdict
+from tests.studies.core.test_result import SCHEMA
+
+SIZE = 20_000
+CHEAP = ["counter += 1", "threading.Lock", "AtomicCounter", "SharedCounter"]
+
+
+def cells_of(*names: str, workers: int = 2) -> list[Cell]:
+    return matrix(options(variants=names, workers=workers, size=None, seed=0, seconds=1))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_way_counts_what_it_promises(name: str) -> None:
+    cells = cells_of(name)
+    with CellRunner(0.01, SIZE) as laboratory:
+        laboratory.prepare(cells, lambda _: None)
+        assert not laboratory.failed
+        for cell in cells * 2:
+            sample = laboratory.run(cell)
+            assert sample is not None
+            assert sample.seconds > 0
+            assert 0 <= sample.lost < SIZE
+            assert sample.exact == (sample.lost == 0)
+            assert sample.exact or (METHODS[name].may_lose and cell.workers > 1)
+        assert laboratory.work == dict.fromkeys(cells, SIZE)
+
+
+def test_a_size_that_cannot_be_shared_out_evenly_is_counted_whole() -> None:
+    cells = cells_of("AtomicCounter", "SharedCounter", workers=3)
+    with CellRunner(0.01, 1001) as laboratory:
+        laboratory.prepare(cells, lambda _: None)
+        assert all(laboratory.run(cell).exact for cell in cells)
+
+
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Threads that are interrupted as often as can be."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("name", [name for name, way in METHODS.items() if way.may_lose])
+def test_what_is_lost_is_seen(name: str) -> None:
+    if name == "counter += 1" and not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        pytest.skip("with the GIL none may be lost, by how this Python happens to be made")
+    cells = cells_of(name)
+    with CellRunner(0.01, 200_000) as laboratory:
+        laboratory.prepare(cells, lambda _: None)
+        assert any(not laboratory.run(cells[-1]).exact for _ in range(100))
+
+
+def test_a_way_that_breaks_its_promise_fails_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgetful = replace(METHODS["AtomicCounter"], read=lambda counter: counter.value - 1)
+    monkeypatch.setitem(METHODS, "AtomicCounter", forgetful)  # type: ignore[arg-type]
+    result = pc.study_counters(["counter += 1", "AtomicCounter"], size=1000, seconds=0.01)
+    assert not result.exact
+    assert result.verdict.answer == "not exact"
+    assert "LOST COUNTS in counter/AtomicCounter" in str(result)
+    assert {cell.status for cell in result.cells if cell.variant == "AtomicCounter"} == {"failed"}
+
+
+def test_a_way_that_cannot_run_here_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Any) -> Any:
+        raise OSError("no room")
+
+    monkeypatch.setitem(METHODS, "AtomicCounter", replace(METHODS["AtomicCounter"], make=refuse))  # type: ignore[arg-type]
+    result = pc.study_counters(["AtomicCounter", "threading.Lock"], size=1000, seconds=0.01)
+    by_status = {(cell.variant, cell.execution): (cell.status, cell.reason) for cell in result.cells}
+    assert by_status["AtomicCounter", "serial"] == ("failed", "OSError: no room")
+    assert by_status["AtomicCounter", "threads"] == ("failed", "RuntimeError: its serial cell failed")
+    assert by_status["threading.Lock", "threads"] == ("measured", None)
+    assert "OSError: no room" in str(result)
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return pc.study_counters(CHEAP, workers=[1, 2, 3], size=3000, seconds=0.3)
+
+
+def test_a_study_has_every_cell_and_fits_the_schema(study: Study, tmp_path: Path) -> None:
+    assert study.question == "counters"
+    assert [cell.cell for cell in study.cells if cell.variant == "SharedCounter"] == [
+        Cell("counter", "SharedCounter", "serial", 1),
+        *(Cell("counter", "SharedCounter", on, workers) for on in ("threads", "processes") for workers in (2, 3)),
+    ]
+    for cell in study.cells:
+        assert cell.status == "measured"
+        assert len(cell.lost) == len(cell.seconds) >= 3
+    study.save(tmp_path / "a.json")
+    jsonschema.validate(json.loads((tmp_path / "a.json").read_text()), SCHEMA)
+    assert Study.load(tmp_path / "a.json") == study
+
+
+def test_it_is_shown_in_a_table(study: Study) -> None:
+    pytest.importorskip("rich")
+    from parcount.report.terminal import show
+
+    stream = io.StringIO()
+    show(study, stream)
+    text = stream.getvalue()
+    for word in ("way to count", "1 worker", "3 workers", "SharedCounter", "processes", "ns", "lost"):
+        assert word in text
+    assert "3000" not in text
+    for sentence in study.verdict.sentences:
+        assert sentence in " ".join(text.split())
+
+
+def test_it_is_drawn(study: Study, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    from parcount.report import figure as plot
+
+    plot.save(study, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    (axes,) = plot.draw(study).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == CHEAP
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"variants": "abacus"}, "no way to count 'abacus'; there are counter"),
+        ({"variants": []}, "no way to count named"),
+        ({"workers": 0}, "at least 1"),
+        ({"size": -1}, "at least 0"),
+        ({"seed": -1}, "seed"),
+        ({"seconds": 0}, "more than 0 seconds"),
+    ],
+)
+def test_nonsense_is_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        pc.study_counters(**wrong)
+
+
+def cell(variant: str, execution: str, workers: int, *, lost: int = 0, rate: float = 1e8) -> CellResult:
+    exact = lost == 0
+    status = "measured" if exact or METHODS[variant].may_lose else "failed"
+    return CellResult(
+        "counter", variant, execution, workers, status, None, exact, 1000, [1e-5] * 4, rate, lost=[lost, 0, 0, 0]
+    )
+
+
+def sentences(*cells: CellResult, gil: bool = True) -> tuple[str, str]:
+    verdict = build_verdict(cells, [{}] * 4, available=2, gil=gil)
+    return verdict.answer, "\n".join(verdict.sentences)
+
+
+class TestVerdict:
+    def test_none_lost_is_no_promise(self) -> None:
+        answer, text = sentences(cell("counter += 1", "threads", 2), cell("AtomicCounter", "threads", 2))
+        assert answer == "none lost"
+        assert "none lost in 4.0 thousand tries" in text
+        assert "not a promise" in text
+        assert "with the GIL" in text
+        assert "safe" not in text
+
+    def test_what_is_lost_is_told_with_the_python(self) -> None:
+        answer, text = sentences(cell("counter += 1", "threads", 2, lost=1200), gil=False)
+        assert answer == "lost"
+        assert "counter += 1, on 2 threads, lost 1.2 thousand of 4.0 thousand increments (30 %)" in text
+        assert "without a GIL" in text
+
+    def test_the_cheapest_is_named_beside_what_everybody_knows(self) -> None:
+        _, text = sentences(
+            cell("threading.Lock", "serial", 1, rate=1e7),
+            cell("threading.Lock", "threads", 2, rate=2e6),
+            cell("AtomicCounter", "threads", 2),
+            cell("SharedCounter", "processes", 2, rate=5e7),
+        )
+        assert "Exact and cheapest on 2 threads: AtomicCounter, 10 ns an increment" in text
+        assert "threading.Lock, 500 ns an increment (100 ns by itself)" in text
+        assert "Exact and cheapest on 2 processes: SharedCounter, 20 ns an increment" in text
+
+    def test_nothing_tried_is_nothing_claimed(self) -> None:
+        answer, text = sentences(cell("counter += 1", "serial", 1))
+        assert answer == "not asked"
+        assert "nothing is claimed" in text
+
+
+def test_every_way_is_known_by_its_name() -> None:
+    assert all(name == way.name for name, way in METHODS.items())
+    assert not any("," in name for name in METHODS)  # the command separates names by commas
+    assert methods.THREADS in METHODS["SharedCounter"].executions

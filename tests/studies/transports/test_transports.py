@@ -1,0 +1,608 @@
+"""The study of transports."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import parcount as pc
+from parcount.execution.messages import COPIED_FROM
+from parcount.execution.transports import TRANSPORTS
+from parcount.shm import blocks
+from parcount.studies.core.analysis import CellResult, analyse
+from parcount.studies.core.cells import Cell, Round, Sample
+from parcount.studies.core.claims import Verdict
+from parcount.studies.core.result import Study
+from parcount.studies.transports import options, runner
+from parcount.studies.transports.cells import (
+    ALONE,
+    BACK,
+    INTEGER,
+    MAPPED,
+    SHARED,
+    THERE,
+    WAYS,
+    Trip,
+    baseline,
+    matrix,
+    sizes,
+)
+from parcount.studies.transports.free_memory import FreeMemory, free_memory
+from parcount.studies.transports.payload import ITEM, checksum, make, right
+from parcount.studies.transports.runner import CellRunner
+from parcount.studies.transports.units import UNITS, format_bytes, format_seconds, format_speed, parse_bytes
+from parcount.studies.transports.verdict import build_verdict, undecided_cells
+from tests.studies.core.test_result import SCHEMA
+
+QUICK: dict[str, Any] = {"size": 4096, "seconds": 0.01}
+KB, MB = 1 << 10, 1 << 20
+
+
+class TestWork:
+    @given(st.integers(0, 1 << 62), st.integers(1, 300))
+    def test_the_checksum_is_known_without_the_array(self, start: int, count: int) -> None:
+        array = make((start, count * ITEM))
+        assert array.nbytes == count * ITEM
+        assert array.tolist() == [*range(start, start + count)]
+        assert checksum(array) == right(start, count * ITEM)
+
+    @given(st.integers(1, 1 << 40), st.integers(3, 300), st.data())
+    def test_it_minds_every_element_and_their_order(self, start: int, count: int, data: st.DataObject) -> None:
+        expected = right(start, count * ITEM)
+        array = make((start, count * ITEM))
+        index = data.draw(st.integers(0, count - 1))
+        array[index] += np.uint64(data.draw(st.integers(1, 1 << 16)))
+        assert checksum(array) != expected
+        assert checksum(make((start + 1, count * ITEM))) != expected
+        assert checksum(make((start, (count - 1) * ITEM))) != expected
+        cut = data.draw(st.integers(1, count - 1))
+        whole = make((start, count * ITEM))
+        assert checksum(np.concatenate([whole[cut:], whole[:cut]])) != expected
+
+
+class TestAmounts:
+    @given(st.sampled_from(list(UNITS)[:-1]), st.integers(1, 999))
+    def test_what_was_said_is_understood(self, unit: str, number: int) -> None:
+        size = number * UNITS[unit]
+        assert parse_bytes(format_bytes(size)) == size
+
+    def test_no_more_digits_than_are_known(self) -> None:
+        assert format_bytes(0) == "0 bytes"
+        assert format_seconds(0.123456) == "123 ms"
+        assert format_seconds(12.3e-9) == "12.3 ns"
+        assert format_speed(1.2345e9) == "1.15 GB/s"
+
+
+class TestPlan:
+    def test_sizes_are_powers_of_four(self) -> None:
+        assert sizes(KB) == [KB]
+        assert sizes(4 * KB - 1) == [KB]
+        assert [format_bytes(size) for size in sizes(256 * MB)] == [
+            "1 kB", "4 kB", "16 kB", "64 kB", "256 kB", "1 MB", "4 MB", "16 MB", "64 MB", "256 MB"
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("seconds", "largest"), [(60, 256 * MB), (600, 256 * MB), (20, 64 * MB), (10, 16 * MB), (1e-6, KB)]
+    )
+    def test_the_largest_array_fits_the_time(self, seconds: float, largest: int) -> None:
+        asked = options(seconds=seconds)
+        assert asked.workloads[-1] == str(Trip(BACK, largest))
+        assert max(trip.size for trip in map(Trip.named, asked.workloads) if trip) == largest
+
+    def test_each_workload_has_the_work_alone_and_its_ways(self) -> None:
+        cells, unmeasured = matrix(options(size=4 * KB), FreeMemory())
+        assert not unmeasured
+        by_workload: dict[str, list[str]] = {}
+        for cell in cells:
+            assert cell.execution == ("serial" if cell.variant == ALONE else "processes")
+            assert baseline(cell) in cells
+            by_workload.setdefault(cell.workload, []).append(cell.variant)
+        assert by_workload == {
+            INTEGER: [ALONE, *TRANSPORTS],
+            "there, 1 kB": [ALONE, *WAYS],
+            "there, 4 kB": [ALONE, *WAYS],
+            "back, 1 kB": [ALONE, *TRANSPORTS],
+            "back, 4 kB": [ALONE, *TRANSPORTS],
+        }
+
+    def test_every_transport_is_asked(self) -> None:
+        assert set(TRANSPORTS) < set(options().variants)
+
+    def test_too_little_shared_memory_leaves_out_what_would_lie_there(self) -> None:
+        cells, unmeasured = matrix(options(size=16 * MB), FreeMemory(shared=2 * COPIED_FROM))
+        out = {(cell.workload, cell.variant) for cell in unmeasured}
+        assert ("there, 16 MB", SHARED) in out
+        assert ("there, 16 MB", "shared_memory") in out
+        assert ("back, 1 MB", "shared_memory") in out
+        assert ("there, 256 kB", SHARED) not in out
+        assert {variant for _, variant in out} == {SHARED, "shared_memory"}
+        assert {status for status, _ in unmeasured.values()} == {"not supported"}
+        reason = unmeasured[Cell("there, 16 MB", SHARED, "processes", 1)][1]
+        assert reason.startswith("2 MB are free of shared memory (/dev/shm")
+        assert "48 MB are needed for 16 MB" in reason
+        tiny = matrix(options(size=16 * MB), FreeMemory(shared=0))[1]
+        below = [cell for cell in cells if cell.variant == "shared_memory" and _bytes(cell) < COPIED_FROM]
+        assert below
+        assert not {*below} & {*tiny}  # these go through the pipe
+
+    def test_too_little_memory_leaves_out_large_arrays_by_any_way(self) -> None:
+        cells, unmeasured = matrix(options(size=16 * MB), FreeMemory(memory=100 * MB))
+        assert {*unmeasured} == {cell for cell in cells if _bytes(cell) == 16 * MB}
+        assert "free of memory" in next(iter(unmeasured.values()))[1]
+
+    def test_too_little_disk_leaves_out_the_file(self) -> None:
+        _, unmeasured = matrix(options(size=16 * MB), FreeMemory(disk=3 * MB))
+        assert {cell.variant for cell in unmeasured} == {MAPPED}
+        assert {cell.workload for cell in unmeasured} == {"there, 4 MB", "there, 16 MB"}
+
+
+class TestRoom:
+    def test_it_is_the_least_of_the_machine_and_the_container(self, tmp_path: Path) -> None:
+        proc, cgroup = tmp_path / "proc", tmp_path / "cgroup"
+        proc.mkdir()
+        (proc / "meminfo").write_text("MemTotal: 16 kB\nMemAvailable:    8 kB\n")
+        assert free_memory(tmp_path, proc=proc, cgroup=cgroup).memory == 8192
+        cgroup.mkdir()
+        (cgroup / "memory.max").write_text("max\n")
+        (cgroup / "memory.current").write_text("5000\n")
+        assert free_memory(tmp_path, proc=proc, cgroup=cgroup).memory == 8192
+        (cgroup / "memory.max").write_text("6000\n")
+        assert free_memory(tmp_path, proc=proc, cgroup=cgroup).memory == 1000
+        (cgroup / "memory.stat").write_text("anon 4000\ninactive_file 700\n")
+        assert free_memory(tmp_path, proc=proc, cgroup=cgroup).memory == 1700
+
+    def test_version_1_of_control_groups(self, tmp_path: Path) -> None:
+        folder = tmp_path / "memory"
+        folder.mkdir()
+        (folder / "memory.limit_in_bytes").write_text("9000\n")
+        (folder / "memory.usage_in_bytes").write_text("5000\n")
+        (folder / "memory.stat").write_text("total_inactive_file 500\n")
+        assert free_memory(tmp_path, proc=tmp_path, cgroup=tmp_path).memory == 4500
+
+    def test_where_nothing_is_told_nothing_is_known(self, tmp_path: Path) -> None:
+        none = tmp_path / "none"
+        assert free_memory(none, proc=none, cgroup=none, shared=none) == FreeMemory()
+
+    def test_this_machine(self, tmp_path: Path) -> None:
+        room = free_memory(tmp_path)
+        assert room.disk is not None
+        assert room.disk >= 0
+        if sys.platform == "linux":
+            assert room.memory is not None
+            assert room.memory > 0
+
+
+def _bytes(cell: Cell) -> int:
+    trip = Trip.named(cell.workload)
+    return 0 if trip is None else trip.size
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    """With all ways, for arrays on either side of where `shared_memory` begins to copy."""
+    return pc.study_transports(size=4 * MB, seconds=0.3)
+
+
+class TestStudy:
+    def test_it_has_every_cell_and_fits_the_schema(self, study: Study, tmp_path: Path) -> None:
+        assert study.question == "transports"
+        assert study.complete
+        assert study.exact
+        assert [cell.cell for cell in study.cells] == matrix(options(size=4 * MB), FreeMemory())[0]
+        for cell in study.cells:
+            assert cell.status == "measured", cell.reason
+            assert len(cell.seconds) >= 3
+            assert cell.work is not None
+            assert cell.work % (_bytes(cell.cell) or 1) == 0
+            assert cell.speedup is not None
+        study.save(tmp_path / "a.json")
+        jsonschema.validate(json.loads((tmp_path / "a.json").read_text()), SCHEMA)
+        assert Study.load(tmp_path / "a.json") == study
+
+    def test_of_small_arrays_a_run_has_many_trips(self, study: Study) -> None:
+        for cell in study.cells:
+            if cell.workload == "there, 1 kB" and cell.variant == ALONE:
+                assert cell.work is not None
+                assert cell.work >= 16 * KB
+
+    def test_the_documentation_names_what_only_this_study_has(self) -> None:
+        text = (Path(__file__).parents[3] / "docs" / "result-file.md").read_text(encoding="utf-8")
+        for name in ("transports", INTEGER, ALONE, *WAYS):
+            assert f"`{name}`" in text
+
+    def test_it_is_shown_in_tables(self, study: Study) -> None:
+        pytest.importorskip("rich")
+        from parcount.report.terminal import show
+
+        stream = io.StringIO()
+        show(study, stream)
+        text = " ".join(stream.getvalue().split())
+        for word in ("an integer", "there: to a worker", "back: made", "1 kB", "4 MB", "µs", "GB/s", *WAYS, ALONE):
+            assert word in text
+        for sentence in study.verdict.sentences:
+            assert sentence in text
+
+    def test_it_is_drawn(self, study: Study, tmp_path: Path) -> None:
+        pytest.importorskip("matplotlib")
+        from parcount.report import figure as plot
+
+        plot.save(study, tmp_path / "a.svg")
+        assert "<svg" in (tmp_path / "a.svg").read_text()
+        there, back = plot.draw(study).axes
+        assert set(there.get_legend_handles_labels()[1]) == {*WAYS, "the work alone"}
+        assert set(back.get_legend_handles_labels()[1]) == {*TRANSPORTS, "the work alone"}
+        assert [text.get_text() for text in there.get_xticklabels()][::6] == ["1 kB", "4 MB"]
+
+    def test_what_was_not_measured_is_drawn_and_shown_as_such(self, study: Study) -> None:
+        pytest.importorskip("matplotlib")
+        pytest.importorskip("rich")
+        from parcount.report import figure as plot
+        from parcount.report.terminal import show
+
+        cells = [replace(cell, status="not supported", reason="no room", rate=None) for cell in study.cells]
+        empty = replace(study, cells=cells)
+        assert [axes.texts[0].get_text() for axes in plot.draw(empty).axes] == ["nothing was measured"] * 2
+        stream = io.StringIO()
+        show(empty, stream)
+        assert stream.getvalue().count("not supported") >= len(cells)
+
+    def test_ctrl_c_gives_what_was_measured(self) -> None:
+        def interrupt(what: str, passed: float, expected: float) -> None:
+            if what == "round 3":
+                raise KeyboardInterrupt
+
+        result = pc.study_transports("pipe", size=KB, seconds=5, progress=interrupt)
+        assert not result.complete
+        assert {len(cell.seconds) for cell in result.cells} == {2}
+        assert "interrupted" in str(result)
+
+    def test_no_file_and_no_shared_memory_stays(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        before = {*blocks._blocks}
+        pc.study_transports([MAPPED, SHARED, "shared_memory"], **QUICK)
+        assert [*tmp_path.iterdir()] == []
+        assert {*blocks._blocks} <= before
+
+
+class TestExactness:
+    def test_an_array_that_arrives_wrong_fails_its_cell(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What is sent has one element that differs from what is expected."""
+        real = runner._filled
+
+        def spoilt(array: Any) -> Any:
+            filled = real(array)
+            filled[200] += np.uint64(1)  # in all but the arrays of 1 kB
+            return filled
+
+        monkeypatch.setattr(runner, "_filled", spoilt)
+        result = pc.study_transports(["pipe", "pickle", SHARED], **QUICK)
+        assert not result.exact
+        assert result.verdict.answer == "not exact"
+        assert "WRONG ARRAYS in there, 4 kB/work alone/serial/1; there, 4 kB/pickle/processes/1" in str(result)
+        for cell in result.cells:
+            assert (cell.status == "failed") == (_bytes(cell.cell) == 4096)
+            assert (cell.exact is False) == (_bytes(cell.cell) == 4096)
+            if cell.workload == "there, 4 kB":
+                assert min(cell.lost) >= 1
+
+    def test_an_array_that_comes_back_with_the_right_checksum_alone_is_wrong(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One element is compared at a time, besides the sum: a checksum may be right by chance."""
+        monkeypatch.setattr(runner, "make", lambda task: make((task[0] + 1, task[1])))
+        monkeypatch.setattr(runner, "checksum", lambda array: right(int(array[0]) - 1, array.nbytes))
+        cell = Cell("back, 1 kB", ALONE, "serial", 1)
+        with CellRunner(0.0) as laboratory:
+            laboratory._arrays[ALONE] = make((1, KB))
+            laboratory._trips[cell] = 3
+            sample = laboratory.run(cell)
+        assert sample is not None
+        assert not sample.exact
+        assert sample.lost == 1
+
+    def test_an_integer_that_comes_back_wrong_is_seen(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(runner, "abs", lambda number: number + (number == 2), raising=False)
+        cell = Cell(INTEGER, ALONE, "serial", 1)
+        with CellRunner(0.0) as laboratory:
+            laboratory._trips[cell] = 3
+            sample = laboratory.run(cell)
+        assert sample is not None
+        assert not sample.exact
+        assert sample.lost == 1
+
+
+class TestTooLittleRoom:
+    """What the system refuses is left out with the reason, and nothing else."""
+
+    @staticmethod
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.ENOSPC, "no room for 4096 bytes of shared memory")
+
+    def test_no_shared_memory_at_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(runner, "shared_array", self.full)
+        result = pc.study_transports(["pipe", SHARED, MAPPED], **QUICK)
+        assert result.exact
+        assert result.complete
+        for cell in result.cells:
+            assert cell.status == ("not supported" if cell.variant == SHARED else "measured")
+        assert "Left out: there, 1 kB (shared array); there, 4 kB (shared array): not supported: " in str(result)
+        assert "no room for 4096 bytes" in str(result)
+
+    def test_a_full_disk(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(CellRunner, "_in_a_file", self.full)
+        result = pc.study_transports(["pipe", MAPPED], **QUICK)
+        assert {cell.variant for cell in result.cells if cell.status == "not supported"} == {MAPPED}
+
+    def test_shared_memory_that_ends_in_mid_study(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def told(what: str, passed: float, expected: float) -> None:
+            if what == "round 2":
+                monkeypatch.setattr(blocks, "_create", self.full)
+
+        result = pc.study_transports(["pipe", "shared_memory"], size=MB, seconds=0.05, progress=told)
+        out = [cell for cell in result.cells if cell.status != "measured"]
+        assert [(cell.workload, cell.variant) for cell in out] == [("there, 1 MB", "shared_memory")]
+        assert out[0].status == "not supported"
+        assert result.exact
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells how much there is")
+    def test_what_the_system_tells_is_heeded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("parcount.studies.transports.free_memory", lambda _folder: FreeMemory(shared=3 * KB))
+        result = pc.study_transports(["pipe", SHARED], **QUICK)
+        status = {(cell.workload, cell.variant): cell.status for cell in result.cells}
+        assert status["there, 1 kB", SHARED] == "measured"
+        assert status["there, 4 kB", SHARED] == "not supported"
+        assert "3 kB are free of shared memory" in str(result)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"variants": "pigeon"}, "no way 'pigeon'; there are pickle, pipe, queue, shared_memory, shared array, mapped"),
+        ({"variants": []}, "no way named"),
+        ({"size": 1023}, "at least 1024 here"),
+        ({"size": -1}, "at least 0"),
+        ({"seed": -1}, "seed"),
+        ({"seconds": 0}, "more than 0 seconds"),
+    ],
+)
+def test_nonsense_is_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        pc.study_transports(**wrong)
+
+
+def way(workload: str, variant: str) -> Cell:
+    return Cell(workload, variant, "serial" if variant == ALONE else "processes", 1)
+
+
+Slow = Callable[[Cell, int], float]
+SIZES = [KB, 64 * KB, MB, 16 * MB]
+ROWS = [f"{direction}, {format_bytes(size)}" for direction in (THERE, BACK) for size in SIZES]
+
+
+def times() -> dict[Cell, float]:
+    """Seconds of a trip on a machine on which pipe is first, then shared_memory, pickle and queue."""
+    found = {way(INTEGER, name): 40e-6 * scale for name, scale in zip(TRANSPORTS, (1.1, 1.0, 2.0, 1.1), strict=True)}
+    found[way(INTEGER, ALONE)] = 1e-7
+    for row in ROWS:
+        trip = Trip.named(row)
+        assert trip is not None
+        alone = trip.size / 20e9
+        found[way(row, ALONE)] = alone
+        for name, scale in (("pipe", 1.0), ("shared_memory", 1.5), ("pickle", 3.0), ("queue", 4.0)):
+            found[way(row, name)] = scale * (50e-6 + 4 * alone)
+        if trip.direction == THERE:
+            found[way(row, SHARED)] = 50e-6 + 1.02 * alone
+            found[way(row, MAPPED)] = 60e-6 + 1.25 * alone
+    return found
+
+
+def verdict(
+    changes: dict[Cell, float] | None = None,
+    *,
+    without: Callable[[Cell], bool] = lambda _cell: False,
+    count: int = 6,
+    slow: Slow = lambda _cell, _round: 1.0,
+    waited: Callable[[Cell], float] = lambda _cell: 0.0,
+    unmeasured: dict[Cell, tuple[str, str]] | None = None,
+    wrong: Cell | None = None,
+    **more: Any,
+) -> Verdict:
+    """The verdict on that machine, with changes."""
+    seconds = {cell: time for cell, time in {**times(), **(changes or {})}.items() if not without(cell)}
+    work = {cell: _bytes(cell) or 1 for cell in seconds}
+    rounds: list[Round] = [
+        {
+            cell: Sample(time * slow(cell, number), cell != wrong, waited(cell))
+            for cell, time in seconds.items()
+            if cell not in (unmeasured or {})
+        }
+        for number in range(count)
+    ]
+    results = analyse(list(seconds), rounds, work=work, startup={}, unmeasured=unmeasured or {}, baseline=baseline)
+    return build_verdict(results, rounds, **{"available": 2, "gil": True, **more})
+
+
+def text(found: Verdict) -> str:
+    return "\n".join(found.sentences)
+
+
+def jumps(*cells: Cell) -> Slow:
+    """These take twice as long in every other round."""
+    return lambda cell, number: 1.0 + (number % 2) * (cell in cells)
+
+
+class TestVerdict:
+    def test_the_transport_to_choose_is_that_to_which_none_is_preferable(self) -> None:
+        found = verdict()
+        assert found.answer == "pipe"
+        assert found.sentences[0] == (
+            "The transport to choose is pipe: in 8 of 8 cases (so many sizes, there and back) none is faster by more "
+            "than the times spread."
+        )
+
+    def test_it_need_not_be_first_everywhere(self) -> None:
+        found = verdict({way(row, "shared_memory"): 1e-6 for row in ROWS[-2:]})
+        assert found.answer == "pipe"
+        assert "in 6 of 8 cases" in found.sentences[0]
+        assert "that holds for shared_memory in 2." in found.sentences[0]
+
+    def test_as_many_cases_each_decide_nothing(self) -> None:
+        found = verdict({way(row, "queue"): 1e-6 for row in ROWS[:4]})
+        assert found.answer == "undecided"
+        assert "in 4 of 8 cases" in found.sentences[0]
+        assert "none is faster than pipe or queue by more" in found.sentences[0]
+
+    def test_one_transport_alone_is_not_compared(self) -> None:
+        found = verdict(without=lambda cell: cell.variant in ("pickle", "queue", "shared_memory"))
+        assert found.answer == "not asked"
+        assert "takes two of them" in found.sentences[0]
+        assert found.comparisons == []
+
+    def test_latency(self) -> None:
+        assert (
+            "An integer takes there and back 40 µs by pipe, 44 µs by pickle, 44 µs by shared_memory, 80 µs by queue: "
+            "pipe is 1.10× [1.10–1.10] as fast as pickle." in text(verdict())
+        )
+        unsteady = verdict(slow=jumps(way(INTEGER, "pipe")))
+        assert "which of pickle, shared_memory and pipe is first is undecided (pickle is 1.00×" in text(unsteady)
+
+    def test_sizes_of_which_the_same_is_to_be_said_stand_in_one_sentence(self) -> None:
+        found = text(verdict())
+        assert (
+            "From 1 kB to 16 MB arrays get there fastest by pipe: at 16 MB 4.59 GB/s, 1.50× [1.50–1.50] as fast as "
+            "shared_memory." in found
+        )
+        assert found.count("arrays come back fastest") == 1
+
+    def test_where_another_is_first_another_sentence_begins(self) -> None:
+        found = text(verdict({way("there, 1 kB", "pickle"): 1e-6, way("there, 16 MB", "shared_memory"): 1e-3}))
+        assert "At 1 kB arrays get there fastest by pickle: 1 µs, 50.20× [50.20–50.20] as fast as pipe." in found
+        assert "From 64 kB to 1 MB arrays get there fastest by pipe" in found
+        assert "At 16 MB arrays get there fastest by shared_memory: 15.6 GB/s, " in found
+        assert "From 1 kB to 16 MB arrays come back fastest by pipe" in found
+
+    def test_an_interval_with_both_decides_nothing(self) -> None:
+        steady = {way(row, "shared_memory"): times()[way(row, "pipe")] for row in ROWS[:2]}
+        found = text(verdict(steady, slow=jumps(*(way(row, "shared_memory") for row in ROWS[:2]))))
+        assert "From 1 kB to 64 kB it is undecided by which of pipe and shared_memory arrays get there fastest" in found
+        assert "at 64 kB pipe is 1.50× [1.00–2.00] as fast as shared_memory and 3.00× [3.00–3.00] as fast as" in found
+        assert "From 1 MB to 16 MB arrays get there fastest by pipe" in found
+
+    def test_undecided_sizes_stand_together_by_what_they_have_in_common(self) -> None:
+        alike = {way(row, name): times()[way(row, "pipe")] for row in ROWS[:4] for name in ("shared_memory",)}
+        alike[way(ROWS[0], "queue")] = times()[way(ROWS[0], "pipe")]
+        found = text(verdict(alike))
+        assert "From 1 kB to 16 MB it is undecided by which of pipe and shared_memory arrays get there" in found
+
+    @pytest.mark.parametrize(
+        ("variant", "sentence"),
+        [
+            (SHARED, "An array in pc.shared_array, of which only the name travels, is there before any that is copied"),
+            (
+                MAPPED,
+                "An array in a memory-mapped file, of which only the name travels, is there before any that is copied",
+            ),
+        ],
+    )
+    def test_from_which_size_on_no_copy_pays(self, variant: str, sentence: str) -> None:
+        slow = {way(row, variant): 1.0 for row in ROWS[:2]}
+        assert f"{sentence} from 1 MB on: at 16 MB " in text(verdict(slow))
+        assert "at every size" in text(verdict({way(row, variant): 1e-6 for row in ROWS[:4]}))
+
+    def test_how_much_of_its_time_is_the_reading(self) -> None:
+        found = text(verdict())
+        assert "at 16 MB 3.76× [3.76–3.76] as fast as by pipe, and 93 % of its 906 µs are the reading" in found
+
+    def test_no_copy_that_saves_nothing_is_told(self) -> None:
+        found = text(verdict({way("there, 16 MB", SHARED): 1.0}))
+        assert (
+            "An array in pc.shared_array, of which only the name travels, is not there decidedly before one that"
+            in (found)
+        )
+        assert "goes by pipe: at 16 MB it is 0.00× [0.00–0.00] as fast" in found
+
+    def test_how_much_of_the_time_is_the_work(self) -> None:
+        assert (
+            "An array of 16 MB takes 3.41 ms there by pipe, 25 % of which reading it takes by itself; an array of "
+            "16 MB takes 3.41 ms back by pipe, 25 % of which making and reading it takes by itself." in text(verdict())
+        )
+
+    def test_what_others_took_decides_nothing(self) -> None:
+        found = verdict(waited=lambda _cell: 0.4, load=["burn (process 7) kept 1.00 cores busy"])
+        assert found.answer == "undecided"
+        assert found.comparisons == []
+        assert found.sentences[0] == (
+            "Which transport to choose is undecided: in too many rounds other programs had the cores."
+        )
+        assert "burn (process 7) kept 1.00 cores busy. Measure again" in text(found)
+        for word in ("fastest by", "is there before", "as fast as"):
+            assert word not in text(found)
+
+    def test_what_others_took_from_some_cells_is_told_of_these(self) -> None:
+        found = verdict(waited=lambda cell: 0.4 * (cell == way("there, 16 MB", "shared_memory")))
+        assert found.answer == "pipe"
+        assert "From 1 kB to 1 MB arrays get there fastest by pipe" in text(found)
+        assert (
+            "At 16 MB it is undecided by which of pipe and shared_memory arrays get there fastest: at 16 MB pipe "
+            in (text(found))
+        )
+        assert "pipe is not told from shared_memory and 3.00× [3.00–3.00] as fast as pickle." in text(found)
+        assert "In too many rounds other programs had the cores: what rests on these is undecided." in text(found)
+
+    def test_what_is_left_out_is_told_with_the_reason(self) -> None:
+        cells = [way("there, 16 MB", SHARED), way("there, 1 MB", SHARED)]
+        found = text(verdict(unmeasured=dict.fromkeys(cells, ("not supported", "2 MB are free"))))
+        assert (
+            "Left out: there, 1 MB (shared array); there, 16 MB (shared array): not supported: 2 MB are free." in found
+        )
+        assert "at 64 kB" in found
+
+    def test_a_wrong_array_makes_all_else_worthless(self) -> None:
+        found = verdict(wrong=way("there, 1 MB", "pipe"))
+        assert found.answer == "not exact"
+        assert found.sentences[0] == ("WRONG ARRAYS in there, 1 MB/pipe/processes/1: nothing else here can be trusted.")
+        assert "brought what was sent" not in text(found)
+        assert found.comparisons == []
+
+    def test_every_comparison_is_inside_a_round(self) -> None:
+        found = verdict(slow=lambda _cell, number: 1.0 + number)  # all cells drift together
+        assert found.answer == "pipe"
+        compared = {(one.workload, one.variant, one.against): one.speedup for one in found.comparisons}
+        assert compared["there, 1 MB", "pipe", "shared_memory"].low == pytest.approx(1.5)
+        assert compared["there, 1 MB", "pipe", "shared_memory"].high == pytest.approx(1.5)
+        assert compared[INTEGER, "pipe", "queue"].median == pytest.approx(2.0)
+
+    def test_two_rounds_decide_nothing(self) -> None:
+        found = verdict(count=2, partial=True)
+        assert found.answer == "undecided"
+        assert found.sentences[0] == "Which transport to choose is undecided: there were too few rounds."
+        assert found.comparisons == []
+
+    def test_nothing_measured_says_so(self) -> None:
+        cell = CellResult(*way(INTEGER, "pipe").key, "failed", "interrupted before its first run")
+        found = build_verdict([cell], [], available=2, gil=True, partial=True)
+        assert found.answer == "not asked"
+        assert "interrupted" in text(found)
+
+    def test_cells_in_doubt_get_more_rounds(self) -> None:
+        close = {way(ROWS[0], "shared_memory"): times()[way(ROWS[0], "pipe")]}
+        seconds = {**times(), **close}
+        rounds: list[Round] = [
+            {cell: Sample(time * jumps(way(ROWS[0], "pipe"))(cell, number), True) for cell, time in seconds.items()}
+            for number in range(6)
+        ]
+        work = {cell: _bytes(cell) or 1 for cell in seconds}
+        results = analyse(list(seconds), rounds, work=work, startup={}, unmeasured={}, baseline=baseline)
+        assert undecided_cells(results, 2) == {way(ROWS[0], "pipe"), way(ROWS[0], "shared_memory")}
