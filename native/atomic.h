@@ -1,5 +1,5 @@
-/* Cells of 64 bits that many threads, or processes, read and write at once: by the builtins of GCC and Clang, or by
-   MSVC's. A cell is aligned to its size; where it lies in shared memory, what is done to it is atomic there too. */
+/* Atomic operations on 64-bit cells, by the builtins of GCC and Clang or the intrinsics of MSVC. A cell is aligned to its
+   size. The operations are lock-free, so they are atomic across processes too if the cell is in shared memory. */
 #ifndef PARCOUNT_ATOMIC_H
 #define PARCOUNT_ATOMIC_H
 
@@ -15,7 +15,7 @@
 #define ATOMIC_FENCE() _ReadWriteBarrier()
 #endif
 
-/* What the writer did before, it has done for whoever reads what it wrote. */
+/* Acquire; the write below is release. */
 static __forceinline int64_t atomic_read(const int64_t *cell)
 {
     int64_t value = __iso_volatile_load64((const volatile __int64 *)cell);
@@ -34,7 +34,7 @@ static __forceinline int64_t atomic_exchange_with(int64_t *cell, int64_t value)
     return _InterlockedExchange64((volatile __int64 *)cell, value);
 }
 
-/* Writes `value` if the cell holds what is `expected`; else says what it holds. */
+/* Writes `value` if the cell holds `expected`; stores in `expected` what the cell held. */
 static __forceinline int atomic_swap_if(int64_t *cell, int64_t *expected, int64_t value)
 {
     int64_t held = _InterlockedCompareExchange64((volatile __int64 *)cell, value, *expected);
@@ -45,7 +45,7 @@ static __forceinline int atomic_swap_if(int64_t *cell, int64_t *expected, int64_
 
 #else
 
-/* What the writer did before, it has done for whoever reads what it wrote. */
+/* Acquire; the write below is release. */
 static inline int64_t atomic_read(const int64_t *cell)
 {
     return __atomic_load_n(cell, __ATOMIC_ACQUIRE);
@@ -68,11 +68,10 @@ static inline int atomic_swap_if(int64_t *cell, int64_t *expected, int64_t value
 
 #endif
 
-/* Adds `n` and tells the sum; or, where that needs more than 64 bits, leaves the cell as it is and returns 0.
+/* Adds `n` and stores the sum; or, if the sum does not fit into 64 bits, leaves the cell unchanged and returns 0.
 
-   Not by one fetch-and-add, which would have to be taken back when the sum comes round: others would read it meanwhile,
-   and act on it. To look first whether there is room does not help, for a thread may sleep between looking and adding
-   while others add as much as they like. */
+   A fetch-and-add would have to be undone after an overflow, and other threads could read the wrapped value before that.
+   Checking the value first does not help: other threads can add between the check and the addition. */
 static inline int atomic_add(int64_t *cell, int64_t n, int64_t *sum)
 {
     int64_t held = atomic_read(cell);
@@ -84,8 +83,8 @@ static inline int atomic_add(int64_t *cell, int64_t n, int64_t *sum)
     return 1;
 }
 
-/* Undoes an addition of `n`, which may have been more than 64 bits hold: what is cut off then is cut off here too. */
-static inline void atomic_take_back(int64_t *cell, uint64_t n)
+/* Undoes an addition of `n`, modulo 2**64. */
+static inline void atomic_subtract(int64_t *cell, uint64_t n)
 {
     int64_t held = atomic_read(cell);
     while (!atomic_swap_if(cell, &held, (int64_t)((uint64_t)held - n)))

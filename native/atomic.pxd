@@ -1,4 +1,4 @@
-"""Atomic operations on cells of 64 bits, and additions to them by what Python calls integers."""
+"""Atomic operations on 64-bit cells, and additions of Python integers to them."""
 
 from cpython.number cimport PyNumber_Index
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint64_t
@@ -12,7 +12,7 @@ cdef extern from "atomic.h" nogil:
     int64_t atomic_exchange_with(int64_t *cell, int64_t value)
     bint atomic_swap_if(int64_t *cell, int64_t *expected, int64_t value)
     bint atomic_add(int64_t *cell, int64_t n, int64_t *sum)
-    void atomic_take_back(int64_t *cell, uint64_t n)
+    void atomic_subtract(int64_t *cell, uint64_t n)
 
 
 cdef inline object checked(object total):
@@ -23,7 +23,7 @@ cdef inline object checked(object total):
 
 
 cdef inline object add_to(int64_t *cell, object n):
-    """Add `n` to a cell; return the sum."""
+    """Add `n` to a cell; return the sum. OverflowError if that does not fit; TypeError if `n` is not an integer."""
     cdef int64_t sum = 0
     cdef int overflow = 0
     cdef int64_t number = PyLong_AsLongLongAndOverflow(n, &overflow)
@@ -33,7 +33,7 @@ cdef inline object add_to(int64_t *cell, object n):
 
 
 cdef inline object add_in_python(int64_t *cell, object n):
-    """The same where C's integers do not suffice: most likely for nothing but an error."""
+    """The same in Python integers: raises, unless another thread has changed the cell meanwhile."""
     cdef int64_t held = atomic_read(cell)
     while True:
         total = checked(held + n)

@@ -1,151 +1,366 @@
-# cython: binding=False, embedsignature=True, embedsignature.format=clinic
-"""Counters of one number, as objects of C: what `increment` costs is then a call of a C function, and no more.
+# cython: binding=False, embedsignature=True, embedsignature.format=clinic, auto_pickle=False
+"""The counters' cells and the operations on them, as C types: an increment costs one call of a C function.
 
-Nothing here relies on the GIL: cells are read and written by atomic operations, and what is more than a cell under the
-critical section of its owner, in which nothing waits or runs other Python code.
+Nothing here relies on the GIL. Cells are read and written by atomic operations. Everything larger than a cell is guarded
+by the critical section of its owner, inside which nothing blocks and no other Python code runs.
+
+No method may crash, whatever the arguments and whichever thread calls it: objects cannot be created incomplete (see each
+`__cinit__`), an object's memory is set once, and closing keeps the memory mapped while the object exists.
 """
 
 cimport cython
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.number cimport PyNumber_Index
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport (
+    INT64_MAX, INT64_MIN, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
+)
 
 from atomic cimport (
-    PyLong_AsLongLongAndOverflow, add_to, atomic_add, atomic_exchange_with, atomic_read, atomic_write, checked,
+    PyLong_AsLongLongAndOverflow, add_to, atomic_add, atomic_exchange_with, atomic_read, atomic_subtract, atomic_write,
+    checked,
 )
-from integers cimport unlikely
+from integers cimport integer, unlikely
 
 from _thread import _local
 
 cdef extern from "shards.h" nogil:
-    const void *shards_thread()
-    void *shards_recall(uint64_t serial)
-    void shards_remember(uint64_t serial, void *share)
-    void shards_forget(uint64_t serial, const void *share)
+    const void *shards_thread_id()
+    void *shards_cached(uint64_t serial)
+    void shards_cache(uint64_t serial, void *handle)
+    void shards_uncache(uint64_t serial, const void *handle)
     const int64_t SHARDS_LARGE, SHARDS_FULL, SHARDS_NEAR
 
 cdef enum:
-    APART = 128  # bytes that keep a cell to itself: a cache line, or two where they are fetched in pairs
+    PADDING = 128           # keeps a cell on cache lines of its own: CPUs may prefetch them in pairs
+    SIGNALS_EVERY = 1 << 20 # cells between two checks for signals: a few milliseconds
 
 
-@cython.no_gc  # it refers to nothing that could refer back
-cdef class Cell:
-    """One cell: its own, alone on its cache lines, or one that lies in memory that it was given."""
+@cython.no_gc  # holds no reference that can lead back to it
+cdef class CellMemory:
+    """The memory of a counter's cells. Closing forbids its use; it is freed with the object."""
 
-    cdef char before[APART]
-    cdef int64_t *cell
+    cdef char padding_before[PADDING]
+    cdef int64_t *cells
     cdef int64_t closed
+    cdef bint initialized
     cdef int64_t[::1] memory
-    cdef char between[APART]
-    cdef int64_t own
-    cdef char behind[APART]
 
-    def __cinit__(self):
-        self.cell = &self.own
+    def _use_memory(self, int64_t[::1] memory not None):
+        """Use `memory` for the cells. Once only: handles and running calls hold pointers into it."""
+        with cython.critical_section(self):
+            if self.initialized:
+                raise RuntimeError("the counter is already initialized")
+            self.initialized = True
+            self.memory = memory
+            self.cells = &memory[0]
 
-    def __init__(self, value=0):
-        self.own = checked(PyNumber_Index(value))
-
-    def lie_in(self, int64_t[::1] memory not None):
-        """Be the first cell of `memory` from now on."""
-        self.memory = memory
-        self.cell = &memory[0]
-
-    def shut(self):
-        """Be closed from now on. The memory stays as long as this object: another thread may be in the midst of it."""
+    def _close(self):
+        """Make every later call raise ValueError. Calls that run in other threads finish."""
         atomic_write(&self.closed, True)
 
     @property
-    def is_shut(self):
+    def _closed(self):
         return atomic_read(&self.closed) != 0
 
-    cdef int64_t *open(self) except NULL:
+    cdef int64_t *open(self) except? NULL:
         if unlikely(atomic_read(&self.closed)):
             raise ValueError("this counter is closed")
-        return self.cell
+        return self.cells
+
+
+@cython.no_gc  # as above
+cdef class Cell(CellMemory):
+    """One 64-bit cell: its own, or the first one of a given memory."""
+
+    cdef char padding_between[PADDING]
+    cdef int64_t own
+    cdef char padding_behind[PADDING]
+
+    def __cinit__(self):
+        self.cells = &self.own
+
+    def __init__(self, value=0):
+        atomic_write(&self.own, checked(PyNumber_Index(value)))
+
+    def _use_memory(self, int64_t[::1] memory not None):
+        """Use the first cell of `memory`."""
+        if not memory.shape[0]:
+            raise ValueError("the memory of a counter has at least one cell")
+        CellMemory._use_memory(self, memory)
 
     def increment(self):
-        """Add one; return the new value."""
+        """Add 1; return the new value.
+
+        O(1): one compare-and-swap, repeated while other threads change the cell in between. Needs no lock.
+
+        Raises
+        ------
+        OverflowError
+            If the new value does not fit into 64 bits; the counter is unchanged.
+        ValueError
+            If the counter is closed.
+        """
         cdef int64_t sum = 0
-        if unlikely(atomic_read(&self.closed) or not atomic_add(self.cell, 1, &sum)):
+        if unlikely(atomic_read(&self.closed) or not atomic_add(self.cells, 1, &sum)):
             return add_to(self.open(), 1)
         return sum
 
     def add(self, n, /):
-        """Add `n`; return the new value."""
+        """Add `n`; return the new value.
+
+        O(1): one compare-and-swap, repeated while other threads change the cell in between. Needs no lock.
+
+        Parameters
+        ----------
+        n : int
+            May be negative.
+
+        Raises
+        ------
+        TypeError
+            If `n` is not an integer.
+        OverflowError
+            If the new value does not fit into 64 bits; the counter is unchanged.
+        ValueError
+            If the counter is closed.
+        """
         return add_to(self.open(), n)
 
     @property
     def value(self):
-        """What has been counted."""
+        """The current value: one atomic read."""
         return atomic_read(self.open())
 
     def reset(self):
-        """Set to zero; return what was taken away."""
+        """Set to zero; return the value before, in one atomic exchange."""
         return atomic_exchange_with(self.open(), 0)
 
     def local(self):
-        """A handle of the calling thread's own."""
-        return handle_of(self)
+        """Return a handle for the calling thread.
+
+        Without a GIL, threads that call methods of one object contend for its reference count. A handle for each thread
+        avoids that. It has `increment` and `add`.
+        """
+        return CellHandle(self)
 
 
 @cython.final
 @cython.no_gc
 cdef class CellHandle:
-    """A thread's own way to a cell: threads that call methods of one object wait for each other to count its references."""
+    """One thread's handle of a cell; see `Cell.local`."""
 
     cdef Cell counter
     cdef int64_t *cell
 
+    def __cinit__(self, Cell counter not None):
+        self.cell = counter.open()
+        self.counter = counter
+
     def increment(self):
-        """Add one; return the new value."""
+        """Add 1; return the new value. Raises as the counter's `increment`."""
         cdef int64_t sum = 0
         if unlikely(atomic_read(&self.counter.closed) or not atomic_add(self.cell, 1, &sum)):
             return self.counter.add(1)
         return sum
 
     def add(self, n, /):
-        """Add `n`; return the new value."""
+        """Add `n`; return the new value. Raises as the counter's `add`."""
         return add_to(self.counter.open(), n)
 
     def __reduce__(self):
         raise TypeError("a handle belongs to one thread: it cannot be copied or pickled")
 
 
-cdef CellHandle handle_of(Cell counter):
-    cdef CellHandle handle = CellHandle.__new__(CellHandle)
-    handle.counter = counter
-    handle.cell = counter.open()
-    return handle
+@cython.no_gc  # as above
+cdef class Cells(CellMemory):
+    """An array of 64-bit cells in a given memory."""
+
+    cdef int64_t *at(self, object index) except? NULL:
+        cdef int64_t *cells = self.open()
+        cdef Py_ssize_t size = self.memory.shape[0], i
+        index = PyNumber_Index(index)
+        if not -size <= index < size:
+            raise IndexError(f"index {index} is out of bounds for axis 0 with size {size}")
+        i = index
+        return cells + (i if i >= 0 else i + size)
+
+    def __len__(self):
+        return self.memory.shape[0]
+
+    def add(self, index, n=1, /):
+        """Add to one cell; return its new value.
+
+        O(1): one compare-and-swap, repeated while other threads change the cell in between. Needs no lock.
+
+        Parameters
+        ----------
+        index : int
+            The cell; negative values count from the end.
+        n : int, optional
+            The amount; may be negative.
+
+        Raises
+        ------
+        IndexError
+            If there is no such cell.
+        TypeError
+            If `index` or `n` is not an integer.
+        OverflowError
+            If the new value does not fit into 64 bits; the cell is unchanged.
+        ValueError
+            If the array is closed.
+        """
+        return add_to(self.at(index), n)
+
+    def _get(self, index, /):
+        """The value of one cell."""
+        return atomic_read(self.at(index))
+
+    def _read(self, int64_t[::1] out not None, Py_ssize_t start, Py_ssize_t step):
+        """Read cells ``start``, ``start + step``, … into `out`."""
+        cdef int64_t *cells = self.open()
+        cdef Py_ssize_t n = out.shape[0], size = self.memory.shape[0], i
+        if n and not (0 <= start < size and 0 <= start + (<object>n - 1) * step < size):
+            raise IndexError("the slice exceeds the array")
+        with nogil:
+            for i in range(n):
+                out[i] = atomic_read(cells + start + i * step)
+
+    def _take(self, int64_t[::1] out not None):
+        """Set every cell to zero and write the values before into `out`."""
+        cdef int64_t *cells = self.open()
+        cdef Py_ssize_t n = self.same_size(out), i
+        with nogil:
+            for i in range(n):
+                out[i] = atomic_exchange_with(cells + i, 0)
+
+    cdef Py_ssize_t same_size(self, const int64_t[::1] table) except -1:
+        if table.shape[0] != self.memory.shape[0]:
+            raise ValueError("the table and the array differ in size")
+        return table.shape[0]
+
+    def _add_counts(self, const int64_t[::1] counts not None, n):
+        """Add `n` times the counts, none of them negative, each to its cell; if that raises, to none."""
+        cdef int64_t *cells = self.open()
+        cdef Py_ssize_t size = self.same_size(counts), done = 0, stop, i
+        cdef int64_t by = n
+        try:
+            while done < size:
+                stop = min(done + SIGNALS_EVERY, size)
+                with nogil:
+                    done = add_counts(cells, &counts[0], by, done, stop)
+                PyErr_CheckSignals()
+                if done < stop:  # too much for 64 bits: this raises, unless the cell has changed
+                    add_to(cells + done, <object>counts[done] * n)
+                    done += 1
+        except BaseException:
+            with nogil:
+                for i in range(done):
+                    if counts[i] > 0:
+                        atomic_subtract(cells + i, <uint64_t>counts[i] * <uint64_t>by)
+            raise
+
+    def _add_each(self, const int64_t[::1] indices not None, n):
+        """Add `n` to the cell at each index; if that raises, to none."""
+        cdef int64_t *cells = self.open()
+        cdef Py_ssize_t many = indices.shape[0], size = self.memory.shape[0], done = 0, stop, i
+        cdef int64_t by = n, index
+        try:
+            while done < many:
+                stop = min(done + SIGNALS_EVERY, many)
+                with nogil:
+                    done = add_each(cells, size, &indices[0], by, done, stop)
+                PyErr_CheckSignals()
+                if done < stop:  # as above, or the index is out of bounds
+                    add_to(self.at(indices[done]), n)
+                    done += 1
+        except BaseException:
+            with nogil:
+                for i in range(done):
+                    index = indices[i]
+                    if <uint64_t>index < <uint64_t>size:
+                        atomic_subtract(cells + index, <uint64_t>by)
+            raise
+
+
+cdef Py_ssize_t add_counts(
+    int64_t *cells, const int64_t *counts, int64_t n, Py_ssize_t start, Py_ssize_t stop
+) noexcept nogil:
+    """Add `n` times the counts from `start` to `stop`; return where a sum does not fit into 64 bits."""
+    cdef int64_t count, sum = 0
+    cdef Py_ssize_t i
+    for i in range(start, stop):
+        count = counts[i]
+        if count <= 0:
+            continue
+        if unlikely(n > INT64_MAX // count or n < INT64_MIN // count or not atomic_add(cells + i, n * count, &sum)):
+            return i
+    return stop
+
+
+cdef Py_ssize_t add_each(
+    int64_t *cells, Py_ssize_t size, const int64_t *indices, int64_t n, Py_ssize_t start, Py_ssize_t stop
+) noexcept nogil:
+    """Add `n` to the cells at the indices from `start` to `stop`; return where a sum does not fit into 64 bits."""
+    cdef int64_t index, sum = 0
+    cdef Py_ssize_t i
+    for i in range(start, stop):
+        index = indices[i]
+        if unlikely(<uint64_t>index >= <uint64_t>size or not atomic_add(cells + index, n, &sum)):
+            return i
+    return stop
+
+
+def resolve_indices(const integer[::1] keys not None, int64_t[::1] out not None, Py_ssize_t size):
+    """Write each key as an index from 0 to ``size - 1``; return the position of the first that has none, or the end."""
+    cdef Py_ssize_t n = keys.shape[0], i, stop = n
+    cdef integer key
+    cdef int64_t index
+    if out.shape[0] != n:
+        raise ValueError(f"{n} keys need an output of {n} elements, not {out.shape[0]}")
+    with nogil:
+        for i in range(n):
+            key = keys[i]
+            index = <int64_t>key
+            if integer is not uint64_t:
+                if index < 0:
+                    index += size
+            if unlikely(<uint64_t>index >= <uint64_t>size):
+                stop = i
+                break
+            out[i] = index
+    return stop
 
 
 cdef struct Shard:
-    char before[APART]
+    char padding_before[PADDING]
     int64_t count           # written by one thread only
     Shard *next
     Shard *previous
-    char behind[APART]
+    char padding_behind[PADDING]
 
 
 @cython.final
 @cython.no_gc
-cdef class Shards:
-    """The sum of a sharded counter: a base, and the shares of the threads that add to it.
+cdef class ShardedSum:
+    """A base value and a linked list of shards, one for each thread that adds.
 
-    It is what shares refer to, and not the counter: this goes, and the shares that `threading.local` holds with it.
+    Handles refer to this object rather than to the counter. So a counter can be freed, and with it the handles in its
+    `threading.local`, which would otherwise be part of a cycle.
     """
 
-    cdef object base        # what is in no share; any integer, under the critical section
+    cdef object base        # what is in no shard; any integer; guarded by the critical section
     cdef Shard *first
-    cdef char before[APART]
-    cdef int64_t near       # whether every sum is to be compared with the limit
-    cdef char behind[APART]
+    cdef char padding_before[PADDING]
+    cdef int64_t near_limit # whether every sum has to be compared with the limit
+    cdef char padding_behind[PADDING]
 
     def __cinit__(self, base):
-        self.base = base
-        self.look()
+        self.base = PyNumber_Index(base)
+        self.update_near_limit()
 
     cdef object total(self):
-        """The sum. Within the critical section."""
+        """The sum. Inside the critical section."""
         cdef Shard *shard = self.first
         cdef int64_t sum = 0
         while shard != NULL:
@@ -153,16 +368,16 @@ cdef class Shards:
             shard = shard.next
         return self.base + sum
 
-    cdef int look(self) except -1:
-        """See whether the limit is near. Within the critical section."""
-        atomic_write(&self.near, not -SHARDS_NEAR <= self.base <= SHARDS_NEAR)
+    cdef int update_near_limit(self) except -1:
+        """Inside the critical section."""
+        atomic_write(&self.near_limit, not -SHARDS_NEAR <= self.base <= SHARDS_NEAR)
         return 0
 
     cdef int add(self, object n, Shard *own) except -1:
-        """Add to the base, and with it what a thread has in its `own` share.
+        """Add to the base; move the count of the calling thread's `own` shard there too.
 
-        Where the limit is near, a sum that another thread is just about to write into its share is not among those that
-        are added up here: by that the total may pass the limit, and is exact all the same.
+        Near the limit, the total misses a sum that another thread is about to write into its shard. It may exceed 64
+        bits by that, and is exact nevertheless.
         """
         with cython.critical_section(self):
             checked(self.total() + n)
@@ -170,22 +385,22 @@ cdef class Shards:
                 self.base += own.count
                 atomic_write(&own.count, 0)
             self.base += n
-            self.look()
+            self.update_near_limit()
         return 0
 
-    cdef object sum(self):
+    cdef object read(self):
         with cython.critical_section(self):
             return self.total()
 
     cdef object take(self):
-        """Set the sum to zero by the base alone, for only its thread writes a share; return what it was."""
+        """Set the sum to zero, by the base alone because only its thread writes a shard; return the sum before."""
         with cython.critical_section(self):
             total = self.total()
             self.base -= total
-            self.look()
+            self.update_near_limit()
             return total
 
-    cdef int enter(self, Shard *shard) except -1:
+    cdef int link(self, Shard *shard) except -1:
         with cython.critical_section(self):
             shard.next = self.first
             if self.first != NULL:
@@ -193,8 +408,8 @@ cdef class Shards:
             self.first = shard
         return 0
 
-    cdef int leave(self, Shard *shard) except -1:
-        """Add what is in a share to the base, and the share is none any more."""
+    cdef int unlink(self, Shard *shard) except -1:
+        """Remove a shard; its count goes to the base."""
         with cython.critical_section(self):
             if shard.previous != NULL:
                 shard.previous.next = shard.next
@@ -203,7 +418,7 @@ cdef class Shards:
             if shard.next != NULL:
                 shard.next.previous = shard.previous
             self.base += shard.count
-            self.look()
+            self.update_near_limit()
         return 0
 
     cdef Py_ssize_t count(self) except -1:
@@ -218,111 +433,131 @@ cdef class Shards:
 
 @cython.final
 @cython.no_gc
-cdef class Share:
-    """A cell that one thread adds to, without any other waiting: by reading and writing, not by an atomic addition."""
+cdef class ShardHandle:
+    """The shard of one thread, which adds to it by a read and a write instead of an atomic addition."""
 
-    cdef Shards shards
+    cdef ShardedSum sum
     cdef const void *thread
-    cdef uint64_t serial    # of the counter, where the thread remembers this as its share
+    cdef uint64_t serial    # of the counter, if the thread caches this handle
     cdef Shard shard
 
+    def __cinit__(self, ShardedSum total not None, uint64_t serial):
+        self.thread = shards_thread_id()
+        self.serial = serial
+        total.link(&self.shard)
+        self.sum = total
+
     def increment(self):
-        """Add one."""
-        self.plus(1)
+        """Add 1. Raises OverflowError if the counter's value would not fit into 64 bits; it is then unchanged."""
+        self.add_integer(1)
 
     def add(self, n, /):
-        """Add `n`."""
-        add_share(self, n)
+        """Add `n`. Raises as the counter's `add`."""
+        add_to_shard(self, n)
 
-    cdef int plus(self, int64_t n) except -1:
+    cdef int add_integer(self, int64_t n) except -1:
         cdef int64_t count
-        if self.thread == shards_thread() and -SHARDS_LARGE <= n <= SHARDS_LARGE:
+        if self.thread == shards_thread_id() and -SHARDS_LARGE <= n <= SHARDS_LARGE:
             count = self.shard.count + n
-            if -SHARDS_FULL <= count <= SHARDS_FULL and not atomic_read(&self.shards.near):
+            if -SHARDS_FULL <= count <= SHARDS_FULL and not atomic_read(&self.sum.near_limit):
                 atomic_write(&self.shard.count, count)
                 return 0
-        return self.plus_in_python(n)
+        return self.add_to_base(n)
 
-    cdef int plus_in_python(self, object n) except -1:
-        return self.shards.add(n, &self.shard if self.thread == shards_thread() else NULL)
+    cdef int add_to_base(self, object n) except -1:
+        return self.sum.add(n, &self.shard if self.thread == shards_thread_id() else NULL)
 
     def __reduce__(self):
         raise TypeError("a handle belongs to one thread: it cannot be copied or pickled")
 
     def __dealloc__(self):
-        if self.shards is not None:
-            shards_forget(self.serial, <void *>self)
-            self.shards.leave(&self.shard)
+        if self.sum is not None:
+            shards_uncache(self.serial, <void *>self)
+            self.sum.unlink(&self.shard)
 
 
-cdef int add_share(Share share, object n) except -1:
+cdef int add_to_shard(ShardHandle handle, object n) except -1:
     cdef int overflow = 0
     cdef int64_t number = PyLong_AsLongLongAndOverflow(n, &overflow)
-    return share.plus_in_python(PyNumber_Index(n)) if overflow else share.plus(number)
-
-
-cdef Share share_of(Shards shards, uint64_t serial):
-    """A new share for the calling thread."""
-    cdef Share share = Share.__new__(Share)
-    share.thread = shards_thread()
-    share.serial = serial
-    shards.enter(&share.shard)
-    share.shards = shards
-    return share
+    return handle.add_to_base(PyNumber_Index(n)) if overflow else handle.add_integer(number)
 
 
 cdef int64_t last_serial = 0
 
 
-@cython.no_gc  # it refers to its shares only through what nobody else can change
+@cython.no_gc  # its references to handles are private, so that no cycle can arise
 cdef class Sharded:
-    """A sum of shares, one for each thread that adds to it."""
+    """A sum of shards, one for each thread that adds to it."""
 
-    cdef Shards shards
-    cdef object shares      # of each thread, as long as it runs
+    cdef ShardedSum sum
+    cdef object handles     # a threading.local: each thread's handle, while it runs
     cdef int64_t serial
 
     def __cinit__(self):
-        self.shares = _local()
-        self.shards = Shards(0)
+        self.handles = _local()
+        self.sum = ShardedSum(0)
         atomic_add(&last_serial, 1, &self.serial)
 
     def __init__(self, value=0):
-        self.shards.add(PyNumber_Index(value), NULL)
+        self.sum.add(PyNumber_Index(value), NULL)
 
-    cdef Share mine(self):
-        """The calling thread's share."""
-        cdef void *known = shards_recall(self.serial)
-        if known != NULL:
-            return <Share>known
-        share = getattr(self.shares, "share", None)
-        if share is None:
-            share = self.shares.share = share_of(self.shards, self.serial)
-        shards_remember(self.serial, <void *>share)
-        return share
+    cdef ShardHandle own_handle(self):
+        """The calling thread's."""
+        cdef void *cached = shards_cached(self.serial)
+        if cached != NULL:
+            return <ShardHandle>cached
+        handle = getattr(self.handles, "handle", None)
+        if handle is None:
+            handle = self.handles.handle = ShardHandle(self.sum, self.serial)
+        shards_cache(self.serial, <void *>handle)
+        return handle
 
     def increment(self):
-        """Add one."""
-        self.mine().plus(1)
+        """Add 1.
+
+        O(1), without waiting for other threads: a read and a write of the thread's own cell.
+
+        Raises
+        ------
+        OverflowError
+            If the new value does not fit into 64 bits; the counter is unchanged.
+        """
+        self.own_handle().add_integer(1)
 
     def add(self, n, /):
-        """Add `n`."""
-        add_share(self.mine(), n)
+        """Add `n`.
+
+        O(1), without waiting for other threads: a read and a write of the thread's own cell. Amounts beyond 2**32 are
+        added to the base value, inside a critical section.
+
+        Parameters
+        ----------
+        n : int
+            May be negative.
+
+        Raises
+        ------
+        TypeError
+            If `n` is not an integer.
+        OverflowError
+            If the new value does not fit into 64 bits; the counter is unchanged.
+        """
+        add_to_shard(self.own_handle(), n)
 
     @property
     def value(self):
-        """What has been counted."""
-        return self.shards.sum()
+        """The current value: the sum of all threads' cells, O(threads)."""
+        return self.sum.read()
 
     def reset(self):
-        """Set to zero; return what was taken away."""
-        return self.shards.take()
+        """Set to zero; return the value before. O(threads)."""
+        return self.sum.take()
 
     def local(self):
-        """A handle of the calling thread's own."""
-        return share_of(self.shards, 0)
+        """Return a handle for the calling thread, with a cell of its own; see `AtomicCounter.local`."""
+        return ShardHandle(self.sum, 0)
 
     @property
     def cells(self):
-        """How many cells the sum is of."""
-        return self.shards.count()
+        """The number of cells that the value is the sum of."""
+        return self.sum.count()

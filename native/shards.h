@@ -1,4 +1,4 @@
-/* Which thread this is, and which share of a sharded counter it was given last. */
+/* An identifier of the thread, and its cache of handles of sharded counters. */
 #ifndef PARCOUNT_SHARDS_H
 #define PARCOUNT_SHARDS_H
 
@@ -11,48 +11,48 @@
 #define SHARDS_THREAD __thread
 #endif
 
-/* A share is added to without a look at the others as long as the base is at most NEAR: there would have to be more than
-   a million threads for the shares to sum up to what is then left of 64 bits. */
-#define SHARDS_LARGE ((int64_t)1 << 32) /* numbers beyond are added to the base */
-#define SHARDS_FULL ((int64_t)1 << 40)  /* and so is a share that would be more than this */
+/* A thread adds to its shard without reading the others as long as the base is at most NEAR: only the shards of more than
+   a million threads could sum up to what is left of 64 bits then. */
+#define SHARDS_LARGE ((int64_t)1 << 32) /* larger amounts are added to the base */
+#define SHARDS_FULL ((int64_t)1 << 40)  /* a shard that would exceed this is moved to the base */
 #define SHARDS_NEAR ((int64_t)1 << 62)
 
-enum { SHARDS_KNOWN = 8 }; /* counters whose shares a thread remembers: those it alternates between */
+enum { SHARDS_CACHED = 8 }; /* entries a thread has, for the counters that it alternates between */
 
 typedef struct {
-    uint64_t serial; /* of the counter, never given to another: 0 if there is none */
-    void *share;     /* a borrowed reference: it is forgotten when the share goes */
-} Known;
+    uint64_t serial; /* of the counter, never reused; 0 if the entry is empty */
+    void *handle;    /* a borrowed reference: the entry is removed when the handle is freed */
+} CachedHandle;
 
-static SHARDS_THREAD Known shards_known[SHARDS_KNOWN];
+static SHARDS_THREAD CachedHandle shards_cache_of_thread[SHARDS_CACHED];
 
-/* An address that no other thread which runs now has. */
-static inline const void *shards_thread(void)
+/* An address that is unique among running threads. */
+static inline const void *shards_thread_id(void)
 {
-    return shards_known;
+    return shards_cache_of_thread;
 }
 
-static inline void *shards_recall(uint64_t serial)
+static inline void *shards_cached(uint64_t serial)
 {
-    const Known *known = &shards_known[serial % SHARDS_KNOWN];
-    return known->serial == serial ? known->share : NULL;
+    const CachedHandle *entry = &shards_cache_of_thread[serial % SHARDS_CACHED];
+    return entry->serial == serial ? entry->handle : NULL;
 }
 
-static inline void shards_remember(uint64_t serial, void *share)
+static inline void shards_cache(uint64_t serial, void *handle)
 {
-    Known *known = &shards_known[serial % SHARDS_KNOWN];
-    known->serial = serial;
-    known->share = share;
+    CachedHandle *entry = &shards_cache_of_thread[serial % SHARDS_CACHED];
+    entry->serial = serial;
+    entry->handle = handle;
 }
 
-/* In the thread whose share it was. Another thread lets a share go only together with its counter, for whose serial
-   nobody asks again. */
-static inline void shards_forget(uint64_t serial, const void *share)
+/* In the handle's own thread. Another thread frees a handle only together with its counter, whose serial is not looked up
+   again. */
+static inline void shards_uncache(uint64_t serial, const void *handle)
 {
-    Known *known = &shards_known[serial % SHARDS_KNOWN];
-    if (known->share == share) {
-        known->serial = 0;
-        known->share = NULL;
+    CachedHandle *entry = &shards_cache_of_thread[serial % SHARDS_CACHED];
+    if (entry->handle == handle) {
+        entry->serial = 0;
+        entry->handle = NULL;
     }
 }
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parcount as pc
-from parcount._native import counter_array as native
+from parcount._native import counters as native
 from tests.arrays.support import INTEGERS, LAYOUTS, layouts
 from tests.conftest import Bumper, Run
 from tests.counters import workers
@@ -364,8 +364,8 @@ class TestManyThreads:
     @pytest.mark.parametrize("size", [500, 50_000])
     def test_keys_that_change_meanwhile_write_nowhere_else(self, size: int) -> None:
         guarded = Guarded(1000)
-        c = pc.CounterArray(1000)
-        c.lie_in(guarded.table)
+        c = pc.CounterArray.__new__(pc.CounterArray)
+        c._use_memory(guarded.table)
         keys = np.zeros(size, np.int64)
         wild = np.array([0, 999, 1000, 1001, -1000, -1001, 1 << 20, LEAST, MOST])
         stop = False
@@ -392,42 +392,75 @@ class TestManyThreads:
 
 
 class TestNative:
-    """What a loop does with arguments that the class never gives it."""
+    """Arguments that the class never passes to the compiled methods."""
 
     def cells(self, size: int) -> tuple[Any, Guarded]:
-        cells, guarded = native.CounterArrayBase(), Guarded(size)
-        cells.lie_in(guarded.table)
+        cells, guarded = native.Cells(), Guarded(size)
+        cells._use_memory(guarded.table)
         return cells, guarded
 
-    def test_places_outside_are_not_written(self) -> None:
+    @pytest.mark.parametrize("index", [5, -6, 1 << 40, -(1 << 40), LEAST, MOST])
+    def test_indices_out_of_bounds(self, index: int) -> None:
         cells, guarded = self.cells(5)
-        places = np.array([0, 4, 5, -1, 1 << 40])
-        assert cells.add_each(places, 3, 0) == 2
-        assert [cells.add_each(places, 1, start) for start in range(2, 5)] == [2, 3, 4]
-        cells.take_each(places, 3, 99)
+        with pytest.raises(IndexError):
+            cells._add_each(np.array([0, 4, index]), 3)
         assert guarded.intact()
         assert guarded.table.tolist() == [0] * 5
 
-    def test_tables_of_another_length_are_refused(self) -> None:
+    def test_sizes_that_differ(self) -> None:
         cells, guarded = self.cells(5)
         for use in (
-            lambda: cells.merge(np.zeros(6, int), 1, 0),
-            lambda: cells.unmerge(np.zeros(4, int), 1, 0),
-            lambda: cells.take(np.zeros(6, int)),
+            lambda: cells._add_counts(np.zeros(6, int), 1),
+            lambda: cells._take(np.zeros(6, int)),
             lambda: native.resolve_indices(np.zeros(3, int), np.zeros(2, int), 5),
         ):
-            with pytest.raises(ValueError, match="as many"):
+            with pytest.raises(ValueError, match=r"differ in size|output of 3 elements"):
                 use()
-        for start, step, size in [(0, 1, 6), (4, 1, 2), (-1, 1, 1), (5, 1, 1), (0, 3, 3), (4, -3, 3)]:
-            with pytest.raises(IndexError, match="as many"):
-                cells.read(np.zeros(size, int), start, step)
+        for start, step, size in [(0, 1, 6), (4, 1, 2), (-1, 1, 1), (5, 1, 1), (0, 3, 3), (4, -3, 3), (0, 1 << 62, 5)]:
+            with pytest.raises(IndexError, match="slice exceeds"):
+                cells._read(np.zeros(size, int), start, step)
         assert guarded.intact()
 
     def test_without_memory(self) -> None:
-        cells = native.CounterArrayBase()
-        with pytest.raises(IndexError):
-            cells.add(0)
-        assert len(cells) == cells.add_each(np.zeros(1, int), 1, 0) == cells.merge(np.zeros(0, int), 1, 0) == 0
+        for cells in (native.Cells(), pc.CounterArray.__new__(pc.CounterArray)):
+            with pytest.raises(IndexError):
+                cells.add(0)
+            with pytest.raises(IndexError):
+                cells._add_each(np.zeros(1, int), 1)
+            assert len(cells) == 0
+            cells._add_counts(np.zeros(0, int), 1)
+
+    def test_the_memory_is_set_once(self) -> None:
+        c = pc.CounterArray(3)
+        with pytest.raises(RuntimeError, match="already initialized"):
+            c.__init__(5)  # type: ignore[misc]
+        c.add(0)
+        assert c.values().tolist() == [1, 0, 0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer signals")
+def test_interruption_takes_back_what_was_added(run_script: Run) -> None:
+    ran = run_script("""
+import signal
+import numpy as np, parcount as pc
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+c = pc.CounterArray(8_000_000)
+signal.signal(signal.SIGALRM, interrupt)
+for keys in (np.arange(7_999_999), np.arange(8_000_000)):
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    try:
+        while True:
+            c.add_at(keys)
+    except KeyboardInterrupt:
+        pass
+    values = c.values()
+    assert (values[:-1] == values[0]).all()
+    c.reset()
+""")
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 class TestTravelling:

@@ -5,6 +5,7 @@ import gc
 import os
 import pickle
 import sys
+from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
 from itertools import chain
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import parcount as pc
 from parcount.counters.scalar import Scalar
 from tests.conftest import Run
 from tests.counters.support import LEAST, MOST, OF_ONE_PROCESS, ONE_CELL, SCALARS, SPREAD, UNNOTICED
@@ -147,6 +149,33 @@ class TestOne:
         assert repr(counter).startswith("Named(6")
         del counter
         gc.collect()
+
+
+class TestSafety:
+    def test_shows_public_methods_only(self, kind: Kind) -> None:
+        public = {name for name in dir(kind()) if not name.startswith("_")}
+        expected = {"add", "increment", "local", "reset", "value"}
+        assert public - {"cells"} - {"attach", "close", "kind", "name"} == expected
+
+    @pytest.mark.parametrize("counter", [pc.AtomicCounter(), pc.ShardedCounter()], ids=repr)
+    def test_handles_cannot_be_created_incomplete(self, counter: Any) -> None:
+        handle = type(counter.local())
+        for create in (handle, lambda: handle.__new__(handle), lambda: handle(None), lambda: handle(None, 1)):
+            with pytest.raises(TypeError):
+                create()
+
+    def test_a_counter_that_was_not_initialized(self, kind: Kind) -> None:
+        counter = kind.__new__(kind)
+        with suppress(AttributeError):
+            counter.increment()
+        with suppress(AttributeError):
+            counter.local().add(2)
+
+    def test_memory_without_a_cell_is_refused(self) -> None:
+        counter = pc.AtomicCounter()
+        with pytest.raises(ValueError, match="at least one cell"):
+            counter._use_memory(memoryview(bytearray(0)).cast("q"))
+        assert counter.increment() == 1
 
 
 class TestLimit:

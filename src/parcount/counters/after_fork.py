@@ -10,7 +10,7 @@ from weakref import WeakSet
 class Locking(Protocol):
     """What has locks."""
 
-    def renew_locks(self) -> None:
+    def _renew_locks(self) -> None:
         """Have new ones."""
 
 
@@ -30,7 +30,7 @@ def renew_locks_in_children(owner: Locking) -> None:
 
 def _renew() -> None:
     for owner in list(_owners):
-        owner.renew_locks()
+        owner._renew_locks()
 
 
 if hasattr(os, "register_at_fork"):

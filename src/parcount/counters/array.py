@@ -9,7 +9,7 @@ from typing import Any, Self, SupportsIndex, overload
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from parcount._native.counter_array import CounterArrayBase, resolve_indices
+from parcount._native.counters import Cells, resolve_indices
 from parcount.counters.scalar import integer, refuse_to_travel
 from parcount.counters.shared_base import SharedBase
 from parcount.kernels.add_at import added
@@ -21,7 +21,7 @@ SHOWN = 10
 """Cells up to which all are shown."""
 
 
-class CounterArray(SharedBase, CounterArrayBase):
+class CounterArray(SharedBase, Cells):
     """Cells of 64 bits that many threads, or processes, count into at once, each by atomic additions.
 
     To read it is to copy it: what is read is exact cell by cell, while others count on.
@@ -70,26 +70,7 @@ class CounterArray(SharedBase, CounterArrayBase):
             self._own(create(self.kind, n, name=name))
         else:
             self._segment = None
-            self.lie_in(table(n))
-
-    def add(self, i: SupportsIndex, n: SupportsIndex = 1, /) -> int:
-        """Add to one cell; return its new value.
-
-        Parameters
-        ----------
-        i : int
-            Which; negative ones from the end.
-        n : int, optional
-            How much.
-
-        Raises
-        ------
-        IndexError
-            If there is no such cell.
-        OverflowError
-            If the new value does not fit into 64 bits; the cell is left as it was.
-        """
-        return super().add(i, n)
+            self._use_memory(table(n))
 
     def add_at(self, indices: ArrayLike, n: SupportsIndex = 1) -> None:
         """Add to the cells at `indices`, to each as often as it is named; from many threads or processes at once.
@@ -148,30 +129,10 @@ class CounterArray(SharedBase, CounterArrayBase):
             start += inside
         return found
 
-    def _add_each(self, cells: NDArray[np.int64], by: int) -> None:
-        done = 0
-        try:
-            while (done := self.add_each(cells, by, done)) < len(cells):
-                self.add(int(cells[done]), by)  # raises, most likely
-                done += 1
-        except OverflowError:
-            self.take_each(cells, by, done)
-            raise
-
-    def _add_counts(self, counts: NDArray[np.int64], by: int) -> None:
-        done = 0
-        try:
-            while (done := self.merge(counts, by, done)) < len(counts):
-                self.add(done, int(counts[done]) * by)
-                done += 1
-        except OverflowError:
-            self.unmerge(counts, by, done)
-            raise
-
     def reset(self) -> NDArray[np.int64]:
         """Set every cell to zero; return what was taken away. What others add meanwhile is in one or the other."""
         taken = np.empty(len(self), np.int64)
-        self.take(taken)
+        self._take(taken)
         return taken
 
     def values(self) -> NDArray[np.int64]:
@@ -184,10 +145,10 @@ class CounterArray(SharedBase, CounterArrayBase):
     def __getitem__(self, i: slice) -> NDArray[np.int64]: ...
     def __getitem__(self, i: SupportsIndex | slice) -> int | NDArray[np.int64]:
         if not isinstance(i, slice):
-            return self.get(i)
+            return self._get(i)
         chosen = range(len(self))[i]
         found = np.empty(len(chosen), np.int64)
-        self.read(found, chosen.start, chosen.step)
+        self._read(found, chosen.start, chosen.step)
         return found
 
     def __iter__(self) -> Iterator[int]:
@@ -201,7 +162,7 @@ class CounterArray(SharedBase, CounterArrayBase):
 
     def __repr__(self) -> str:
         named = f" {self.name!r}" if self.name else ""
-        if self.is_shut:
+        if self._closed:
             return f"<{type(self).__name__}{named}, closed>"
         shown = np.array2string(self.values(), threshold=SHOWN)
         return f"<{type(self).__name__}{named} of {len(self)} cells: {shown}>"

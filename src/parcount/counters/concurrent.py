@@ -489,10 +489,10 @@ class _Pending:
         self.shards: Parts[_Shard] = Parts()
         self.ended: list[_Shard] = []  # of threads that have ended, to be merged for the last time
         self.left: list[tuple[Any, Any]] = []  # where a merge was ended by an exception, or interrupted by counting
-        self.renew_locks()
+        self._renew_locks()
         renew_locks_in_children(self)
 
-    def renew_locks(self) -> None:
+    def _renew_locks(self) -> None:
         """Have new ones, in a forked child. It has what was merged until then, should the fork have come in between."""
         self.lock = RLock()
         self.depth = 0

@@ -106,10 +106,10 @@ class _Sum:
         self.cells: Parts[list[int]] = Parts()
         self.base = base
         self.near = abs(base) > NEAR
-        self.renew_locks()
+        self._renew_locks()
         renew_locks_in_children(self)
 
-    def renew_locks(self) -> None:
+    def _renew_locks(self) -> None:
         self._lock = Lock()
 
     def new_part(self) -> LocalPart:

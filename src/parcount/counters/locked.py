@@ -37,10 +37,10 @@ class LockedCounter(Scalar):
 
     def __init__(self, value: SupportsIndex = 0) -> None:
         self._value = integer(value)
-        self.renew_locks()
+        self._renew_locks()
         renew_locks_in_children(self)
 
-    def renew_locks(self) -> None:
+    def _renew_locks(self) -> None:
         """Have a new lock, in a forked child."""
         self._lock = Lock()
 

@@ -55,7 +55,7 @@ class SharedCounter(SharedBase, Scalar, Cell):
         self._own(create(self.kind, 1, integer(value), name))
 
     def __repr__(self) -> str:
-        if self.is_shut:
+        if self._closed:
             return f"<{type(self).__name__} {self.name!r}, closed>"
         return f"{type(self).__name__}({self.value}, name={self.name!r})"
 

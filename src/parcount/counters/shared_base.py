@@ -22,15 +22,10 @@ class SharedBase:
 
     if TYPE_CHECKING:  # in earnest these would stand before those of the compiled classes
 
-        def lie_in(self, memory: Any) -> None:
-            """Have its cells there."""
-
-        def shut(self) -> None:
-            """Be closed."""
-
+        def _use_memory(self, memory: Any) -> None: ...
+        def _close(self) -> None: ...
         @property
-        def is_shut(self) -> bool:
-            """Whether it is closed."""
+        def _closed(self) -> bool: ...
 
     @classmethod
     def attach(cls, name: str) -> Self:
@@ -53,8 +48,8 @@ class SharedBase:
         return counter
 
     def _own(self, owned: Segment) -> None:
-        self._segment = owned  # type: ignore[misc] # a slot of each of the classes that this is for
-        self.lie_in(segment.cells_of(owned))
+        self._use_memory(segment.cells_of(owned))
+        self._segment = owned  # type: ignore[misc] # a slot of each subclass
 
     @property
     def name(self) -> str | None:
@@ -63,7 +58,7 @@ class SharedBase:
 
     def close(self) -> None:
         """Own it no longer. After that it can neither count nor be read. May be called again."""
-        self.shut()
+        self._close()
         if self._segment is not None:
             self._segment.release()
 
@@ -78,6 +73,6 @@ class SharedBase:
     def _by_name(self) -> tuple[Callable[[str], Self], tuple[str]]:
         """How it is pickled."""
         assert self._segment is not None
-        if self.is_shut:
+        if self._closed:
             raise ValueError("this counter is closed")
         return type(self).attach, (self._segment.name,)
