@@ -13,6 +13,7 @@ import parcount as pc
 from parcount.engine import threads as policy
 from parcount.kernels import blocks
 from tests.arrays.support import INTEGERS, LAYOUTS, Array, assert_same, layouts, measures_memory, outcome
+from tests.pairwise import pairwise
 
 pytestmark = pytest.mark.usefixtures("finest_grain")
 
@@ -98,9 +99,11 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("name", ODD)
-@pytest.mark.parametrize("weights", [None, [1.0], [0.5, 1, 2], [1j, 2, 3], ["a"] * 3], ids=str)
-@pytest.mark.parametrize("minlength", [0, 7, -1, None, 1.5], ids=str)
+@pytest.mark.parametrize(
+    ("name", "weights", "minlength"),
+    pairwise(list(ODD), [None, [1.0], [0.5, 1, 2], [1j, 2, 3], ["a"] * 3], [0, 7, -1, None, 1.5]),
+    ids=str,
+)
 def test_whatever_numpy_says_of_odd_input(name: str, weights: Any, minlength: Any) -> None:
     expected = outcome(np.bincount, ODD[name], weights, minlength)
     assert_same(outcome(pc.bincount, ODD[name], weights, minlength), expected)

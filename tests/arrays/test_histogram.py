@@ -21,6 +21,7 @@ from tests.arrays.support import (
     outcome,
     warns_as_numpy_does,
 )
+from tests.pairwise import pairwise
 
 pytestmark = pytest.mark.usefixtures("finest_grain")
 
@@ -167,13 +168,15 @@ ODD = {
 
 
 @warns_as_numpy_does
-@pytest.mark.parametrize("name", ODD)
 @pytest.mark.parametrize(
-    "bins",
-    [10, 0, -1, 2.5, [0, 1, 2], [2, 1], [1], [], [[0, 1]], [0, np.nan, 2], [0j, 1j], "auto", None, np.int8(3)],
+    ("name", "bins", "between"),
+    pairwise(
+        list(ODD),
+        [10, 0, -1, 2.5, [0, 1, 2], [2, 1], [1], [], [[0, 1]], [0, np.nan, 2], [0j, 1j], "auto", None, np.int8(3)],
+        [None, (0, 3), (3, 0), (0, np.inf), (0,)],
+    ),
     ids=str,
 )
-@pytest.mark.parametrize("between", [None, (0, 3), (3, 0), (0, np.inf), (0,)], ids=str)
 def test_whatever_numpy_says_of_odd_input(name: str, bins: Any, between: Any) -> None:
     expected = outcome(np.histogram, ODD[name], bins, between)
     assert_same(outcome(pc.histogram, ODD[name], bins, between, threads=2), expected)

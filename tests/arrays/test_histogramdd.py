@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import parcount as pc
 from tests.arrays.support import LAYOUTS, Array, assert_same, layouts, measures_memory, outcome, warns_as_numpy_does
 from tests.arrays.test_histogram import SPECIAL, some_values
+from tests.pairwise import pairwise
 
 pytestmark = pytest.mark.usefixtures("finest_grain")
 
@@ -88,9 +89,15 @@ ODD = {
 
 
 @warns_as_numpy_does
-@pytest.mark.parametrize("name", ODD)
-@pytest.mark.parametrize("bins", [4, (2, 3), (2,), 0, (2, -1), 2.5, [[0, 1, 2], [2, 1]], [[0, 1], 3], "auto"], ids=str)
-@pytest.mark.parametrize("between", [None, [(0, 3), None], [(3, 0), None], [(0, 3)]], ids=str)
+@pytest.mark.parametrize(
+    ("name", "bins", "between"),
+    pairwise(
+        list(ODD),
+        [4, (2, 3), (2,), 0, (2, -1), 2.5, [[0, 1, 2], [2, 1]], [[0, 1], 3], "auto"],
+        [None, [(0, 3), None], [(3, 0), None], [(0, 3)]],
+    ),
+    ids=str,
+)
 def test_whatever_numpy_says_of_odd_input(name: str, bins: Any, between: Any) -> None:
     expected = outcome(np.histogramdd, ODD[name], bins, between)
     assert_same(outcome(pc.histogramdd, ODD[name], bins, between, threads=2), expected)

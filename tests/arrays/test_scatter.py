@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import parcount as pc
 from tests.arrays.support import INTEGERS, LAYOUTS, Array, assert_same, layouts, outcome, warns_as_numpy_does
+from tests.pairwise import pairwise
 
 pytestmark = pytest.mark.usefixtures("finest_grain")
 
@@ -72,22 +73,24 @@ class TestAddAt:
 
     @warns_as_numpy_does
     @pytest.mark.parametrize(
-        "indices",
-        [
-            [0, 1],
-            (0,),
-            (np.array([0, 1]),),
-            slice(0, 2),
-            1,
-            [True, False, True],
-            [[0, 1], [1, 2]],
-            [0.5],
-            np.array([1], "u8"),
-        ],
+        ("indices", "b", "dtype"),
+        pairwise(
+            [
+                [0, 1],
+                (0,),
+                (np.array([0, 1]),),
+                slice(0, 2),
+                1,
+                [True, False, True],
+                [[0, 1], [1, 2]],
+                [0.5],
+                np.array([1], "u8"),
+            ],
+            [1, 2.5, [1, 2], np.ones(2), "a", None, 1j],
+            ["int64", "float32", "float64", "bool", "complex128", "object", ">i4"],
+        ),
         ids=str,
     )
-    @pytest.mark.parametrize("b", [1, 2.5, [1, 2], np.ones(2), "a", None, 1j], ids=str)
-    @pytest.mark.parametrize("dtype", ["int64", "float32", "float64", "bool", "complex128", "object", ">i4"])
     def test_whatever_numpy_says_of_odd_input(self, indices: Any, b: Any, dtype: str) -> None:
         if np.ndim(indices) > np.ndim(b) > 0:
             b = [b, b]  # NumPy 2.4 does not broadcast `b` here: it reads on past its end
