@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -378,6 +379,63 @@ def test_info_as_json() -> None:
     content = json.loads(parcount("info", "--json").stdout)
     assert content["cores"]["available"] >= 1
     assert content["python"]["version"] == ".".join(map(str, sys.version_info[:3]))
+
+
+DEVICES = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+TINY = ["study", "--variants", "cython", "--executions", "threads", "--workers", "1", "--size", "100",
+        "--seconds", "0.01"]  # fmt: skip
+
+
+@DEVICES
+@pytest.mark.parametrize("words", [TINY, ["study", "--help"], ["--help"], ["info"]])
+def test_a_full_standard_output_gives_a_short_message(words: list[str], tmp_path: Path) -> None:
+    files = ["--json", tmp_path / "a.json"] if words is TINY else []
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, *words, *files], stdout=full, stderr=subprocess.PIPE, text=True, timeout=LIMIT, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "parcount: cannot write to standard output: No space left on device\n"
+    assert not files or json.loads((tmp_path / "a.json").read_text())["complete"]
+
+
+def test_a_reader_that_has_gone_loses_no_file(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, *TINY, "--json", tmp_path / "a.json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 1
+    assert "Traceback" not in err
+    assert err.startswith("parcount: cannot write to standard output: ")
+    assert json.loads((tmp_path / "a.json").read_text())["complete"]
+
+
+@pytest.mark.parametrize("words", [TINY, ["study", "--help"]])
+def test_an_ascii_terminal_gets_ascii(words: list[str]) -> None:
+    done = parcount(*words, env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert done.stdout.isascii()
+    assert words is not TINY or re.search(r"\dx \[\d", done.stdout)
+
+
+@DEVICES
+def test_a_device_stays_a_device() -> None:
+    done = parcount(*TINY, "--json", "/dev/full", "--plot", "/dev/full")
+    assert done.returncode == 1
+    assert done.stderr.count("parcount study: cannot write /dev/full: No space left on device") == 2
+    assert "gave the exact counts" in done.stdout
+    assert Path("/dev/full").is_char_device()
+
+
+@pytest.mark.parametrize("name", ["-", pytest.param("/dev/stdout", marks=DEVICES)])
+def test_a_result_on_standard_output_is_alone_there(name: str) -> None:
+    done = parcount(*TINY, "--json", name)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["complete"]
+    assert "gave the exact counts" in done.stderr
 
 
 def test_a_closed_pipe_is_no_traceback() -> None:

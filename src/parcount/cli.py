@@ -8,14 +8,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from parcount.kernels import VARIANTS, WORKLOADS
+from parcount.report.stream import discard_output, use_ascii_fallbacks
 from parcount.studies.core.options import QUICK_SECONDS, SECONDS, how_long
+from parcount.studies.core.output import check_writable, is_regular, is_standard_output
 from parcount.studies.gil.cells import EXECUTIONS, file_bytes
 from parcount.studies.registry import DEFAULT, STUDIES, StudyEntry
 
@@ -44,8 +47,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(words.command(words))
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose help raises OSError where it cannot be written; argparse ignores that."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message and (stream := file or sys.stderr) is not None:
+            stream.write(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="parcount", description="Counting on every core, measured.")
+    parser = _Parser(prog="parcount", description="Counting on every core, measured.")
     parser.add_argument("--version", action="version", version=f"parcount {version('parcount')}")
     commands = parser.add_subparsers(required=True, metavar="command", title="commands")
 
@@ -182,27 +193,54 @@ def _study(words: argparse.Namespace) -> int:
             from parcount.report import figure as plot
     except ImportError as error:
         refuse(f"a study needs {error.name}: pip install 'parcount[study]'")
-    if words.plot is not None and Path(words.plot).suffix.lower() not in plot.FORMATS:
-        refuse(f"argument --plot: a plot is {' or '.join(plot.FORMATS)} by its extension: {words.plot}")
+    if words.plot is not None:
+        try:
+            plot.image_format(words.plot)
+        except ValueError as error:
+            refuse(f"argument --plot: {error}")
 
     code = 0
-    try:
-        for question, asked in calls:
+    for question, asked in calls:
+        try:
             with progress_bar(sys.stderr) as progress:
                 result = question.ask(**asked, progress=progress)
-            show(result, sys.stdout)
-            if words.json is not None:
-                result.save(_file(words.json, question, questions))
-            if words.plot is not None:
-                plot.save(result, _file(words.plot, question, questions))
-            if not result.complete:
-                return 130
-            if not result.exact:
-                code = 1
-    except OSError as error:
-        print(f"parcount study: {error}", file=sys.stderr)
-        return 1
+        except OSError as error:
+            print(f"parcount study: {error}", file=sys.stderr)
+            return 1
+        saved = _save(result.save, words.json, question, questions)
+        if words.plot is not None:
+            saved &= _save(partial(plot.save, result), words.plot, question, questions)
+        if not saved:
+            code = 1
+        try:  # after the files; a failure stops neither them nor the next study
+            stream = _table_stream(words.json, words.plot)
+            show(result, stream)
+            stream.flush()
+        except OSError as error:
+            code = _output_failed(error)
+        if not result.complete:
+            return 130
+        if not result.exact:
+            code = 1
     return code
+
+
+def _save(
+    save: Callable[[Path], None], name: str | None, question: StudyEntry, questions: Sequence[StudyEntry]
+) -> bool:
+    """Write a file of a study, if one was asked for; False, after a message, if that fails."""
+    try:
+        if name is not None:
+            save(_file(name, question, questions))
+    except OSError as error:
+        print(f"parcount study: cannot write {name}: {error.strerror}", file=sys.stderr)
+        return False
+    return True
+
+
+def _table_stream(*files: str | None) -> TextIO:
+    """Where tables are printed: standard error if a file goes to standard output."""
+    return sys.stderr if any(file is not None and is_standard_output(file) for file in files) else sys.stdout
 
 
 def _asked(question: StudyEntry, words: argparse.Namespace, questions: int) -> dict[str, Any]:
@@ -223,7 +261,11 @@ def _asked(question: StudyEntry, words: argparse.Namespace, questions: int) -> d
 def _file(name: str, question: StudyEntry, questions: Sequence[StudyEntry]) -> Path:
     """Where a question's result goes: of several, each to a file that has its name too."""
     path = Path(name)
-    return path if len(questions) == 1 else path.with_name(f"{path.stem}-{question.name}{path.suffix}")
+    return (
+        path
+        if len(questions) == 1 or not is_regular(name)
+        else path.with_name(f"{path.stem}-{question.name}{path.suffix}")
+    )
 
 
 def _plan(words: argparse.Namespace) -> int:
@@ -258,7 +300,6 @@ def _plan(words: argparse.Namespace) -> int:
                 seconds=words.seconds or PLAN_SECONDS,
                 progress=progress,
             )
-        table.show(found, sys.stdout)
         if words.json is not None:
             found.save(words.json)
     except ValueError as error:
@@ -266,6 +307,7 @@ def _plan(words: argparse.Namespace) -> int:
     except (OSError, MemoryError) as error:
         print(f"parcount plan: {error}", file=sys.stderr)
         return 1
+    table.show(found, _table_stream(words.json))
     return 0
 
 
@@ -282,13 +324,10 @@ def _check_files(refuse: Any, words: argparse.Namespace, questions: Sequence[Stu
 
 
 def _check_writable(refuse: Any, option: str, path: Path) -> None:
-    existed = path.exists()
     try:
-        path.open("ab").close()
+        check_writable(path)
     except OSError as error:
         refuse(f"argument {option}: cannot write {path}: {error.strerror}")
-    if not existed:
-        path.unlink()
 
 
 def _info(words: argparse.Namespace) -> int:
@@ -358,14 +397,25 @@ def _integers(text: str) -> list[int]:
 
 
 def run() -> NoReturn:
-    """The entry point: `main`, with Ctrl-C before anything was measured and a closed pipe as shells expect them."""
+    """Run the command for a shell: `main`, with a short message where standard output cannot take what is printed."""
+    use_ascii_fallbacks()
     try:
-        code = main()
-        sys.stdout.flush()
+        try:
+            code = main()
+        except SystemExit as end:  # of argparse, for --help and for wrong arguments
+            code = int(end.code or 0)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         code = 130
-    except BrokenPipeError:
-        with suppress(OSError):
-            sys.stdout.close()
-        code = 1
+    except OSError as error:
+        code = _output_failed(error)
     sys.exit(code)
+
+
+def _output_failed(error: OSError) -> int:
+    """Say that standard output is full or closed, and write nothing more to it."""
+    discard_output()
+    with suppress(OSError):
+        print(f"parcount: cannot write to standard output: {error.strerror}", file=sys.stderr)
+    return 1

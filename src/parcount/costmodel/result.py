@@ -15,8 +15,8 @@ from parcount.costmodel.jobs import PlannedJob, make_job
 from parcount.costmodel.model import SERIAL, Model, Setup
 from parcount.costmodel.parameters import PARAMETERS, parse_cost
 from parcount.costmodel.summary import summary_sentences
-from parcount.studies.core.atomic_write import write_atomically
 from parcount.studies.core.options import worker_counts
+from parcount.studies.core.output import write_output
 
 SCHEMA = 1
 
@@ -153,7 +153,7 @@ class Plan:
         OSError
             If it cannot be written.
         """
-        write_atomically(path, json.dumps(self.content(), indent=1, allow_nan=False) + "\n")
+        write_output(path, json.dumps(self.content(), indent=1, allow_nan=False).encode() + b"\n")
 
     def content(self) -> dict[str, Any]:
         """What `save` writes, as plain values."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 from importlib import import_module
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from parcount.studies.core.output import is_regular, write_output
 from parcount.studies.core.result import Study
 
 FORMATS = (".png", ".svg")
@@ -30,10 +32,25 @@ def save(study: Study, path: str | os.PathLike[str]) -> None:
     OSError
         If it cannot be written.
     """
-    path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise ValueError(f"a plot is {' or '.join(FORMATS)} by its extension, not {path.suffix or 'without one'}")
-    draw(study).savefig(path, format=path.suffix[1:].lower(), dpi=150)
+    content = io.BytesIO()
+    draw(study).savefig(content, format=image_format(path), dpi=150)
+    write_output(path, content.getvalue())
+
+
+def image_format(path: str | os.PathLike[str]) -> str:
+    """The format of a figure, by the extension of its file; PNG for standard output, devices and pipes without one.
+
+    Raises
+    ------
+    ValueError
+        If the extension is another.
+    """
+    suffix = Path(path).suffix.lower()
+    if not suffix and not is_regular(path):
+        return "png"
+    if suffix not in FORMATS:
+        raise ValueError(f"a plot is {' or '.join(FORMATS)} by its extension: {os.fspath(path)}")
+    return suffix[1:]
 
 
 def draw(study: Study) -> Figure:

@@ -18,6 +18,13 @@ WIDTH_OF_A_FILE = 120
 """Columns of the table where it is not written to a terminal."""
 
 
+class _Console(Console):
+    """A console that raises BrokenPipeError rather than end the process."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # the BrokenPipeError that is being handled
+
+
 @contextmanager
 def progress_bar(stream: TextIO) -> Iterator[Told]:
     """A bar with the time left, on a terminal; nothing elsewhere.
@@ -40,7 +47,7 @@ def progress_bar(stream: TextIO) -> Iterator[Told]:
 
 def show(study: Study, stream: TextIO) -> None:
     """Print a study: the tables of its question, then the verdict."""
-    console = Console(file=stream, highlight=False)
+    console = _Console(file=stream, highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, WIDTH_OF_A_FILE)
     import_module(f"parcount.studies.{study.question}.table").show(study, console)

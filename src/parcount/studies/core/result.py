@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from parcount.studies.core.analysis import MEASURED, CellResult
-from parcount.studies.core.atomic_write import write_atomically
 from parcount.studies.core.claims import Claim, Comparison, Verdict
+from parcount.studies.core.output import write_output
 from parcount.studies.core.statistics import Estimate
 from parcount.studies.registry import DEFAULT, STUDIES
 
@@ -60,14 +60,15 @@ class Study:
         return all(cell.exact is not False or cell.status == MEASURED for cell in self.cells)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the result file: all of it, or nothing.
+        """Write the result file: a regular file atomically, a device or a pipe in place, "-" to standard output.
 
         Raises
         ------
         OSError
             If it cannot be written.
         """
-        write_atomically(path, json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, allow_nan=False) + "\n")
+        text = json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, allow_nan=False)
+        write_output(path, f"{text}\n".encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Study:
