@@ -46,7 +46,7 @@ STARTED = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from time import perf_counter
-from parcount.execution.processes import Processes
+from parcount.execution.processes.execution import Processes
 from parcount.costmodel.jobs import make_job
 job = make_job(**json.loads(sys.argv[2]))
 keys = job.keys(job.size, shared=True)

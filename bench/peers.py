@@ -24,7 +24,7 @@ import fast_histogram
 import numpy as np
 
 import parcount as pc
-from parcount.execution.team import team
+from parcount.execution.pinned_threads import pinned_threads
 from parcount.studies.core.environment import environment
 
 Call = Callable[..., Any]
@@ -69,7 +69,7 @@ def with_reading(x: np.ndarray) -> Any:
     """The same, and reading the keys only: the lower bound where memory bandwidth is the limit."""
 
     def read(threads: int) -> None:
-        team(threads).map(np.max, np.array_split(x, threads))
+        pinned_threads(threads).map(np.max, np.array_split(x, threads))
 
     ours, peers = bincounts(x)
     return ours, peers | {"reading alone": read}

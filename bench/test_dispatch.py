@@ -10,7 +10,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from tasks import EXECUTIONS, WORKERS, Pool, nothing
 
 import parcount as pc
-from parcount.execution.team import Team
+from parcount.execution.pinned_threads import PinnedThreads
 from parcount.execution.threads import Threads
 
 
@@ -38,7 +38,7 @@ def test_processes(benchmark: BenchmarkFixture, workers: int, method: str) -> No
 
 
 @pytest.mark.benchmark(group="20 million keys by two threads, after something else")
-@pytest.mark.parametrize("kind", [Threads, Team])
+@pytest.mark.parametrize("kind", [Threads, PinnedThreads])
 def test_woken(benchmark: BenchmarkFixture, kind: type[Threads]) -> None:
     """The reason to pin threads: the scheduler often wakes two unpinned threads on one core."""
     keys = np.full(20_000_000, 5)

@@ -1,7 +1,8 @@
 """Sending an array to a worker process and back, by each transport and by two with other limits.
 
-``COPIED_FROM`` and ``APART_FROM`` of `parcount.execution.messages` follow from it: the sizes from which a copy in
-shared memory takes no longer than pickling, and an array sent after the message no longer than one inside it.
+``SHARED_COPY_MIN_BYTES`` and ``OUT_OF_BAND_MIN_BYTES`` of `parcount.execution.processes.serialisation` follow from it:
+the sizes from which a copy in shared memory takes no longer than pickling, and an array sent after the message no
+longer than one inside it.
 """
 
 from collections.abc import Iterator
@@ -12,9 +13,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from tasks import make, read
 
 import parcount as pc
-from parcount.execution.channels import pipe
-from parcount.execution.messages import Packing
-from parcount.execution.transports import TRANSPORTS, Transport
+from parcount.execution.processes.channel import pipe
+from parcount.execution.processes.serialisation import Packing
+from parcount.execution.processes.transports import TRANSPORTS, Transport
 
 SIZES = [1 << exponent for exponent in range(10, 27, 2)]
 """1 kB to 64 MB."""
@@ -34,7 +35,7 @@ def format_size(nbytes: int) -> str:
 def worker(request: pytest.FixtureRequest) -> Iterator[pc.Execution]:
     """One worker with one transport."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("parcount.execution.processes.TRANSPORTS", TRANSPORT_VARIANTS)
+        patch.setattr("parcount.execution.processes.execution.TRANSPORTS", TRANSPORT_VARIANTS)
         with pc.Processes(1, transport=request.param) as worker:
             yield worker
 

@@ -17,7 +17,7 @@ from uuid import uuid4
 import numpy as np
 
 import parcount as pc
-from parcount.execution import messages
+from parcount.execution.processes import serialisation
 from tests import plain
 from tests.plain import TIME_LIMIT, until
 
@@ -116,7 +116,7 @@ class AnswerThenDie:
 
     def __call__(self, item: int) -> Any:
         if item == 1:
-            return np.arange(messages.COPIED_FROM)
+            return np.arange(serialisation.SHARED_COPY_MIN_BYTES)
         until(lambda: blocks(f"{self.mark}-*"), "no answer lay in shared memory")
         return kill_self(item)
 

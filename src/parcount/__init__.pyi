@@ -23,10 +23,9 @@ from parcount.engine.threads import set_grain as set_grain
 from parcount.engine.threads import set_num_threads as set_num_threads
 from parcount.execution.adopted import Adopted as Adopted
 from parcount.execution.base import Execution as Execution
-from parcount.execution.cores import available_cores as available_cores
 from parcount.execution.errors import WorkerDied as WorkerDied
 from parcount.execution.interpreters import Interpreters as Interpreters
-from parcount.execution.processes import Processes as Processes
+from parcount.execution.processes.execution import Processes as Processes
 from parcount.execution.serial import Serial as Serial
 from parcount.execution.threads import Threads as Threads
 from parcount.shm.blocks import shared_array as shared_array
@@ -35,5 +34,6 @@ from parcount.studies import study as study
 from parcount.studies.counters import study_counters as study_counters
 from parcount.studies.io import study_io as study_io
 from parcount.studies.transports import study_transports as study_transports
+from parcount.system.cores import available_cores as available_cores
 
 __version__: Final[str]

@@ -146,9 +146,9 @@ class TestPieces:
     @pytest.mark.parametrize("bins", [1, 1 << 10, 1 << 24])
     def test_each_is_worth_it(self, on: pc.Execution, size: int, bins: int) -> None:
         shares = pieces(size, bins, on)
-        assert 1 <= shares <= on.shares
+        assert 1 <= shares <= on.parts_per_worker
         if shares > 1:
-            assert size // (shares * on.slots) >= max(PIECE, PIECE_A_BIN * bins)
+            assert size // (shares * on.concurrency) >= max(PIECE, PIECE_A_BIN * bins)
 
     def test_large_jobs_are_cut_into_more_parts_for_processes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("parcount.engine.run.PIECE", 1000)

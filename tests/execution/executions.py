@@ -70,4 +70,4 @@ ALL = [pytest.param(serial, id="serial"), *PARALLEL]
 def cells(execution: pc.Execution, number: int) -> Any:
     """Zeros that the caller and all workers share."""
     made = pc.shared_array(number)
-    return made if execution.takes_arrays else made.data
+    return made if execution.supports_numpy else made.data

@@ -197,11 +197,11 @@ class TestErrors:
 
     def test_dask_cannot_promise_to_begin_no_item_twice(self, executor: Executor, on: pc.Adopted) -> None:
         if not is_dasks(executor):
-            assert on.map(plain.double, [1], once=True) == [2]
+            assert on.map(plain.double, [1], idempotent=False) == [2]
             return
         for call in (on.map, on.together, lambda *args, **keywords: list(on.imap(*args, **keywords))):
-            with pytest.raises(ValueError, match="cannot promise once=True"):
-                call(plain.double, [1], once=True)
+            with pytest.raises(ValueError, match="cannot promise idempotent=False"):
+                call(plain.double, [1], idempotent=False)
 
 
 @pytest.mark.parametrize("kind", KINDS)

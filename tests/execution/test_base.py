@@ -77,7 +77,7 @@ class TestStreams:
         assert taken == []
         first = list(itertools.islice(results, 20))
         assert len(set(first)) == 20
-        assert len(taken) <= 20 + 2 * pool.slots
+        assert len(taken) <= 20 + 2 * pool.concurrency
         results.close()
         assert pool.map(plain.double, [1, 2, 3]) == [2, 4, 6]
 
@@ -143,8 +143,8 @@ class TestTogether:
         assert pool.together(plain.double, [])[0] == []
 
     def test_more_items_than_workers_are_refused(self, pool: pc.Execution) -> None:
-        items = range(pool.slots + 1)
-        with pytest.raises(ValueError, match=f"{len(items)} items cannot start together on {pool.slots} workers"):
+        items = range(pool.concurrency + 1)
+        with pytest.raises(ValueError, match=f"{len(items)} items cannot start together on {pool.concurrency} workers"):
             pool.together(plain.double, items)
 
     def test_all_items_run_at_once(self, crowd: pc.Execution) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from parcount.execution import inner
+from parcount.system import thread_limits
 from tests import remote
 from tests.execution.executions import TRANSPORTED
 
@@ -28,7 +28,7 @@ def pool(request: pytest.FixtureRequest) -> Iterator[pc.Processes]:
 
 class TestThreads:
     def test_as_many_items_run_at_once_as_all_have_threads(self, pool: pc.Processes) -> None:
-        assert pool.slots == 4
+        assert pool.concurrency == 4
         places = pool.map(remote.MeetAndTellWhere(pc.shared_array(4)), range(4))
         assert len(set(places)) == 4
         assert sorted(Counter(process for process, _ in places).values()) == [2, 2]
@@ -69,7 +69,7 @@ class TestThreads:
         assert tried[1] == 2
 
     def test_no_process_gets_more_than_its_number_of_items(self) -> None:
-        with pc.Processes(2, threads=2, parts_per_worker=3) as pool:
+        with pc.Processes(2, threads=2, max_tasks_per_worker=3) as pool:
             pids = pool.map(remote.pid, range(12))
         assert max(Counter(pids).values()) <= 3
 
@@ -94,17 +94,17 @@ class TestThreads:
 class TestInnerPools:
     @pytest.fixture(autouse=True)
     def nothing_is_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for variable in inner.VARIABLES:
+        for variable in thread_limits.VARIABLES:
             monkeypatch.delenv(variable, raising=False)
 
     @pytest.mark.parametrize(("cores", "workers", "threads"), [(8, 2, 4), (8, 3, 2), (2, 4, 1), (1, 1, 1)])
     def test_the_cores_are_shared_out(self, cores: int, workers: int, threads: int) -> None:
-        assert inner.share(cores, workers) == threads
+        assert thread_limits.threads_per_worker(cores, workers) == threads
 
     def test_libraries_that_come_later_read_it(self) -> None:
         environment = {"OMP_NUM_THREADS": "7"}
-        inner.hold_down(3, environment)
-        assert environment == {**dict.fromkeys(inner.VARIABLES, "3"), "OMP_NUM_THREADS": "7"}
+        thread_limits.limit_threads(3, environment)
+        assert environment == {**dict.fromkeys(thread_limits.VARIABLES, "3"), "OMP_NUM_THREADS": "7"}
 
     def test_libraries_that_are_there_are_told(self) -> None:
         pytest.importorskip("threadpoolctl")

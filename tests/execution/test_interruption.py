@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from parcount.execution.transports import TRANSPORTS
+from parcount.execution.processes.transports import TRANSPORTS
 from parcount.shm import blocks
 from tests import remote
 from tests.conftest import INSTALLED, Run
@@ -336,7 +336,7 @@ else:
     @pytest.mark.parametrize("method", [pytest.param("fork", marks=FORK_MARKS)])
     def test_workers_forked_later_do_not_delay_the_end(self, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
         # They hold copies of the caller's ends of the earlier workers' pipes, which so do not end when it closes them.
-        monkeypatch.setattr("parcount.execution.crew.PATIENCE", 3600)
+        monkeypatch.setattr("parcount.execution.processes.supervisor.SHUTDOWN_SECONDS", 3600)
         with pc.Processes(2, start_method=method) as first:
             with pc.Processes(1, start_method=method) as later:
                 pids = first.pids()
@@ -422,7 +422,7 @@ if __name__ == "__main__":
                 raise OSError("no more processes")
 
             with monkeypatch.context() as patch:
-                patch.setattr("parcount.execution.crew.Crew._start", no_more)
+                patch.setattr("parcount.execution.processes.supervisor.WorkerPool._start", no_more)
                 assert pool.map(remote.DieAtFirst(pc.shared_array(8), 3, 1), range(8)) == list(range(8))
                 assert len(pool.pids()) == 1
             assert pool.map(abs, [-1]) == [1]

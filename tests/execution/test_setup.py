@@ -31,7 +31,7 @@ class TestInitializer:
 
     def test_its_arguments_reach_every_worker_that_comes(self) -> None:
         large = np.arange(1 << 18)
-        with pc.Processes(1, initializer=remote.keep, initargs=(large,), parts_per_worker=1) as pool:
+        with pc.Processes(1, initializer=remote.keep, initargs=(large,), max_tasks_per_worker=1) as pool:
             assert all(np.array_equal(kept, large) for kept in pool.map(remote.kept, [0, 0, 0]))
 
     @pytest.mark.parametrize("call", ["map", "together"])
@@ -57,7 +57,7 @@ class TestInitializer:
 class TestPartsPerWorker:
     @pytest.mark.parametrize("name", ["map", "imap", "imap_unordered"])
     def test_no_worker_gets_more(self, name: str) -> None:
-        with pc.Processes(2, parts_per_worker=3) as pool:
+        with pc.Processes(2, max_tasks_per_worker=3) as pool:
             pids = list(getattr(pool, name)(remote.pid, range(12)))
             last = pool.pids()
         assert len(pids) == 12
@@ -65,11 +65,11 @@ class TestPartsPerWorker:
         assert not any(map(remote.is_alive, {*pids, *last}))
 
     def test_together_counts_too(self) -> None:
-        with pc.Processes(2, parts_per_worker=1) as pool:
+        with pc.Processes(2, max_tasks_per_worker=1) as pool:
             first, second = (set(pool.together(remote.pid, [0, 1])[0]) for _ in range(2))
         assert len(first | second) == 4
 
     @pytest.mark.parametrize(("number", "error"), [(0, ValueError), (True, TypeError), (1.5, TypeError)])
     def test_numbers_that_make_no_sense_are_refused(self, number: Any, error: type[Exception]) -> None:
-        with pytest.raises(error, match="parts_per_worker must be"):
-            pc.Processes(1, parts_per_worker=number)
+        with pytest.raises(error, match="max_tasks_per_worker must be"):
+            pc.Processes(1, max_tasks_per_worker=number)

@@ -151,7 +151,7 @@ def _edges(
 def between(values: NDArray[Any], threads: int | None) -> tuple[Any, Any]:
     """The least and the greatest value, looked up by threads."""
     on = choose_execution(len(values), threads, None)
-    both = on.map(extent, [values[start:stop] for start, stop in cuts(len(values), on.slots) if start < stop])
+    both = on.map(extent, [values[start:stop] for start, stop in cuts(len(values), on.concurrency) if start < stop])
     return np.min([least for least, _ in both]), np.max([greatest for _, greatest in both])
 
 

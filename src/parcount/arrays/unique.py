@@ -78,7 +78,7 @@ def unique_counts(
         return numpy_unique_counts(array)
     keys = flat(array.view(np.uint8) if array.dtype.kind == "b" else array, "K")
     execution = choose_execution(array.size, threads, on)
-    job, kernel = distinct(keys, sorted or execution.slots > 1, execution.slots)
+    job, kernel = distinct(keys, sorted or execution.concurrency > 1, execution.concurrency)
     values, counts = count(job, kernel, execution)
     values = values.view(np.bool_) if array.dtype.kind == "b" else values.astype(array.dtype, copy=False)
     return Result(values, counts.astype(np.intp, copy=False))

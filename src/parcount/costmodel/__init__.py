@@ -10,10 +10,10 @@ from parcount.costmodel.costs import GIVEN, SECONDS, Cost, assumed_costs, measur
 from parcount.costmodel.jobs import SIZE, make_job
 from parcount.costmodel.parameters import PARAMETERS, parse_cost
 from parcount.costmodel.result import Plan
-from parcount.execution.cores import available_cores
 from parcount.studies.core.driver import Progress
 from parcount.studies.core.environment import environment
 from parcount.studies.core.options import doublings, worker_counts
+from parcount.system.cores import available_cores
 
 __all__ = ["Plan", "plan"]
 

@@ -20,12 +20,12 @@ from parcount.costmodel.model import CELL
 from parcount.costmodel.parameters import PARAMETERS
 from parcount.costmodel.process_startup import measure_startup
 from parcount.execution.base import Execution
-from parcount.execution.cores import available_cores
-from parcount.execution.processes import Processes
-from parcount.execution.team import Team, team
+from parcount.execution.pinned_threads import PinnedThreads, pinned_threads
+from parcount.execution.processes.execution import Processes
 from parcount.kernels.job import table, total
 from parcount.studies.core.driver import Progress
 from parcount.studies.core.statistics import LEAST_SAMPLES, estimate
+from parcount.system.cores import available_cores
 
 SECONDS = 10.0
 
@@ -182,7 +182,7 @@ def _probes(job: PlannedJob, stack: ExitStack) -> list[Probe]:
         return {"merge": median_seconds(lambda: total(tables)) / job.bins}
 
     def read() -> dict[str, float]:
-        threads, shares = team(several), np.array_split(memory, several)
+        threads, shares = pinned_threads(several), np.array_split(memory, several)
         alone = memory.nbytes / median_seconds(lambda: np.max(memory))
         together = memory.nbytes / median_seconds(lambda: threads.map(np.max, shares))
         return {"read.one": alone, "read.all": max(alone, together)}
@@ -216,7 +216,7 @@ def _probes(job: PlannedJob, stack: ExitStack) -> list[Probe]:
         ("merging", merge),
         ("reading", read),
         ("sending", pipe),
-        ("handing to threads", hand("threads", team(several))),
+        ("handing to threads", hand("threads", pinned_threads(several))),
         ("handing to processes", hand("processes", processes)),
         ("starting threads", start_threads),
         ("starting processes", start_processes),
@@ -224,7 +224,7 @@ def _probes(job: PlannedJob, stack: ExitStack) -> list[Probe]:
 
 
 def _start_threads(workers: int) -> None:
-    with Team(workers) as fresh:
+    with PinnedThreads(workers) as fresh:
         fresh.map(abs, [0] * workers)
 
 

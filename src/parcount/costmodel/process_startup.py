@@ -12,7 +12,7 @@ import subprocess
 import sys
 from time import perf_counter
 
-from parcount.execution.processes import Processes
+from parcount.execution.processes.execution import Processes
 
 SCRIPT = """
 import json, sys

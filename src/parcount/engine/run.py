@@ -56,7 +56,7 @@ def count(job: Work, kernel: Kernel, on: Execution, *, shares: int = 1) -> NDArr
     """
     kernel, parts = _divide(job, kernel, on, shares)
     function, items = _sent(kernel, parts, on)
-    return job.merge(_received(on.map(function, items, once=any(part.in_place for part in parts)), parts, on))
+    return job.merge(_received(on.map(function, items, idempotent=not any(part.in_place for part in parts)), parts, on))
 
 
 def count_timed(job: Work, kernel: Kernel, on: Execution) -> tuple[NDArray[Any], float]:
@@ -71,7 +71,7 @@ def count_timed(job: Work, kernel: Kernel, on: Execution) -> tuple[NDArray[Any],
     """
     kernel, parts = _divide(job, kernel, on)
     function, items = _sent(kernel, parts, on)
-    partials, opened = on.together(function, items, once=any(part.in_place for part in parts))
+    partials, opened = on.together(function, items, idempotent=not any(part.in_place for part in parts))
     counts = job.merge(_received(partials, parts, on))
     return counts, perf_counter() - opened
 
@@ -89,13 +89,13 @@ def pieces(size: int, bins: int, on: Execution) -> int:
     on : Execution
         Whose workers; it says how many parts they like to have.
     """
-    return max(1, min(on.shares, size // (on.slots * max(PIECE, PIECE_A_BIN * bins))))
+    return max(1, min(on.parts_per_worker, size // (on.concurrency * max(PIECE, PIECE_A_BIN * bins))))
 
 
 def _divide(job: Work, kernel: Kernel, on: Execution, shares: int = 1) -> tuple[Kernel, list[Part]]:
     if kernel.own_threads and isinstance(on, Threads):
         return replace(kernel, threads=on.workers), job.split(1)
-    parts = job.split(on.slots * shares)
+    parts = job.split(on.concurrency * shares)
     if not on.shares_memory and any(part.in_place for part in parts):
         raise ValueError(
             f"this job is counted in place, which nobody would see of the workers of {on}: they share no memory"
@@ -105,7 +105,7 @@ def _divide(job: Work, kernel: Kernel, on: Execution, shares: int = 1) -> tuple[
 
 def _sent(kernel: Kernel, parts: Sequence[Part], on: Execution) -> tuple[Callable[[Any], Any], Sequence[Any]]:
     """What the workers call, and with what."""
-    if on.takes_arrays:
+    if on.supports_numpy:
         return kernel, parts
     return python_loops.count, [(kernel.reference, _bare(part.out), tuple(map(_bare, part.args))) for part in parts]
 
@@ -116,7 +116,7 @@ def _bare(value: Any) -> Any:
 
 def _received(partials: Sequence[Any], parts: Sequence[Part], on: Execution) -> Sequence[Any]:
     """The partial counts. A worker without NumPy sends no arrays, and nothing that it has counted in place."""
-    if on.takes_arrays:
+    if on.supports_numpy:
         return partials
     counts = zip(partials, parts, strict=True)
     return [part.out if partial is None else np.asarray(partial) for partial, part in counts]

@@ -8,8 +8,8 @@ from operator import index
 
 from parcount._native.dispatch import set_small
 from parcount.execution.base import Execution
-from parcount.execution.cores import available_cores
-from parcount.execution.team import team
+from parcount.execution.pinned_threads import pinned_threads
+from parcount.system.cores import available_cores
 
 DEFAULT_GRAIN = 1 << 18
 """Elements in the smallest part worth a thread of its own.
@@ -113,7 +113,7 @@ def choose_execution(size: int, threads: int | None, on: Execution | None) -> Ex
         if threads > 1:
             threads = min(threads, get_num_threads())
         threads = max(1, threads)
-    return team(threads)
+    return pinned_threads(threads)
 
 
 def _setting(value: int | None, variable: str) -> int | None:

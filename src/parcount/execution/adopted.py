@@ -12,8 +12,8 @@ from typing import Any
 
 from parcount.execution.base import Execution
 from parcount.execution.errors import WorkerDied
-from parcount.execution.flow import Call
-from parcount.execution.futures import FuturesCall, run
+from parcount.execution.futures import FuturesStream, run
+from parcount.execution.stream import TaskStream
 
 UNPICKLABLE = ("cannot pickle", "can't pickle", "could not pickle", "could not serialize")
 """What executors say, each in its own exception, of what does not pickle."""
@@ -43,8 +43,8 @@ class Adopted(Execution):
     TypeError
         If it is no executor, or `workers` no integer.
     ValueError
-        If the executor does not tell how many workers it has, or tells of none. From a call with ``once=True``: if it
-        is dask's, which begins an item again whose worker is lost.
+        If the executor does not tell how many workers it has, or tells of none. From a call with
+        ``idempotent=False``: if it is dask's, which begins an item again whose worker is lost.
     WorkerDied
         From a call: if the executor broke, or gave an item up, because workers ended; the executor's own exception is
         its cause, and no other item is tried again. Where MPI loses a process it ends them all, the caller too.
@@ -54,7 +54,7 @@ class Adopted(Execution):
     Notes
     -----
     Retries are the executor's own. Those of the standard library, loky's and MPI's begin each item once, so that
-    ``once=True`` changes nothing; of an executor that is none of these, its documentation must tell.
+    ``idempotent=False`` changes nothing; of an executor that is none of these, its documentation must tell.
 
     Executors have no barrier. `together` hands all items over at once, and what it gives as the instant when they
     opened is that before the first was handed over: what passes from then on is work, and the handing out of it, and
@@ -76,7 +76,7 @@ class Adopted(Execution):
     """
 
     name = "adopted"
-    shares = 4
+    parts_per_worker = 4
 
     def __init__(self, executor: Executor, workers: int | None = None) -> None:
         if not isinstance(executor, Executor):
@@ -103,21 +103,23 @@ class Adopted(Execution):
             )
         return workers
 
-    def _call(self, function: Callable[[Any], Any], once: bool) -> Call:
-        self._check_promise(once)
-        return FuturesCall(self._submit, function, self._explain)
+    def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> TaskStream:
+        self._check_idempotent(idempotent)
+        return FuturesStream(self._submit, function, self._translate)
 
-    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> list[Any]:
-        self._check_promise(once)
-        return run(self._submit, function, items, explain=self._explain)
+    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:
+        self._check_idempotent(idempotent)
+        return run(self._submit, function, items, translate=self._translate)
 
-    def _together(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> tuple[list[Any], float]:
+    def _together(
+        self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool
+    ) -> tuple[list[Any], float]:
         opened = perf_counter()
-        return self._map(function, items, once), opened
+        return self._map(function, items, idempotent), opened
 
-    def _check_promise(self, once: bool) -> None:
-        if once and self._dask:
-            raise ValueError("dask begins an item again when its worker is lost: it cannot promise once=True")
+    def _check_idempotent(self, idempotent: bool) -> None:
+        if not idempotent and self._dask:
+            raise ValueError("dask begins an item again when its worker is lost: it cannot promise idempotent=False")
 
     def _submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
         try:
@@ -134,7 +136,7 @@ class Adopted(Execution):
                 raise RuntimeError(f"the adopted {self._kind} takes no items: {error}") from error
             raise
 
-    def _explain(self, position: int, error: BaseException) -> None:
+    def _translate(self, position: int, error: BaseException) -> None:
         if isinstance(error, BrokenExecutor):
             raise WorkerDied(position, None, executor=self._kind) from error
         if self._dask and type(error).__name__ == "KilledWorker":

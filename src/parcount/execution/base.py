@@ -9,8 +9,8 @@ from threading import RLock
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
-from parcount.execution.cores import available_cores
-from parcount.execution.flow import Call, flow
+from parcount.execution.stream import TaskStream, stream_results
+from parcount.system.cores import available_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -40,45 +40,45 @@ class Execution(ABC):
         As the study and the result file spell it.
     workers : int
         How many.
-    shares : int
+    parts_per_worker : int
         Into how many parts for each worker it pays to cut a large job, so that uneven ones balance.
-    takes_arrays : bool
+    supports_numpy : bool
         Whether its workers have NumPy, and so whatever needs it.
     shares_memory : bool
         Whether the caller sees what workers write into an array of `shared_array`.
     """
 
     name: ClassVar[str]
-    shares: ClassVar[int] = 1
-    takes_arrays: ClassVar[bool] = True
+    parts_per_worker: ClassVar[int] = 1
+    supports_numpy: ClassVar[bool] = True
     shares_memory: bool = True
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = available_cores() if workers is None else integer("workers", workers)
-        self._held = 0
+        self._entered = 0
         self._session: object = None
         self._entrance = RLock()
-        self._turn = RLock()  # of a call that wants all the workers
+        self._exclusive = RLock()  # of a call that wants all the workers
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.workers})"
 
     def __enter__(self) -> Self:
         with self._entrance:
-            if self._held == 0:
+            if self._entered == 0:
                 self._open()
                 self._session = object()
-            self._held += 1
+            self._entered += 1
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._entrance:
-            if self._held == 0:
+            if self._entered == 0:
                 raise RuntimeError(f"{self!r} has been closed already")
-            self._held -= 1
-            if self._held == 0:
+            self._entered -= 1
+            if self._entered == 0:
                 self._session = None
                 self._close()
 
@@ -87,7 +87,7 @@ class Execution(ABC):
         function: Callable[[Item], Result],
         items: Iterable[Item],
         *,
-        once: bool = False,
+        idempotent: bool = True,
         progress: Callable[[int, int], object] | None = None,
     ) -> list[Result]:
         """Apply `function` to every item.
@@ -98,10 +98,10 @@ class Execution(ABC):
             Of one item.
         items : iterable
             Any number of them, also more than there are workers.
-        once : bool, optional
-            Whether no item may be begun twice: say so where a half-done one leaves something behind, such as counts in
-            shared memory. If the worker that has begun it dies, that is `WorkerDied` at once. By default
-            another worker gets the item, as often as `Processes` is told to retry.
+        idempotent : bool, optional
+            Whether an item may be run again after a worker died while running it, as often as `Processes` is told to
+            retry. With False, which suits a function that leaves something behind, such as counts in shared memory,
+            the death of a worker that has begun its item raises `WorkerDied`.
         progress : callable, optional
             Called here with how many items are done, and how many there are, whenever another one is. If it
             raises, that ends the call.
@@ -123,19 +123,19 @@ class Execution(ABC):
         [1, 2, 3]
         """
         items = list(items)
-        function = self._sendable(function, items)
+        function = self._prepare(function, items)
         with self:
             if progress is None:
-                return self._map(function, items, once)
+                return self._map(function, items, idempotent)
             done: dict[int, Any] = {}
-            with closing(flow(self._call(function, once), items)) as results:
+            with closing(stream_results(self._open_stream(function, idempotent), items)) as results:
                 for position, result in results:
                     done[position] = result
                     progress(len(done), len(items))
             return [done[position] for position in range(len(items))]
 
     def imap(
-        self, function: Callable[[Item], Result], items: Iterable[Item], *, once: bool = False
+        self, function: Callable[[Item], Result], items: Iterable[Item], *, idempotent: bool = True
     ) -> Generator[Result, None, None]:
         """Apply `function` to every item, and give each result as soon as it and all before it are there.
 
@@ -145,7 +145,7 @@ class Execution(ABC):
 
         Parameters
         ----------
-        function, items, once
+        function, items, idempotent
             As for `map`.
 
         Yields
@@ -169,10 +169,10 @@ class Execution(ABC):
         ...     next(squares), next(squares), next(squares)
         (0, 1, 4)
         """
-        return self._stream(function, iter(items), once, ordered=True)
+        return self._stream(function, iter(items), idempotent, ordered=True)
 
     def imap_unordered(
-        self, function: Callable[[Item], Result], items: Iterable[Item], *, once: bool = False
+        self, function: Callable[[Item], Result], items: Iterable[Item], *, idempotent: bool = True
     ) -> Generator[Result, None, None]:
         """`imap` that gives each result as soon as it is there.
 
@@ -184,12 +184,12 @@ class Execution(ABC):
         >>> sorted(pc.Threads(2).imap_unordered(abs, [-3, -1, -2]))
         [1, 2, 3]
         """
-        return self._stream(function, iter(items), once, ordered=False)
+        return self._stream(function, iter(items), idempotent, ordered=False)
 
     def together(
-        self, function: Callable[[Item], Result], items: Sequence[Item], *, once: bool = False
+        self, function: Callable[[Item], Result], items: Sequence[Item], *, idempotent: bool = True
     ) -> tuple[list[Result], float]:
-        """Apply `function` to at most `slots` items, all starting at the same instant.
+        """Apply `function` to at most `concurrency` items, all starting at the same instant.
 
         Every worker has its item and waits at a barrier before the first begins: what passes from that instant
         is work, not the handing out of it.
@@ -200,10 +200,10 @@ class Execution(ABC):
             Of one item.
         items : sequence
             At most as many as can run at once.
-        once : bool, optional
-            Whether no item may be begun twice: say so where a half-done one leaves something behind, such as counts in
-            shared memory. If the worker that has begun it dies, that is `WorkerDied` at once. By default
-            another worker gets the item, as often as `Processes` is told to retry.
+        idempotent : bool, optional
+            Whether an item may be run again after a worker died while running it, as often as `Processes` is told to
+            retry. With False, which suits a function that leaves something behind, such as counts in shared memory,
+            the death of a worker that has begun its item raises `WorkerDied`.
 
         Returns
         -------
@@ -219,14 +219,14 @@ class Execution(ABC):
         Exception
             What `function` raised first, in the order of the items, with the worker's traceback.
         """
-        if len(items) > self.slots:
-            raise ValueError(f"{len(items)} items cannot start together on {self.slots} workers")
-        function = self._sendable(function, items)
-        with self, self._turn:  # of two calls at once, each might get some of the workers, and wait for the others
-            return self._together(function, items, once)
+        if len(items) > self.concurrency:
+            raise ValueError(f"{len(items)} items cannot start together on {self.concurrency} workers")
+        function = self._prepare(function, items)
+        with self, self._exclusive:  # of two calls at once, each might get some of the workers, and wait for the others
+            return self._together(function, items, idempotent)
 
     @property
-    def slots(self) -> int:
+    def concurrency(self) -> int:
         """How many items can run at once."""
         return self.workers
 
@@ -241,37 +241,43 @@ class Execution(ABC):
         """End the workers; called whatever happened."""
 
     @property
-    def _ahead(self) -> int:
+    def _max_ahead(self) -> int:
         """How many items are taken ahead of the results that have been asked for."""
-        return 2 * self.slots
+        return 2 * self.concurrency
 
-    def _sendable(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:  # noqa: ARG002
+    def _prepare(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:  # noqa: ARG002
         """The function as it goes to the workers. What cannot go there is raised before they start."""
         return function
 
     def _stream(
-        self, function: Callable[[Any], Any], items: Iterator[Any], once: bool, ordered: bool
+        self, function: Callable[[Any], Any], items: Iterator[Any], idempotent: bool, ordered: bool
     ) -> Generator[Any, None, None]:
-        function = self._sendable(function, ())
+        function = self._prepare(function, ())
         # Inside a `with` it is that which ends the workers, also if the generator is never finished.
-        with nullcontext() if self._held else self:
+        with nullcontext() if self._entered else self:
             session = self._session
-            with closing(flow(self._call(function, once), items, ordered=ordered, ahead=self._ahead)) as results:
+            with closing(
+                stream_results(
+                    self._open_stream(function, idempotent), items, ordered=ordered, max_ahead=self._max_ahead
+                )
+            ) as results:
                 for _, result in results:
                     yield result
                     if self._session is not session:
                         raise RuntimeError("the `with` in which this generator began has ended, and its workers too")
 
     @abstractmethod
-    def _call(self, function: Callable[[Any], Any], once: bool) -> Call:
+    def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> TaskStream:
         """A call of `function`, for the workers that have been started."""
 
     @abstractmethod
-    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> list[Any]:
+    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:
         """`map` with the workers started."""
 
     @abstractmethod
-    def _together(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> tuple[list[Any], float]:
+    def _together(
+        self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool
+    ) -> tuple[list[Any], float]:
         """`together` with the workers started."""
 
 

@@ -8,16 +8,16 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-from parcount.execution.flow import Call, Outcome
+from parcount.execution.stream import Outcome, TaskStream
 
 Submit = Callable[[Callable[[Any], Any], Any], "Future[Any]"]
 """Hands a function and its item to the executor."""
 
-Explain = Callable[[int, BaseException], None]
+Translate = Callable[[int, BaseException], None]
 """Raises what the caller is to be told of the item at a position, if that is not what the executor said."""
 
 
-def as_it_is(_: int, error: BaseException) -> None:
+def unchanged(_: int, error: BaseException) -> None:
     """The executor's own words will do."""
 
 
@@ -26,8 +26,8 @@ def run(
     function: Callable[[Any], Any],
     items: Sequence[Any],
     *,
-    explain: Explain = as_it_is,
-    give_up: Callable[[], None] = lambda: None,
+    translate: Translate = unchanged,
+    on_failure: Callable[[], None] = lambda: None,
 ) -> list[Any]:
     """The results of all items, in their order.
 
@@ -39,9 +39,9 @@ def run(
         Of one item.
     items : sequence
         All are handed over before the first result is waited for.
-    explain : callable, optional
+    translate : callable, optional
         Raises what the caller is told instead.
-    give_up : callable, optional
+    on_failure : callable, optional
         Lets those go that wait for others, when some will not come.
     """
     futures: list[Future[Any]] = []
@@ -54,20 +54,20 @@ def run(
             results.append(futures[position].result())
         return results
     except BaseException as error:
-        give_up()
+        on_failure()
         while futures:  # from the last on: those not begun are dropped before those begun are waited for
             _end(futures.pop())
-        explain(position, error)
+        translate(position, error)
         raise
 
 
-class FuturesCall(Call):
+class FuturesStream(TaskStream):
     """One call's items in the queue of the executor, and its futures as they are done."""
 
-    def __init__(self, submit: Submit, function: Callable[[Any], Any], explain: Explain = as_it_is) -> None:
-        self.submit = submit
+    def __init__(self, submit: Submit, function: Callable[[Any], Any], translate: Translate = unchanged) -> None:
+        self.executor_submit = submit
         self.function = function
-        self.explain = explain
+        self.translate = translate
         self.under_way: dict[Future[Any], int] = {}
         self.over: SimpleQueue[Future[Any]] = SimpleQueue()
 
@@ -81,7 +81,7 @@ class FuturesCall(Call):
             _end(self.under_way.popitem()[0])
 
     @property
-    def room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Always: the executor has a queue."""
         return True
 
@@ -90,17 +90,17 @@ class FuturesCall(Call):
         """Whether any item is not done."""
         return bool(self.under_way)
 
-    def give(self, position: int, item: Any) -> None:
+    def submit(self, position: int, item: Any) -> None:
         """Put an item into the queue."""
         try:
-            future = self.submit(self.function, item)
+            future = self.executor_submit(self.function, item)
         except Exception as error:
-            self.explain(position, error)
+            self.translate(position, error)
             raise
         self.under_way[future] = position
         future.add_done_callback(self.over.put)
 
-    def take(self) -> list[Outcome]:
+    def poll(self) -> list[Outcome]:
         """The outcome of the item that is done next."""
         future = self.over.get()
         position = self.under_way.pop(future)
@@ -108,7 +108,7 @@ class FuturesCall(Call):
         if error is None:
             return [Outcome(position, future.result())]
         try:
-            self.explain(position, error)
+            self.translate(position, error)
         except Exception as told:  # noqa: BLE001 - raised where its result would have been
             return [Outcome(position, error=told)]  # named nowhere else here, or it would keep itself alive
         return [Outcome(position, error=error)]

@@ -2,7 +2,7 @@
 
 The standard library's `concurrent.futures.InterpreterPoolExecutor` would nearly do: it cannot start all workers at one
 instant, prints exceptions that do not pickle and then loses them, and does not tell which module an interpreter could
-not import. Here the threads are its threads, and the items go to their interpreters by other messages.
+not import. Here the threads are its threads, and the items go to their interpreters by other serialisation.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from threading import local
 from typing import Any
 from weakref import finalize
 
-from parcount.execution import isolated
+from parcount.execution import interpreter_worker
 from parcount.execution.errors import RemoteTraceback
+from parcount.execution.pickling import ARGUMENT, hide_missing_main_file, make_picklable, unpicklable
 from parcount.execution.pool import Pool
-from parcount.execution.sendable import ARGUMENT, sendable, unsendable, without_a_file
 
 interpreters: Any
 try:
@@ -80,8 +80,8 @@ class Interpreters(Pool):
     """
 
     name = "interpreters"
-    shares = 4
-    takes_arrays = False
+    parts_per_worker = 4
+    supports_numpy = False
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Interpreters(Pool):
     def _open(self) -> None:
         from multiprocessing import spawn  # what a spawned process gets, a new interpreter wants too
 
-        with without_a_file():
+        with hide_missing_main_file():
             data = spawn.get_preparation_data("parcount")
         self._path = data["sys_path"]
         self._main = pickle.dumps(
@@ -108,7 +108,7 @@ class Interpreters(Pool):
         )
         self._setup = None
         if self._initializer is not None:
-            initializer = sendable(self._initializer, self._initargs, _dumps, what=ARGUMENT)
+            initializer = make_picklable(self._initializer, self._initargs, _dumps, what=ARGUMENT)
             self._setup = _dumps((initializer, self._initargs))
         super()._open()
 
@@ -121,31 +121,31 @@ class Interpreters(Pool):
         self._started.append(interpreter)
         self._own.call = interpreter.call
         interpreter.exec(f"import sys; sys.path[:] = {self._path!r}")
-        interpreter.call(isolated.prepare, self._main)
+        interpreter.call(interpreter_worker.prepare, self._main)
         if self._setup is not None:
-            _result(interpreter.call(isolated.set_up, *self._setup))
+            _result(interpreter.call(interpreter_worker.set_up, *self._setup))
 
-    def _sendable(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:
+    def _prepare(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:
         # Of warm workers' items it is found when they are sent.
-        ready: Callable[[Any], Any] = sendable(function, () if self._held else items, _dumps)
+        ready: Callable[[Any], Any] = make_picklable(function, () if self._entered else items, _dumps)
         return ready
 
     def _work(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        return lambda item: _result(self._caller()(isolated.run, *_task(function, item)))
+        return lambda item: _result(self._caller()(interpreter_worker.run, *_task(function, item)))
 
     def _hold(self, function: Callable[[Any], Any]) -> Callable[[Any], Callable[[], Any]]:
         def hold(item: Any) -> Callable[[], Any]:
             call = self._caller()
-            _result(call(isolated.hold, *_task(function, item)))
-            return lambda: _result(call(isolated.go))
+            _result(call(interpreter_worker.hold, *_task(function, item)))
+            return lambda: _result(call(interpreter_worker.go))
 
         return hold
 
-    def _caller(self) -> Callable[..., isolated.Answer]:
+    def _caller(self) -> Callable[..., interpreter_worker.Answer]:
         """Calls a function in the interpreter of this thread."""
         if self._broken is not None:
             raise self._broken
-        call: Callable[..., isolated.Answer] = self._own.call
+        call: Callable[..., interpreter_worker.Answer] = self._own.call
         return call
 
 
@@ -165,7 +165,7 @@ def missing() -> str | None:
 def refusal(module: str) -> str | None:
     """Why an interpreter of its own cannot import `module`, or None if it can: tries it."""
     try:
-        Interpreters(1).map(isolated.load, [module])
+        Interpreters(1).map(interpreter_worker.load, [module])
     except Exception as error:  # noqa: BLE001 - a module may raise anything
         return str(error)
     return None
@@ -185,14 +185,14 @@ def _task(function: Callable[[Any], Any], item: Any) -> tuple[bytes, tuple[memor
     try:
         return _dumps((function, item))
     except Exception as error:  # an object's own __reduce__ may raise anything
-        raise unsendable("an item", item, error) from error
+        raise unpicklable("an item", item, error) from error
 
 
 def _reduce(view: memoryview) -> tuple[Any, ...]:
     return memoryview, (pickle.PickleBuffer(view),)
 
 
-def _result(answer: isolated.Answer) -> Any:
+def _result(answer: interpreter_worker.Answer) -> Any:
     failed, message = answer
     value = pickle.loads(message)
     if failed:

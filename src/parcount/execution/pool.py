@@ -10,8 +10,8 @@ from time import perf_counter
 from typing import Any
 
 from parcount.execution.base import Execution, check_initializer
-from parcount.execution.flow import Call
-from parcount.execution.futures import FuturesCall, run
+from parcount.execution.futures import FuturesStream, run
+from parcount.execution.stream import TaskStream
 
 
 class Pool(Execution):
@@ -61,13 +61,18 @@ class Pool(Execution):
     def _close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _call(self, function: Callable[[Any], Any], once: bool) -> Call:  # noqa: ARG002
-        return FuturesCall(self._pool.submit, self._work(function))
+    def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> TaskStream:  # noqa: ARG002
+        return FuturesStream(self._pool.submit, self._work(function))
 
-    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> list[Any]:  # noqa: ARG002
+    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:  # noqa: ARG002
         return run(self._pool.submit, self._work(function), items)
 
-    def _together(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> tuple[list[Any], float]:  # noqa: ARG002
+    def _together(
+        self,
+        function: Callable[[Any], Any],
+        items: Sequence[Any],
+        idempotent: bool,  # noqa: ARG002
+    ) -> tuple[list[Any], float]:
         opened = perf_counter()
 
         def stamp() -> None:
@@ -85,7 +90,7 @@ class Pool(Execution):
             return go()
 
         # A thread that could not be started, or Ctrl-C meanwhile: let those go that wait for it.
-        return run(self._pool.submit, start, items, give_up=barrier.abort), opened
+        return run(self._pool.submit, start, items, on_failure=barrier.abort), opened
 
     def _try_to_set_up(self) -> None:
         try:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from parcount.execution.base import Execution
-from parcount.execution.flow import Call, Outcome
+from parcount.execution.stream import Outcome, TaskStream
 
 
 class Serial(Execution):
@@ -30,21 +30,23 @@ class Serial(Execution):
         return "Serial()"
 
     @property
-    def _ahead(self) -> int:
+    def _max_ahead(self) -> int:
         return 1
 
-    def _call(self, function: Callable[[Any], Any], once: bool) -> Call:  # noqa: ARG002
-        return _Call(function)
+    def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> TaskStream:  # noqa: ARG002
+        return _ProcessStream(function)
 
-    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> list[Any]:  # noqa: ARG002
+    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:  # noqa: ARG002
         return [function(item) for item in items]
 
-    def _together(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> tuple[list[Any], float]:
+    def _together(
+        self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool
+    ) -> tuple[list[Any], float]:
         opened = perf_counter()
-        return self._map(function, items, once), opened
+        return self._map(function, items, idempotent), opened
 
 
-class _Call(Call):
+class _ProcessStream(TaskStream):
     """One item at a time, done when it is given."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
@@ -60,7 +62,7 @@ class _Call(Call):
         self.outcomes.clear()
 
     @property
-    def room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether the last item's outcome has been taken."""
         return not self.outcomes
 
@@ -69,7 +71,7 @@ class _Call(Call):
         """Whether it has not."""
         return bool(self.outcomes)
 
-    def give(self, position: int, item: Any) -> None:
+    def submit(self, position: int, item: Any) -> None:
         """Do it now."""
         try:
             outcome = Outcome(position, self.function(item))
@@ -77,7 +79,7 @@ class _Call(Call):
             outcome = Outcome(position, error=error)
         self.outcomes.append(outcome)
 
-    def take(self) -> list[Outcome]:
+    def poll(self) -> list[Outcome]:
         """The outcome."""
         outcomes, self.outcomes = self.outcomes, []
         return outcomes

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parcount.execution.cores import available_cores
 from parcount.execution.interpreters import missing
 from parcount.kernels import VARIANTS, WORKLOADS
 from parcount.kernels.job import Variant
 from parcount.studies.core.cells import Cell
 from parcount.studies.core.options import doublings
 from parcount.studies.gil.cells import EXECUTIONS, file_bytes, matrix, options
+from parcount.system.cores import available_cores
 
 
 def test_by_default_the_counter_loop_in_every_variant_under_every_execution() -> None:

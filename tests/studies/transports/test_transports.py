@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parcount as pc
-from parcount.execution.messages import COPIED_FROM
-from parcount.execution.transports import TRANSPORTS
+from parcount.execution.processes.serialisation import SHARED_COPY_MIN_BYTES
+from parcount.execution.processes.transports import TRANSPORTS
 from parcount.shm import blocks
 from parcount.studies.core.analysis import CellResult, analyse
 from parcount.studies.core.cells import Cell, Round, Sample
@@ -121,7 +121,7 @@ class TestPlan:
         assert set(TRANSPORTS) < set(options().variants)
 
     def test_too_little_shared_memory_leaves_out_what_would_lie_there(self) -> None:
-        cells, unmeasured = matrix(options(size=16 * MB), FreeMemory(shared=2 * COPIED_FROM))
+        cells, unmeasured = matrix(options(size=16 * MB), FreeMemory(shared=2 * SHARED_COPY_MIN_BYTES))
         out = {(cell.workload, cell.variant) for cell in unmeasured}
         assert ("there, 16 MB", SHARED) in out
         assert ("there, 16 MB", "shared_memory") in out
@@ -133,7 +133,7 @@ class TestPlan:
         assert reason.startswith("2 MB are free of shared memory (/dev/shm")
         assert "48 MB are needed for 16 MB" in reason
         tiny = matrix(options(size=16 * MB), FreeMemory(shared=0))[1]
-        below = [cell for cell in cells if cell.variant == "shared_memory" and _bytes(cell) < COPIED_FROM]
+        below = [cell for cell in cells if cell.variant == "shared_memory" and _bytes(cell) < SHARED_COPY_MIN_BYTES]
         assert below
         assert not {*below} & {*tiny}  # these go through the pipe
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import attrgetter
 from time import perf_counter
 
-from parcount.execution.cores import available_cores
 from parcount.studies.core.analysis import CellResult, analyse
 from parcount.studies.core.cells import Cell, Round
 from parcount.studies.core.claims import Verdict, undecided_cells
@@ -17,6 +16,7 @@ from parcount.studies.core.options import Options
 from parcount.studies.core.result import Study
 from parcount.studies.core.rounds import measure
 from parcount.studies.core.runner import Runner
+from parcount.system.cores import available_cores
 
 Progress = Callable[[str, float, float], None]
 """Told what is going on, the seconds passed, and the seconds that it will take in all."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from parcount._native import build
-from parcount.execution.cores import cores
 from parcount.kernels import VARIANTS, WORKLOADS
+from parcount.system.cores import cores
 
 
 def gil_enabled() -> bool:

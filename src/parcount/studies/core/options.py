@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from parcount.execution.cores import available_cores
 from parcount.studies.registry import DEFAULT
+from parcount.system.cores import available_cores
 
 SECONDS = 60.0
 

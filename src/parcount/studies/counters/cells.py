@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from parcount.execution.cores import available_cores
 from parcount.studies.core.cells import Cell
 from parcount.studies.core.options import Options, check_numbers, doublings, names, worker_counts
 from parcount.studies.counters.methods import METHODS, PROCESSES, THREADS
+from parcount.system.cores import available_cores
 
 WORKLOAD = "counter"
 

@@ -15,7 +15,7 @@ import numpy as np
 from parcount.engine.run import count_timed
 from parcount.execution.base import Execution
 from parcount.execution.interpreters import Interpreters
-from parcount.execution.processes import Processes
+from parcount.execution.processes.execution import Processes
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
 from parcount.kernels import WORKLOADS, Counts, Job, Kernel

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 
-from parcount.execution.cores import available_cores
 from parcount.studies.core.analysis import NOT_INSTALLED, NOT_SUPPORTED
 from parcount.studies.core.cells import Cell
 from parcount.studies.core.options import SECONDS, Options, check_numbers, names, worker_counts
+from parcount.system.cores import available_cores
 
 FETCH, CONTROL = "fetch", "tally"
 """The workload that waits, and the one that computes."""

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from parcount.execution.base import Execution
-from parcount.execution.cores import available_cores
-from parcount.execution.processes import Processes
+from parcount.execution.processes.execution import Processes
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
 from parcount.kernels import WORKLOADS, Counts, Job
@@ -26,6 +25,7 @@ from parcount.studies.core.runner import Runner
 from parcount.studies.io.cells import ASYNCIO, CONTROL, FETCH, LOOP
 from parcount.studies.io.cpu_time import with_cpu_time
 from parcount.studies.io.server import Server
+from parcount.system.cores import available_cores
 
 PROBE = 2
 """Pages that each worker fetches before it is known how many it should."""

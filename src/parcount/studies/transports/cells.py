@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parcount.execution.messages import COPIED_FROM
-from parcount.execution.transports import TRANSPORTS
+from parcount.execution.processes.serialisation import SHARED_COPY_MIN_BYTES
+from parcount.execution.processes.transports import TRANSPORTS
 from parcount.studies.core.analysis import NOT_SUPPORTED
 from parcount.studies.core.cells import Cell
 from parcount.studies.core.options import SECONDS, Options, check_numbers, names
@@ -150,7 +150,7 @@ def matrix(asked: Options, room: FreeMemory) -> tuple[list[Cell], dict[Cell, tup
 def _lacks(size: int, way: str, room: FreeMemory) -> str | None:
     """What there is too little of; None if there is enough, or nobody knows."""
     limits = [(room.memory, MEMORY_TAKES, "memory")]
-    if way == SHARED or (way == "shared_memory" and size >= COPIED_FROM):
+    if way == SHARED or (way == "shared_memory" and size >= SHARED_COPY_MIN_BYTES):
         limits.append((room.shared, SHARED_TAKES, "shared memory (/dev/shm in a container: --shm-size)"))
     if way == MAPPED:
         limits.append((room.disk, DISK_TAKES, "disk for temporary files"))

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from parcount.execution.cores import available_cores
-from parcount.execution.processes import Processes
-from parcount.execution.transports import TRANSPORTS
+from parcount.execution.processes.execution import Processes
+from parcount.execution.processes.transports import TRANSPORTS
 from parcount.shm.blocks import shared_array
 from parcount.studies.core.analysis import NOT_SUPPORTED
 from parcount.studies.core.cells import Cell, Sample
@@ -24,6 +23,7 @@ from parcount.studies.core.load import Watch
 from parcount.studies.core.runner import Outcome, Runner
 from parcount.studies.transports.cells import ALONE, MAPPED, SHARED, THERE, Trip
 from parcount.studies.transports.payload import ITEM, Array, checksum, make, right
+from parcount.system.cores import available_cores
 
 FIRST = 1
 """What arrays that are sent there begin with, and the last one of each run that comes back."""

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from parcount.execution.transports import TRANSPORTS
+from parcount.execution.processes.transports import TRANSPORTS
 from parcount.report.style import libraries
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.result import Study

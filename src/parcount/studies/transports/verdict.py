@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from parcount.execution.transports import TRANSPORTS
+from parcount.execution.processes.transports import TRANSPORTS
 from parcount.studies.core.analysis import MEASURED, CellResult, rate_ratios
 from parcount.studies.core.cells import Cell, Round
 from parcount.studies.core.claims import INTERRUPTED, UNDECIDED, Comparison, Verdict, every_run

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from parcount.shm import memmap
 from parcount.shm.blocks import Block, address, block_of, open_block
 
-APART_FROM = 1 << 15
+OUT_OF_BAND_MIN_BYTES = 1 << 15
 """Bytes from which an array is sent behind the message rather than pickled into it: one that is copied less often."""
 
-COPIED_FROM = 1 << 20
+SHARED_COPY_MIN_BYTES = 1 << 20
 """Bytes from which an array is copied into a block of its own rather than sent through the pipe.
 
 Below, the pipe is faster: to make a block and to fault its pages in costs more than two copies through the kernel
@@ -39,14 +39,14 @@ class Packing:
 
     Parameters
     ----------
-    apart_from : int
+    out_of_band_min : int
         Bytes from which it follows behind the message.
-    copied_from : int
+    shared_copy_min : int
         Bytes from which it is copied into shared memory.
     """
 
-    apart_from: int = NEVER
-    copied_from: int = NEVER
+    out_of_band_min: int = NEVER
+    shared_copy_min: int = NEVER
 
 
 @dataclass
@@ -57,15 +57,15 @@ class Message:
     ----------
     data : bytes
         What was pickled.
-    apart : list of buffers
+    out_of_band : list of buffers
         The arrays' bytes that follow behind it.
     """
 
     data: bytes = b""
-    apart: list[Any] = field(default_factory=list)
+    out_of_band: list[Any] = field(default_factory=list)
 
 
-def dumps(value: Any, packing: Packing, *, brought: Sequence[Any] | None = None) -> tuple[Message, list[Block]]:
+def dumps(value: Any, packing: Packing, *, received: Sequence[Any] | None = None) -> tuple[Message, list[Block]]:
     """Pickle `value` for another process.
 
     Parameters
@@ -74,7 +74,7 @@ def dumps(value: Any, packing: Packing, *, brought: Sequence[Any] | None = None)
         Anything that pickles.
     packing : Packing
         How its arrays go.
-    brought : sequence of Block and memmap, optional
+    received : sequence of Block and memmap, optional
         Where `value` is a worker's answer: the lasting blocks and files that its task brought. The caller has no
         others, and they might end before it opens them: arrays elsewhere go as any others, and the blocks that they
         are copied into become the caller's to unlink.
@@ -87,12 +87,12 @@ def dumps(value: Any, packing: Packing, *, brought: Sequence[Any] | None = None)
         Those that arrays were copied into: to be kept until the receiver has done with them, unless given away.
     """
     buffer = io.BytesIO()
-    pickler = _Pickler(buffer, packing, brought)
+    pickler = _Pickler(buffer, packing, received)
     pickler.dump(value)
-    if brought is not None:
+    if received is not None:
         for block in pickler.copies:
             block.give_away()
-    return Message(buffer.getvalue(), pickler.apart), pickler.copies
+    return Message(buffer.getvalue(), pickler.out_of_band), pickler.copies
 
 
 def loads(message: Message) -> tuple[Any, list[Any]]:
@@ -119,36 +119,36 @@ def check(value: Any) -> None:
 class _Pickler(pickle.Pickler):
     """Sends arrays that lie in shared memory or in files by name, and other large ones as it is told."""
 
-    def __init__(self, file: io.BytesIO, packing: Packing, brought: Sequence[Any] | None) -> None:
+    def __init__(self, file: io.BytesIO, packing: Packing, received: Sequence[Any] | None) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
         self.packing = packing
-        self.brought = brought
+        self.received = received
         self.copies: list[Block] = []
-        self.apart: list[Any] = []
+        self.out_of_band: list[Any] = []
 
     def persistent_id(self, obj: Any) -> Any:
         if not _is_plain(obj):
             return None
         block = block_of(obj)
-        if block is not None and (block.lasting if self.brought is None else block in self.brought):
+        if block is not None and (block.lasting if self.received is None else block in self.received):
             return ("lasting", block.name, *_layout(obj, block.address))
-        if (place := memmap.place_of(obj)) and (self.brought is None or self._came_from(place)):
+        if (place := memmap.place_of(obj)) and (self.received is None or self._came_from(place)):
             return ("file", place, *_layout(obj, address(obj) - place.offset))
-        if obj.nbytes < min(self.packing.apart_from, self.packing.copied_from):
+        if obj.nbytes < min(self.packing.out_of_band_min, self.packing.shared_copy_min):
             return None
         straight = obj if obj.flags.forc else np.ascontiguousarray(obj)
         content = straight.ravel(order="K").view(np.uint8).data
         layout = straight.shape, straight.dtype, 0, straight.strides, obj.flags.writeable
-        if obj.nbytes >= self.packing.copied_from:
+        if obj.nbytes >= self.packing.shared_copy_min:
             block = Block(obj.nbytes, content=content, lasting=False)
             self.copies.append(block)
-            return ("copy" if self.brought is None else "gift", block.name, *layout)
-        self.apart.append(content)
-        return ("apart", len(self.apart) - 1, *layout)
+            return ("copy" if self.received is None else "gift", block.name, *layout)
+        self.out_of_band.append(content)
+        return ("out_of_band", len(self.out_of_band) - 1, *layout)
 
     def _came_from(self, place: memmap.Place) -> bool:
-        brought = self.brought or ()
-        return any(isinstance(one, np.memmap) and str(one.filename) == place.filename for one in brought)
+        received = self.received or ()
+        return any(isinstance(one, np.memmap) and str(one.filename) == place.filename for one in received)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -156,13 +156,13 @@ class _Unpickler(pickle.Unpickler):
 
     def __init__(self, message: Message) -> None:
         super().__init__(io.BytesIO(message.data))
-        self.apart = message.apart
+        self.out_of_band = message.out_of_band
         self.lasting: list[Any] = []
 
     def persistent_load(self, pid: Any) -> NDArray[Any]:
         how, where, shape, dtype, offset, strides, writeable = pid
-        if how == "apart":
-            memory = self.apart[where]
+        if how == "out_of_band":
+            memory = self.out_of_band[where]
         elif how == "file":
             memory = memmap.opened(where)
             self.lasting.append(memory)

@@ -14,20 +14,20 @@ from multiprocessing import connection as mpc
 from threading import Event, Lock, Thread, local
 from typing import Any
 
-from parcount.execution import inner
-from parcount.execution.channels import ERROR, HOLD, NONE, READY, RESULT, STOP, Channel
 from parcount.execution.errors import portable
-from parcount.execution.messages import Message, Packing, dumps, loads
+from parcount.execution.processes.channel import ERROR, HOLD, NONE, READY, RESULT, STOP, Channel
+from parcount.execution.processes.serialisation import Message, Packing, dumps, loads
 from parcount.shm import blocks
+from parcount.system import thread_limits
 
 
 @dataclass(frozen=True)
-class Kit:
+class WorkerConfig:
     """What a worker is given for its way.
 
     Parameters
     ----------
-    mark : str
+    name_prefix : str
         What the names of its blocks begin with.
     setup : bytes
         The initializer and its arguments, pickled, or nothing.
@@ -35,18 +35,18 @@ class Kit:
         How its answers' arrays go.
     threads : int
         How many items it works at at once.
-    inner : int
+    thread_limit : int
         The most threads for each of the pools inside it.
     """
 
-    mark: str
+    name_prefix: str
     setup: bytes
     packing: Packing
     threads: int
-    inner: int
+    thread_limit: int
 
 
-def serve(channel: Channel, inherited: Sequence[Channel], kit: Kit) -> None:
+def serve(channel: Channel, inherited: Sequence[Channel], config: WorkerConfig) -> None:
     """Answer tasks until the caller says stop, or is gone.
 
     Parameters
@@ -55,20 +55,24 @@ def serve(channel: Channel, inherited: Sequence[Channel], kit: Kit) -> None:
         The worker's end.
     inherited : sequence of Channel
         The caller's ends that a forked worker got copies of: closed, or the caller's end would not be noticed.
-    kit : Kit
+    config : WorkerConfig
         All else.
     """
     # Ctrl-C reaches the whole group; the caller decides what becomes of the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_the_caller()
     for other in inherited:
-        other.abandon()
-    channel.part()
-    blocks.set_name_prefix(kit.mark)
-    inner.hold_down(kit.inner)
-    server = _Server(channel, kit.packing) if kit.threads == 1 else _ThreadedServer(channel, kit.packing, kit.threads)
+        other.close_inherited()
+    channel.close_peer()
+    blocks.set_name_prefix(config.name_prefix)
+    thread_limits.limit_threads(config.thread_limit)
+    server = (
+        _Server(channel, config.packing)
+        if config.threads == 1
+        else _ThreadedServer(channel, config.packing, config.threads)
+    )
     with suppress(EOFError, OSError):  # the caller is gone
-        server.set_up(kit.setup)
+        server.set_up(config.setup)
         server.run()
 
 
@@ -103,22 +107,22 @@ class _Server:
 
     def work(self, tag: bytes, position: int, task: Message) -> None:
         """Apply the function to the item, and answer."""
-        brought: list[Any] = getattr(self.own, "brought", [])
+        received: list[Any] = getattr(self.own, "received", [])
         try:
             # Shared arrays stay mapped until the next task, which often lies on the same ones: to map a
             # block anew costs a page fault for every page.
-            (function, item), brought = loads(task)
-            self.own.brought = brought
+            (function, item), received = loads(task)
+            self.own.received = received
             if tag == HOLD:
                 self.wait_to_go(position)
-            payload, given = dumps(function(item), self.packing, brought=brought)
+            payload, copies = dumps(function(item), self.packing, received=received)
         except _CallerGone:
             raise
         except BaseException as error:  # noqa: BLE001 - as above
-            self.answer_with(position, error, brought)
+            self.answer_with(position, error, received)
             return
         function = item = None
-        self.send(RESULT, position, payload, given)
+        self.send(RESULT, position, payload, copies)
 
     def wait_to_go(self, position: int) -> None:
         """Say that the item is here, and wait until all have theirs."""
@@ -128,20 +132,20 @@ class _Server:
         except (EOFError, OSError):
             raise _CallerGone from None
 
-    def answer_with(self, position: int, error: BaseException, brought: Sequence[Any]) -> None:
+    def answer_with(self, position: int, error: BaseException, received: Sequence[Any]) -> None:
         """Send an exception; or end as `sys.exit` does."""
         if isinstance(error, SystemExit):
             os._exit(error.code if isinstance(error.code, int) else 1)
-        payload, given = dumps(portable(error), self.packing, brought=brought)
-        self.send(ERROR, position, payload, given)
+        payload, copies = dumps(portable(error), self.packing, received=received)
+        self.send(ERROR, position, payload, copies)
 
     def send(
-        self, tag: bytes, position: int = NONE, message: Message | None = None, given: list[Any] | None = None
+        self, tag: bytes, position: int = NONE, message: Message | None = None, copies: list[Any] | None = None
     ) -> None:
         """Send a whole message, of whichever thread."""
         # On Windows a block ends with its last mapping: ours, until the caller has its own.
-        if given and sys.platform != "win32":
-            given.clear()
+        if copies and sys.platform != "win32":
+            copies.clear()
         with self.sending:
             self.channel.send(tag, position, message)
 

@@ -7,7 +7,7 @@ from threading import Barrier, get_ident
 import pytest
 
 import parcount as pc
-from parcount.execution.team import _deal, allowed_cores, team
+from parcount.execution.pinned_threads import _split_cores, allowed_cores, pinned_threads
 from tests.conftest import Run
 from tests.remote import TIME_LIMIT
 
@@ -23,7 +23,7 @@ from tests.remote import TIME_LIMIT
     ],
 )
 def test_cores_are_dealt_out(cores: set[int], workers: int, shares: list[list[int]]) -> None:
-    assert _deal(frozenset(cores), workers) == shares
+    assert _split_cores(frozenset(cores), workers) == shares
 
 
 @pytest.mark.skipif(not allowed_cores(), reason="this system does not tell a thread's cores")
@@ -36,25 +36,25 @@ def test_workers_share_no_core_and_the_caller_keeps_its_own() -> None:
         barrier.wait(TIME_LIMIT)
         return allowed_cores()
 
-    places = team(workers).map(where, range(workers))
+    places = pinned_threads(workers).map(where, range(workers))
     assert sum(len(place) for place in places) == len(frozenset().union(*places)) == len(before)
     assert allowed_cores() == before
 
 
 def test_one_thread_is_the_caller() -> None:
-    assert type(team(1)) is pc.Serial
+    assert type(pinned_threads(1)) is pc.Serial
 
 
 @pytest.mark.parametrize("threads", [True, 1.0, 2.0, "2"])
 def test_no_integer_is_refused(threads: int) -> None:
-    team(2)
+    pinned_threads(2)
     with pytest.raises(TypeError, match="must be an integer"):
-        team(threads)
+        pinned_threads(threads)
 
 
 def test_stay_for_the_next_call() -> None:
-    assert team(2) is team(2)
-    idents = {ident for _ in range(20) for ident in team(3).map(lambda _: get_ident(), range(30))}
+    assert pinned_threads(2) is pinned_threads(2)
+    idents = {ident for _ in range(20) for ident in pinned_threads(3).map(lambda _: get_ident(), range(30))}
     assert len(idents) <= 3
 
 
@@ -63,7 +63,7 @@ def test_serve_many_callers_at_once() -> None:
 
     def call(caller: int) -> bool:
         barrier.wait(TIME_LIMIT)
-        return all(team(2).map(abs, [-caller, caller]) == [caller, caller] for _ in range(200))
+        return all(pinned_threads(2).map(abs, [-caller, caller]) == [caller, caller] for _ in range(200))
 
     with ThreadPoolExecutor(8) as callers:
         assert all(callers.map(call, range(8), timeout=TIME_LIMIT))
@@ -77,12 +77,12 @@ def test_a_forked_child_forms_its_own(run_script: Run) -> None:
 
 FORKS = """
 import os, signal, sys
-from parcount.execution.team import team
+from parcount.execution.pinned_threads import pinned_threads
 
-assert team(2).map(abs, [-1, 1]) == [1, 1]
+assert pinned_threads(2).map(abs, [-1, 1]) == [1, 1]
 child = os.fork()
 if child == 0:
     signal.alarm(20)  # it would wait for threads that it has not
-    os._exit(0 if team(2).map(abs, [-1, 1]) == [1, 1] else 1)
+    os._exit(0 if pinned_threads(2).map(abs, [-1, 1]) == [1, 1] else 1)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """

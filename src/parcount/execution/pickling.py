@@ -18,7 +18,7 @@ ARGUMENT = "the initializer's argument"
 CLOUDPICKLE = "Lambdas and functions defined inside others take cloudpickle: pip install 'parcount[study]'."
 
 
-def sendable(
+def make_picklable(
     function: Callable[..., Any], items: Iterable[Any], check: Check, *, what: str = "item", forked: bool = False
 ) -> Any:
     """`function` as something that pickles: itself, or wrapped by cloudpickle where plain pickle refuses it.
@@ -30,7 +30,7 @@ def sendable(
     items : iterable
         What must pickle too, and that plainly.
     check : callable
-        Of the workers' messages.
+        Of the workers' serialisation.
     what : str
         Each of the items is.
     forked : bool
@@ -41,22 +41,22 @@ def sendable(
     TypeError
         If it cannot be sent, or if that would take cloudpickle and it is not installed; or if an item cannot.
     """
-    ready = _sendable(function, check, forked)
+    ready = _by_value_if_needed(function, check, forked)
     for position, item in enumerate(items):
         try:
             check(item)
         except Exception as error:
-            raise unsendable(f"{what} {position}", item, error) from error
+            raise unpicklable(f"{what} {position}", item, error) from error
     return ready
 
 
-def _sendable(function: Callable[..., Any], check: Check, forked: bool) -> Any:
+def _by_value_if_needed(function: Callable[..., Any], check: Check, forked: bool) -> Any:
     try:
         check(function)
     except Exception as error:  # noqa: BLE001 - an object's own __reduce__ may raise anything
         refusal = error
     else:
-        if forked or not _was_typed_in(function):
+        if forked or not _is_interactive(function):
             return function
         refusal = TypeError("it was typed in, and a worker has no file to import it from")
     try:
@@ -70,7 +70,7 @@ def _sendable(function: Callable[..., Any], check: Check, forked: bool) -> Any:
     raise TypeError(f"{_name(function)} cannot be sent to a worker: {refusal}. {hint} {THREADS}") from refusal
 
 
-def unsendable(what: str, thing: Any, error: Exception) -> Exception:
+def unpicklable(what: str, thing: Any, error: Exception) -> Exception:
     """The error for a thing that could not be pickled; one of the system's own, such as full memory, stays as it is."""
     if isinstance(error, OSError | MemoryError):
         return error
@@ -88,10 +88,10 @@ class _ByValue:
 
 
 @contextmanager
-def without_a_file() -> Iterator[None]:
+def hide_missing_main_file() -> Iterator[None]:
     """New workers do not look for a main module that has no file: one that was read from a pipe says ``<stdin>``."""
     main = vars(sys.modules["__main__"])
-    named = "__file__" in main and not _has_a_file()
+    named = "__file__" in main and not _main_has_file()
     name = main.pop("__file__") if named else None
     try:
         yield
@@ -100,14 +100,14 @@ def without_a_file() -> Iterator[None]:
             main["__file__"] = name
 
 
-def _was_typed_in(function: Any) -> bool:
+def _is_interactive(function: Any) -> bool:
     """Whether it belongs to a main module without a file, which workers cannot import."""
     while isinstance(function, partial):
         function = function.func
-    return getattr(function, "__module__", None) == "__main__" and not _has_a_file()
+    return getattr(function, "__module__", None) == "__main__" and not _main_has_file()
 
 
-def _has_a_file() -> bool:
+def _main_has_file() -> bool:
     file = getattr(sys.modules["__main__"], "__file__", None)
     return file is not None and Path(file).exists()
 

@@ -16,25 +16,26 @@ from threading import Lock, get_ident
 from time import sleep
 from typing import Any
 
-from parcount.execution import inner, team
-from parcount.execution.channels import ERROR, STOP, Channel, Received
-from parcount.execution.cores import available_cores
+from parcount.execution import pinned_threads
 from parcount.execution.errors import RemoteTraceback, WorkerDied
-from parcount.execution.messages import Packing, dumps, loads
-from parcount.execution.sendable import without_a_file
-from parcount.execution.transports import Transport
-from parcount.execution.worker import Kit, serve
+from parcount.execution.pickling import hide_missing_main_file
+from parcount.execution.processes.channel import ERROR, STOP, Channel, Received
+from parcount.execution.processes.serialisation import Packing, dumps, loads
+from parcount.execution.processes.transports import Transport
+from parcount.execution.processes.worker import WorkerConfig, serve
 from parcount.shm import blocks
+from parcount.system import thread_limits
+from parcount.system.cores import available_cores
 
-PATIENCE = 5.0
+SHUTDOWN_SECONDS = 5.0
 """Seconds that a worker that is to end by itself gets before it is killed."""
 
-STARTS = 5
+MAX_FAILED_STARTS = 5
 """How many workers in a row may be killed before they are ready, or before an item begins there; or fail to start."""
 
 
 @dataclass(eq=False)
-class Given:
+class PendingTask:
     """A part that a worker has.
 
     Parameters
@@ -45,14 +46,14 @@ class Given:
         What the message's arrays were copied into.
     deadline : float or None
         When it must be done, on the clock of `time.monotonic`.
-    begun : bool
+    started : bool
         Whether the worker may have called the function.
     """
 
     item: Any
     copies: Sequence[blocks.Block]
     deadline: float | None
-    begun: bool
+    started: bool
 
 
 @dataclass(eq=False)
@@ -61,10 +62,10 @@ class Worker:
 
     process: BaseProcess
     channel: Channel
-    mark: str
+    name_prefix: str
     ready: bool = False
-    answered: int = 0
-    parts: dict[int, Given] = field(default_factory=dict)
+    completed: int = 0
+    pending: dict[int, PendingTask] = field(default_factory=dict)
 
     def send(self, *message: Any) -> None:
         """Send, unless it has ended: that is found, with its exit code, when it is listened to."""
@@ -80,7 +81,7 @@ class Worker:
             return None
 
 
-class Crew:
+class WorkerPool:
     """Worker processes, of which there are as many as asked for whenever a call begins.
 
     Parameters
@@ -95,7 +96,7 @@ class Crew:
         How many parts each works at at once.
     setup : (callable, tuple), optional
         What each calls before its first part, and with what.
-    lifetime : int, optional
+    max_tasks : int, optional
         After how many parts a worker is replaced.
     """
 
@@ -106,28 +107,28 @@ class Crew:
         transport: Transport,
         threads: int = 1,
         setup: tuple[Callable[..., object], tuple[Any, ...]] | None = None,
-        lifetime: int | None = None,
+        max_tasks: int | None = None,
     ) -> None:
         self.size = size
         self.threads = threads
-        self.lifetime = lifetime
+        self.max_tasks = max_tasks
         self._setup = b""
         self._copies: list[blocks.Block] = []
         if setup is not None:
-            message, self._copies = dumps(setup, Packing(copied_from=transport.packing.copied_from))
+            message, self._copies = dumps(setup, Packing(shared_copy_min=transport.packing.shared_copy_min))
             self._setup = message.data
         self._transport = transport
-        self._leaving: list[Worker] = []
-        self.members: list[Worker] = []
+        self._retiring: list[Worker] = []
+        self.workers: list[Worker] = []
         self._start_method = start_method
         self._context = multiprocessing.get_context(start_method)
         self._failures = 0
         self._last_exitcode: int | None = None
-        self._turn = Lock()
+        self._exclusive = Lock()
         self._caller: int | None = None
         self._owner = os.getpid()
 
-    def enter(self) -> None:
+    def acquire(self) -> None:
         """Wait until no other thread's call has the workers; then see that all are there.
 
         Raises
@@ -143,40 +144,40 @@ class Crew:
                 "these workers are busy with another call of this thread: take all results of its generator, "
                 "or close it, first"
             )
-        self._turn.acquire()
+        self._exclusive.acquire()
         self._caller = get_ident()
         self._failures = 0
         try:
-            self._replace_idle(0)
+            self._replace_dead(0)
         except BaseException:
-            self.end(self.members)
-            self.leave()
+            self.kill(self.workers)
+            self.release()
             raise
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Let the next call have the workers."""
         self._caller = None
-        self._turn.release()
+        self._exclusive.release()
 
     def pids(self) -> list[int]:
         """The process ids."""
-        return [worker.process.pid for worker in list(self.members) if worker.process.pid is not None]
+        return [worker.process.pid for worker in list(self.workers) if worker.process.pid is not None]
 
-    def fill(self) -> None:
+    def start_missing(self) -> None:
         """Start as many workers as are missing, without waiting until they are ready.
 
         If that fails while there are others, these go on without them, and the next call tries again.
         """
-        if self._failures >= STARTS:
+        if self._failures >= MAX_FAILED_STARTS:
             return
         try:
-            while len(self.members) < self.size:
+            while len(self.workers) < self.size:
                 self._start()
         except (OSError, RuntimeError):
-            if not any(worker.ready for worker in self.members):
+            if not any(worker.ready for worker in self.workers):
                 raise
 
-    def gather(self) -> None:
+    def start_all(self) -> None:
         """Wait until all workers are ready; none may have a part.
 
         Raises
@@ -186,18 +187,18 @@ class Crew:
         RuntimeError
             If they are to be forked, and that is not safe.
         WorkerDied
-            If one ended by itself before it was ready, or `STARTS` in a row were killed then.
+            If one ended by itself before it was ready, or `MAX_FAILED_STARTS` in a row were killed then.
         """
         while True:
-            while len(self.members) < self.size:
+            while len(self.workers) < self.size:
                 self._start()
-            if all(worker.ready for worker in self.members):
+            if all(worker.ready for worker in self.workers):
                 return
-            self._replace_idle(None)
-            if self._failures >= STARTS:
+            self._replace_dead(None)
+            if self._failures >= MAX_FAILED_STARTS:
                 raise WorkerDied(None, self._last_exitcode, self._failures)
 
-    def listen(self, timeout: float | None) -> list[tuple[Worker, Received | None]]:
+    def poll(self, timeout: float | None) -> list[tuple[Worker, Received | None]]:
         """Wait until workers say something, or end.
 
         Parameters
@@ -213,13 +214,13 @@ class Crew:
         Raises
         ------
         WorkerDied
-            If one ended by itself before it was ready, or `STARTS` in a row were killed then.
+            If one ended by itself before it was ready, or `MAX_FAILED_STARTS` in a row were killed then.
         Exception
             What the initializer raised.
         """
         sources: dict[Any, Worker] = {}
-        for worker in self.members:
-            sources[worker.channel.source] = sources[worker.process.sentinel] = worker
+        for worker in self.workers:
+            sources[worker.channel.waitable] = sources[worker.process.sentinel] = worker
         said = []
         for worker in dict.fromkeys(sources[source] for source in mpc.wait(list(sources), timeout)):
             message = worker.receive()
@@ -238,58 +239,60 @@ class Crew:
 
     def remove(self, worker: Worker) -> int | None:
         """Take a worker off that has ended; returns its exit code."""
-        self.members.remove(worker)
-        worker.process.join(PATIENCE)  # it may have lost its pipe only
-        return self._bury(worker)
+        self.workers.remove(worker)
+        worker.process.join(SHUTDOWN_SECONDS)  # it may have lost its pipe only
+        return self._dispose(worker)
 
-    def takes(self, worker: Worker) -> bool:
+    def can_take(self, worker: Worker) -> bool:
         """Whether a worker can have another part now."""
-        coming = worker.answered + len(worker.parts)
-        return worker.ready and len(worker.parts) < self.threads and (self.lifetime is None or coming < self.lifetime)
+        coming = worker.completed + len(worker.pending)
+        return (
+            worker.ready and len(worker.pending) < self.threads and (self.max_tasks is None or coming < self.max_tasks)
+        )
 
-    def retire(self, worker: Worker) -> None:
+    def task_done(self, worker: Worker) -> None:
         """Let a worker go that has had its number of parts, if it has; another takes its place."""
-        worker.answered += 1
-        if self.lifetime is None or worker.answered < self.lifetime or worker.parts:
+        worker.completed += 1
+        if self.max_tasks is None or worker.completed < self.max_tasks or worker.pending:
             return
-        self.members.remove(worker)
+        self.workers.remove(worker)
         worker.send(STOP)
-        self._leaving.append(worker)
-        for left in list(self._leaving):  # it takes a while to end, which nobody should wait for
+        self._retiring.append(worker)
+        for left in list(self._retiring):  # it takes a while to end, which nobody should wait for
             if left.process.exitcode is not None:
-                self._leaving.remove(left)
-                self._bury(left)
-        self.fill()
+                self._retiring.remove(left)
+                self._dispose(left)
+        self.start_missing()
 
-    def end(self, workers: Sequence[Worker]) -> None:
+    def kill(self, workers: Sequence[Worker]) -> None:
         """Kill workers; others take their place when the next call begins."""
         for worker in workers:
             worker.process.kill()
         for worker in list(workers):
-            self.members.remove(worker)
-            self._bury(worker)
+            self.workers.remove(worker)
+            self._dispose(worker)
 
     def close(self) -> None:
         """End all workers: at once those that have a part, which nobody waits for any more."""
         try:
-            for worker in self.members:
-                if worker.parts:
+            for worker in self.workers:
+                if worker.pending:
                     worker.process.kill()
                 # Closing alone might not be noticed: children forked since, by whomever, have copies of our end.
                 worker.send(STOP)
                 worker.channel.close()
-            for worker in (*self.members, *self._leaving):
-                worker.process.join(PATIENCE)
+            for worker in (*self.workers, *self._retiring):
+                worker.process.join(SHUTDOWN_SECONDS)
         finally:
-            self.end(self.members)
-            while self._leaving:
-                self._bury(self._leaving.pop())
+            self.kill(self.workers)
+            while self._retiring:
+                self._dispose(self._retiring.pop())
 
-    def _replace_idle(self, timeout: float | None) -> None:
-        for worker, message in self.listen(timeout):
+    def _replace_dead(self, timeout: float | None) -> None:
+        for worker, message in self.poll(timeout):
             assert message is None, "a worker without a part said something"
             self.remove(worker)
-        self.fill()
+        self.start_missing()
 
     def _start(self) -> None:
         forking = self._start_method == "fork"
@@ -300,75 +303,75 @@ class Crew:
             resource_tracker.ensure_running()
         try:
             served = self._start_method == "forkserver" and _preload()
-            self.members.append(self._started(STARTS if served else 1))
+            self.workers.append(self._start_process(MAX_FAILED_STARTS if served else 1))
         except OSError as error:
-            started = f"the system started {len(self.members)} of {self.size} worker processes, and then: {error}"
+            started = f"the system started {len(self.workers)} of {self.size} worker processes, and then: {error}"
             raise OSError(error.errno, started) from error
 
-    def _started(self, attempts: int) -> Worker:
+    def _start_process(self, attempts: int) -> Worker:
         """A new worker process. A fork server that has served, and has died or is just dying, is replaced meanwhile."""
         ours, theirs = self._transport.open(self._context)
-        mark = blocks.name_prefix_for_worker()
-        kit = Kit(
-            mark,
+        name_prefix = blocks.name_prefix_for_worker()
+        config = WorkerConfig(
+            name_prefix,
             self._setup,
             self._transport.packing,
             self.threads,
-            inner.share(available_cores(), self.size * self.threads),
+            thread_limits.threads_per_worker(available_cores(), self.size * self.threads),
         )
         inherited: list[Channel] = []
         if self._start_method == "fork":
-            inherited = [*(worker.channel for worker in (*self.members, *self._leaving)), ours]
+            inherited = [*(worker.channel for worker in (*self.workers, *self._retiring)), ours]
         try:
             process = self._context.Process(  # type: ignore[attr-defined]
-                target=serve, args=(theirs, inherited, kit), name=f"parcount-{mark}", daemon=True
+                target=serve, args=(theirs, inherited, config), name=f"parcount-{name_prefix}", daemon=True
             )
-            with without_a_file():
+            with hide_missing_main_file():
                 process.start()
         except BaseException as error:
-            ours.part()
+            ours.close_peer()
             ours.close()
             if isinstance(error, ConnectionError | EOFError):
                 if attempts == 1:  # from Python 3.14 on the fork server runs the main module, as workers do
                     raise WorkerDied(None, None) from error
-                sleep(0.01 * 2 ** (STARTS - attempts))
-                return self._started(attempts - 1)
+                sleep(0.01 * 2 ** (MAX_FAILED_STARTS - attempts))
+                return self._start_process(attempts - 1)
             raise
-        ours.part()
-        return Worker(process, ours, mark)
+        ours.close_peer()
+        return Worker(process, ours, name_prefix)
 
     def _failed(self, worker: Worker) -> None:
         """Start another in place of a worker that never was ready; not for ever, and not if it ended by itself."""
         exitcode = self._last_exitcode = self.remove(worker)
         self._failures += 1
-        in_vain = self._failures >= STARTS and not any(worker.ready for worker in self.members)
+        in_vain = self._failures >= MAX_FAILED_STARTS and not any(worker.ready for worker in self.workers)
         if exitcode is None or exitcode >= 0 or in_vain:
             raise WorkerDied(None, exitcode, self._failures)
-        self.fill()
+        self.start_missing()
 
-    def _bury(self, worker: Worker) -> int | None:
+    def _dispose(self, worker: Worker) -> int | None:
         worker.process.kill()
         worker.process.join()
         exitcode = worker.process.exitcode
         worker.process.close()
         worker.channel.close()
-        blocks.sweep_prefix(worker.mark)
-        for given in worker.parts.values():
-            given.copies = ()  # an error that is being raised may hold on to what it was that failed
-        worker.parts.clear()
+        blocks.sweep_prefix(worker.name_prefix)
+        for task in worker.pending.values():
+            task.copies = ()  # an error that is being raised may hold on to what it was that failed
+        worker.pending.clear()
         return exitcode
 
 
 def fork_hazard() -> str | None:
     """Why a child forked now might hang, or be killed; None if nothing is known against it.
 
-    Other threads may hold locks that nobody will release in the child. Those of our standing teams wait for work, and
+    Other threads may hold locks that nobody will release in the child. Those of our own pinned pools wait for work, and
     those that feed queues hold none that the child uses. Numba loads the module of its OpenMP layer only when
     that starts; GNU OpenMP then kills every forked child that enters a parallel region.
     """
     if "numba.np.ufunc.omppool" in sys.modules:
         return "this process has run parallel code on GNU OpenMP (Numba's 'omp' layer)"
-    harmless = {threading.current_thread(), *team.standing_threads()}
+    harmless = {threading.current_thread(), *pinned_threads.live_threads()}
     others = [
         thread.name for thread in threading.enumerate() if thread not in harmless and thread.name != "QueueFeederThread"
     ]

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from parcount.execution.messages import Message
+from parcount.execution.processes.serialisation import Message
 
 TASK, HOLD, GO, STOP = b"t", b"h", b"g", b"s"
 READY, RESULT, ERROR = b"r", b"o", b"e"
@@ -25,7 +25,7 @@ READY, RESULT, ERROR = b"r", b"o", b"e"
 NONE = -1
 """The position in messages that are about no item."""
 
-JOINED = 1 << 16
+INLINE_MAX_BYTES = 1 << 16
 """Bytes up to which a message is copied together with its head, which spares a call of the system."""
 
 Received = tuple[bytes, int, Message]
@@ -38,7 +38,7 @@ class Channel(ABC):
 
     @property
     @abstractmethod
-    def source(self) -> Any:
+    def waitable(self) -> Any:
         """What becomes ready, for `multiprocessing.connection.wait`, when there is something to receive."""
 
     @abstractmethod
@@ -66,16 +66,16 @@ class Channel(ABC):
         """
 
     @abstractmethod
-    def part(self) -> None:
+    def close_peer(self) -> None:
         """Close what was only here to be handed to the other side, which has it now."""
 
     @abstractmethod
-    def abandon(self) -> None:
+    def close_inherited(self) -> None:
         """Close what the system has open of this end, and nothing more: a forked child, with an end of its parent's."""
 
     def close(self) -> None:
         """Close this end."""
-        self.abandon()
+        self.close_inherited()
 
 
 class Pipe(Channel):
@@ -94,22 +94,22 @@ class Pipe(Channel):
         self._other = other
 
     @property
-    def source(self) -> Any:
+    def waitable(self) -> Any:
         """The connection."""
         return self._connection
 
     def send(self, tag: bytes, position: int = NONE, message: Message | None = None) -> None:
         """Write the head, then the message, then what follows it, from where that lies."""
         message = message or Message()
-        joined = len(message.data) <= JOINED
-        sizes = [buffer.nbytes for buffer in message.apart]
-        head = _HEAD.pack(tag, position, len(sizes), joined) + struct.pack(f"={len(sizes)}q", *sizes)
-        if joined:
+        inline = len(message.data) <= INLINE_MAX_BYTES
+        sizes = [buffer.nbytes for buffer in message.out_of_band]
+        head = _HEAD.pack(tag, position, len(sizes), inline) + struct.pack(f"={len(sizes)}q", *sizes)
+        if inline:
             self._connection.send_bytes(head + message.data)
         else:
             self._connection.send_bytes(head)
             self._connection.send_bytes(message.data)
-        for buffer in message.apart:
+        for buffer in message.out_of_band:
             _write(self._connection, buffer)
 
     def poll(self) -> bool:
@@ -119,21 +119,21 @@ class Pipe(Channel):
     def receive(self) -> Received:
         """Read a message, and what follows it into where it stays."""
         head = self._connection.recv_bytes()
-        tag, position, count, joined = _HEAD.unpack_from(head)
+        tag, position, count, inline = _HEAD.unpack_from(head)
         start = _HEAD.size + 8 * count
         sizes = struct.unpack_from(f"={count}q", head, _HEAD.size)
-        data = head[start:] if joined else self._connection.recv_bytes()
+        data = head[start:] if inline else self._connection.recv_bytes()
         apart = [np.empty(size, np.uint8) for size in sizes]
         for buffer in apart:
             _read(self._connection, buffer.data)
         return tag, position, Message(data, apart)
 
-    def part(self) -> None:
+    def close_peer(self) -> None:
         """Close the other side's end."""
         if self._other is not None:
             self._other.close()
 
-    def abandon(self) -> None:
+    def close_inherited(self) -> None:
         """Close the connection."""
         self._connection.close()
 
@@ -153,7 +153,7 @@ class Queues(Channel):
         outwards._ignore_epipe = True  # type: ignore[attr-defined]  # as concurrent.futures: who died is found out anyway
 
     @property
-    def source(self) -> Any:
+    def waitable(self) -> Any:
         """The reading end of the queue."""
         return self._inwards._reader  # type: ignore[attr-defined]
 
@@ -163,19 +163,19 @@ class Queues(Channel):
 
     def poll(self) -> bool:
         """Whether there is something to get, or the end."""
-        return bool(self.source.poll())
+        return bool(self.waitable.poll())
 
     def receive(self) -> Received:
         """Get the next message."""
         tag, position, data = self._inwards.get()
         return tag, position, Message(data)
 
-    def part(self) -> None:
+    def close_peer(self) -> None:
         """Close the other side's ends: with two writers, the end of one would not be noticed."""
         self._outwards._reader.close()  # type: ignore[attr-defined]
         self._inwards._writer.close()  # type: ignore[attr-defined]
 
-    def abandon(self) -> None:
+    def close_inherited(self) -> None:
         """Close this side's ends."""
         self._outwards._writer.close()  # type: ignore[attr-defined]
         self._inwards._reader.close()  # type: ignore[attr-defined]
@@ -184,7 +184,7 @@ class Queues(Channel):
         """Close them once what has been put is sent, or never will be."""
         self._outwards.close()
         self._outwards.join_thread()
-        self.abandon()
+        self.close_inherited()
 
 
 def pipe(context: BaseContext) -> tuple[Channel, Channel]:

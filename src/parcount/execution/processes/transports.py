@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 
-from parcount.execution.channels import Channel, pipe, queues
-from parcount.execution.messages import APART_FROM, COPIED_FROM, Packing
+from parcount.execution.processes.channel import Channel, pipe, queues
+from parcount.execution.processes.serialisation import OUT_OF_BAND_MIN_BYTES, SHARED_COPY_MIN_BYTES, Packing
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,10 @@ class Transport:
 
 TRANSPORTS: Mapping[str, Transport] = {
     "pickle": Transport(pipe, Packing()),
-    "pipe": Transport(pipe, Packing(apart_from=APART_FROM)),
+    "pipe": Transport(pipe, Packing(out_of_band_min=OUT_OF_BAND_MIN_BYTES)),
     "queue": Transport(queues, Packing()),
-    "shared_memory": Transport(pipe, Packing(apart_from=APART_FROM, copied_from=COPIED_FROM)),
+    "shared_memory": Transport(
+        pipe, Packing(out_of_band_min=OUT_OF_BAND_MIN_BYTES, shared_copy_min=SHARED_COPY_MIN_BYTES)
+    ),
 }
 """All of them, by the name that `Processes` takes."""

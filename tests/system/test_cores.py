@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import parcount as pc
-from parcount.execution.cores import Cores, available_cores, cores
+from parcount.system.cores import Cores, available_cores, cores
 from tests.conftest import Run
 
 

@@ -29,7 +29,7 @@ def prepare(main: bytes) -> None:
 
 
 def set_up(message: bytes, buffers: Sequence[memoryview]) -> Answer:
-    """Call the initializer."""
+    """TaskStream the initializer."""
 
     def initialize() -> None:
         initializer, arguments = _loads(message, buffers)

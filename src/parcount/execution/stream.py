@@ -28,7 +28,7 @@ class Outcome:
     error: BaseException | None = None
 
 
-class Call(ABC):
+class TaskStream(ABC):
     """One call's parts on their way to the workers and back, which each execution does in its own way.
 
     A context manager: whatever ends it, none of its parts is running afterwards.
@@ -44,7 +44,7 @@ class Call(ABC):
 
     @property
     @abstractmethod
-    def room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether another part can be given now."""
 
     @property
@@ -53,16 +53,16 @@ class Call(ABC):
         """Whether parts are under way."""
 
     @abstractmethod
-    def give(self, position: int, item: Any) -> None:
+    def submit(self, position: int, item: Any) -> None:
         """Send a part to a worker; there must be room."""
 
     @abstractmethod
-    def take(self) -> Iterable[Outcome]:
+    def poll(self) -> Iterable[Outcome]:
         """Wait until something happens. That may be that there is room, and no outcome yet."""
 
 
-def flow(
-    call: Call, items: Iterable[Any], *, ordered: bool = False, ahead: int | None = None
+def stream_results(
+    stream: TaskStream, items: Iterable[Any], *, ordered: bool = False, max_ahead: int | None = None
 ) -> Generator[tuple[int, Any], None, None]:
     """Run a call.
 
@@ -72,13 +72,13 @@ def flow(
 
     Parameters
     ----------
-    call : Call
+    stream : TaskStream
         Not yet entered.
     items : iterable
         May have no end.
     ordered : bool
         Whether results come in the order of the items; otherwise as they are done.
-    ahead : int, optional
+    max_ahead : int, optional
         The most items that are taken beyond the results handed over; any number by default.
 
     Yields
@@ -92,11 +92,16 @@ def flow(
     done: dict[int, Any] = {}
     errors: dict[int, BaseException] = {}
     taken = delivered = 0
-    with call:
+    with stream:
         while True:
-            while waiting is not None and not errors and call.room and (ahead is None or taken - delivered < ahead):
+            while (
+                waiting is not None
+                and not errors
+                and stream.has_capacity
+                and (max_ahead is None or taken - delivered < max_ahead)
+            ):
                 try:
-                    call.give(taken, next(waiting))
+                    stream.submit(taken, next(waiting))
                 except StopIteration:
                     waiting = None
                 except Exception as error:  # noqa: BLE001 - the iterable's own, or an item that cannot be sent
@@ -107,8 +112,8 @@ def flow(
                 position = delivered if ordered else next(iter(done))
                 delivered += 1
                 yield position, done.pop(position)
-            elif call.busy or (waiting is not None and not errors):
-                _sort(call.take(), done, errors)
+            elif stream.busy or (waiting is not None and not errors):
+                _sort(stream.poll(), done, errors)
             else:
                 break
     if errors:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from parcount.execution import messages
 from parcount.execution.errors import RemoteTraceback
+from parcount.execution.processes import serialisation
 from parcount.shm import blocks
 from tests import plain, remote
 from tests.conftest import Run
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(60)
 MARK = blocks.name_prefix_for_worker().rpartition("-")[0]
 """What the names of this process's blocks, and of its workers', begin with."""
 
-LARGE = messages.COPIED_FROM // 4
+LARGE = serialisation.SHARED_COPY_MIN_BYTES // 4
 """Elements of an array of int64 that crosses by shared memory."""
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to kill a process with")

@@ -19,18 +19,18 @@ from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
 
 
-class Team(Threads):
+class PinnedThreads(Threads):
     """`Threads` that never share a core with each other, unless there are more of them than cores."""
 
     def __init__(self, workers: int) -> None:
         super().__init__(workers)
-        self._standing: list[Thread] = []
+        self._threads: list[Thread] = []
 
     def _open(self) -> None:
-        shares = iter(_deal(allowed_cores(), self.workers))
+        shares = iter(_split_cores(allowed_cores(), self.workers))
 
         def settle() -> None:
-            self._standing.append(current_thread())
+            self._threads.append(current_thread())
             if share := next(shares, None):
                 with suppress(OSError):  # the cores have been taken away since: the system places the thread
                     os.sched_setaffinity(0, share)
@@ -38,7 +38,7 @@ class Team(Threads):
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="parcount", initializer=settle)
 
 
-def team(threads: int) -> Execution:
+def pinned_threads(threads: int) -> Execution:
     """The standing team of so many threads; with one, the caller does everything itself.
 
     Parameters
@@ -55,17 +55,17 @@ def team(threads: int) -> Execution:
     if wanted == 1:
         return Serial()
     key = wanted, allowed_cores()
-    if (standing := _teams.get(key)) is None:
-        with _forming:
-            standing = _teams.get(key)
+    if (standing := _pools.get(key)) is None:
+        with _creating:
+            standing = _pools.get(key)
             if standing is None:
-                standing = _teams[key] = Team(wanted).__enter__()
+                standing = _pools[key] = PinnedThreads(wanted).__enter__()
     return standing
 
 
-def standing_threads() -> list[Thread]:
+def live_threads() -> list[Thread]:
     """The threads of all standing teams."""
-    return [thread for team in list(_teams.values()) for thread in team._standing]
+    return [thread for pool in list(_pools.values()) for thread in pool._threads]
 
 
 def allowed_cores() -> frozenset[int]:
@@ -73,7 +73,7 @@ def allowed_cores() -> frozenset[int]:
     return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
 
 
-def _deal(cores: frozenset[int], workers: int) -> list[list[int]]:
+def _split_cores(cores: frozenset[int], workers: int) -> list[list[int]]:
     """The cores, dealt out in neighbourhoods of nearly equal size; nothing if there are too few."""
     if len(cores) < workers:
         return []
@@ -82,14 +82,14 @@ def _deal(cores: frozenset[int], workers: int) -> list[list[int]]:
     return [ordered[start:stop] for start, stop in pairwise(bounds)]
 
 
-_teams: dict[tuple[int, frozenset[int]], Team] = {}
-_forming = Lock()
+_pools: dict[tuple[int, frozenset[int]], PinnedThreads] = {}
+_creating = Lock()
 
 
 def _forget() -> None:
-    global _forming
-    _forming = Lock()
-    _teams.clear()
+    global _creating
+    _creating = Lock()
+    _pools.clear()
 
 
 if hasattr(os, "register_at_fork"):

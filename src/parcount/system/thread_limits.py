@@ -24,18 +24,18 @@ VARIABLES = (
 """What the libraries read when they are loaded."""
 
 
-def share(cores: int, workers: int) -> int:
+def threads_per_worker(cores: int, workers: int) -> int:
     """The threads that each of so many workers may have: at least one.
 
     Examples
     --------
-    >>> share(8, 2), share(2, 4)
+    >>> threads_per_worker(8, 2), threads_per_worker(2, 4)
     (4, 1)
     """
     return max(1, cores // workers)
 
 
-def hold_down(threads: int, environment: MutableMapping[str, str] = os.environ) -> None:
+def limit_threads(threads: int, environment: MutableMapping[str, str] = os.environ) -> None:
     """Let no pool in this process have more threads than that, unless its variable has been set by the user.
 
     Parameters

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import parcount as pc
-from parcount.execution import crew, messages, sendable
+from parcount.execution import pickling
 from parcount.execution.interpreters import missing
+from parcount.execution.processes.execution import serialisation, supervisor
 from tests import remote
 from tests.remote import TIME_LIMIT
 
@@ -43,7 +44,7 @@ def no_start(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(_: object) -> None:
         raise AssertionError("a worker was started")
 
-    monkeypatch.setattr(crew.Crew, "_start", start)
+    monkeypatch.setattr(supervisor.WorkerPool, "_start", start)
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ class TestBeforeAnyWorkerStarts:
             call(name, lambda x: x, [1], pc.Processes(1))
         said = str(caught.value)
         assert (
-            "test_sendable.TestBeforeAnyWorkerStarts.test_a_function_is_named.<locals>.<lambda> cannot be sent" in said
+            "test_pickling.TestBeforeAnyWorkerStarts.test_a_function_is_named.<locals>.<lambda> cannot be sent" in said
         )
         assert "pip install 'parcount[study]'" in said
         assert "Threads take anything as it is" in said
@@ -107,7 +108,7 @@ def test_items_of_a_call_on_warm_workers(name: str) -> None:
 
 def test_the_systems_own_errors_stay() -> None:
     error = MemoryError("full")
-    assert sendable.unsendable("item 3", None, error) is error
+    assert pickling.unpicklable("item 3", None, error) is error
 
 
 class TestCloudpickle:
@@ -159,5 +160,5 @@ print(execution.map(power, [3]), execution.map(partial(power, by=3), [3]), __nam
         monkeypatch.setattr(function, "__module__", "__main__")
         monkeypatch.setattr(sys.modules["__main__"], "Locked", Locked, raising=False)
         with pytest.raises(TypeError, match="it was typed in, and a worker has no file to import it from"):
-            sendable.sendable(function, (), messages.check)
-        assert sendable.sendable(function, (), messages.check, forked=True) is function
+            pickling.make_picklable(function, (), serialisation.check)
+        assert pickling.make_picklable(function, (), serialisation.check, forked=True) is function

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parcount.execution.channels import NONE, RESULT, STOP, TASK, Channel, Received
-from parcount.execution.messages import Message, Packing, dumps, loads
-from parcount.execution.worker import _Server, _ThreadedServer
+from parcount.execution.processes.channel import NONE, RESULT, STOP, TASK, Channel, Received
+from parcount.execution.processes.serialisation import Message, Packing, dumps, loads
+from parcount.execution.processes.worker import _Server, _ThreadedServer
 from tests.remote import TIME_LIMIT
 
-BEHIND = Packing(apart_from=0)
+BEHIND = Packing(out_of_band_min=0)
 
 
 class OneTask(Channel):
@@ -22,7 +22,7 @@ class OneTask(Channel):
 
     def __init__(self) -> None:
         sent, _ = dumps((np.sum, np.arange(10)), BEHIND)
-        array = np.array(sent.apart[0])
+        array = np.array(sent.out_of_band[0])
         self.left = weakref.ref(array)
         self.tasks = [(TASK, 7, Message(sent.data, [array]))]
         self.answered = Event()
@@ -30,7 +30,7 @@ class OneTask(Channel):
         self.still_there: bool | None = None
 
     @property
-    def source(self) -> Any:
+    def waitable(self) -> Any:
         return None
 
     def send(self, tag: bytes, position: int = NONE, message: Message | None = None) -> None:
@@ -48,10 +48,10 @@ class OneTask(Channel):
         self.still_there = self.left() is not None
         return STOP, NONE, Message()
 
-    def part(self) -> None:
+    def close_peer(self) -> None:
         pass
 
-    def abandon(self) -> None:
+    def close_inherited(self) -> None:
         pass
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from parcount.execution import messages
-from parcount.execution.messages import COPIED_FROM, Message, Packing
-from parcount.execution.transports import TRANSPORTS
+from parcount.execution.processes import serialisation
+from parcount.execution.processes.serialisation import SHARED_COPY_MIN_BYTES, Message, Packing
+from parcount.execution.processes.transports import TRANSPORTS
 from parcount.shm import blocks, memmap
 from tests import remote
 
@@ -24,7 +24,7 @@ lists_blocks = pytest.mark.skipif(sys.platform != "linux", reason="only Linux li
 USUAL = TRANSPORTS["shared_memory"].packing
 
 
-N = COPIED_FROM // 4
+N = SHARED_COPY_MIN_BYTES // 4
 """Elements of which eight bytes each are twice as much as is copied into shared memory."""
 
 
@@ -115,40 +115,40 @@ class TestCrossing:
 class TestArrays:
     """What a message holds of an array."""
 
-    @pytest.mark.parametrize("nbytes", [COPIED_FROM, COPIED_FROM + 1, 1 << 20])
+    @pytest.mark.parametrize("nbytes", [SHARED_COPY_MIN_BYTES, SHARED_COPY_MIN_BYTES + 1, 1 << 20])
     def test_large_ones_are_copied_to_shared_memory(self, nbytes: int) -> None:
-        message, copies = messages.dumps(np.ones(nbytes, np.uint8), USUAL)
+        message, copies = serialisation.dumps(np.ones(nbytes, np.uint8), USUAL)
         assert len(message.data) < 1000
         assert [copy.size >= nbytes for copy in copies] == [True]
 
     def test_smaller_ones_follow_behind_it(self) -> None:
-        sent = np.arange(COPIED_FROM - 1, dtype=np.uint8)
-        message, copies = messages.dumps(sent, USUAL)
+        sent = np.arange(SHARED_COPY_MIN_BYTES - 1, dtype=np.uint8)
+        message, copies = serialisation.dumps(sent, USUAL)
         assert len(message.data) < 1000
         assert copies == []
-        (behind,) = message.apart
+        (behind,) = message.out_of_band
         assert behind.nbytes == sent.nbytes
         assert np.shares_memory(np.asarray(behind), sent)  # without a copy
 
     def test_small_ones_go_with_it(self) -> None:
-        message, copies = messages.dumps(np.ones(1000, np.uint8), USUAL)
+        message, copies = serialisation.dumps(np.ones(1000, np.uint8), USUAL)
         assert len(message.data) > 1000
-        assert message.apart == copies == []
+        assert message.out_of_band == copies == []
 
     @pytest.mark.parametrize("cells", [1, 10, 1 << 20])
     def test_shared_ones_are_not_copied(self, cells: int) -> None:
         a = pc.shared_array(1 << 20)
-        message, copies = messages.dumps(a[:cells], Packing())
+        message, copies = serialisation.dumps(a[:cells], Packing())
         assert len(message.data) < 1000
         assert copies == []
-        back, (block,) = messages.loads(message)
+        back, (block,) = serialisation.loads(message)
         assert back.ctypes.data == a.ctypes.data
         assert block is blocks.block_of(a)
 
     @lists_blocks
     def test_copies_last_as_long_as_they_are_kept(self) -> None:
         before = remote.blocks(MARK)
-        _, copies = messages.dumps([large(), large()], USUAL)
+        _, copies = serialisation.dumps([large(), large()], USUAL)
         assert remote.blocks(MARK) - before == {copy.name for copy in copies}
         copies.clear()
         assert remote.blocks(MARK) == before
@@ -156,10 +156,10 @@ class TestArrays:
     @lists_blocks
     def test_an_answers_copies_last_until_received(self) -> None:
         before = remote.blocks(MARK)
-        message, made = messages.dumps(large(), USUAL, brought=[])
+        message, made = serialisation.dumps(large(), USUAL, received=[])
         made.clear()
         assert len(remote.blocks(MARK) - before) == 1
-        received, _ = messages.loads(message)
+        received, _ = serialisation.loads(message)
         assert remote.blocks(MARK) == before
         assert np.array_equal(received, large())
 
@@ -190,9 +190,9 @@ class TestFiles:
     @pytest.mark.parametrize("part", SLICES)
     def test_crosses_by_name(self, pool: pc.Processes, file: Path, part: str, offset: int) -> None:
         sent = SLICES[part](np.memmap(file, np.int64, "r", offset=offset, shape=(N - 1024,)))
-        message, copies = messages.dumps(sent, TRANSPORTS[pool.transport].packing)
+        message, copies = serialisation.dumps(sent, TRANSPORTS[pool.transport].packing)
         assert len(message.data) < 1000
-        assert message.apart == copies == []
+        assert message.out_of_band == copies == []
         assert pool.map(remote.describe, [sent]) == [remote.describe(np.asarray(sent))]
         assert pool.map(remote.is_writeable, [sent]) == [False]
 
@@ -203,8 +203,8 @@ class TestFiles:
         assert memmap.place_of(half) is not None
 
     def test_a_file_that_only_the_worker_had_comes_back_as_its_content(self, pool: pc.Processes) -> None:
-        (back,) = pool.map(remote.from_a_passing_file, [COPIED_FROM])
-        assert np.array_equal(back, np.arange(COPIED_FROM))
+        (back,) = pool.map(remote.from_a_passing_file, [SHARED_COPY_MIN_BYTES])
+        assert np.array_equal(back, np.arange(SHARED_COPY_MIN_BYTES))
         assert memmap.place_of(back) is None
 
     @pytest.mark.parametrize("mode", ["r+", "w+"])
@@ -248,21 +248,21 @@ class TestFiles:
 
     def test_one_that_is_gone_when_it_is_opened(self, file: Path) -> None:
         sent = np.memmap(file, np.uint8, "r")
-        message, _ = messages.dumps(sent, Packing())
+        message, _ = serialisation.dumps(sent, Packing())
         del sent
         other = file.with_name("other")
         other.write_bytes(b"something else")
         other.replace(file)
         with pytest.raises(FileNotFoundError, match="another file than the one that was sent"):
-            messages.loads(message)
+            serialisation.loads(message)
 
     def test_one_that_has_been_cut(self, file: Path) -> None:
         sent = np.memmap(file, np.uint8, "r")
-        message, _ = messages.dumps(sent, Packing())
+        message, _ = serialisation.dumps(sent, Packing())
         del sent
         os.truncate(file, 100)
         with pytest.raises(OSError, match="has been cut to 100 bytes"):
-            messages.loads(message)
+            serialisation.loads(message)
 
     def test_counting_one(self, pool: pc.Processes, file: Path) -> None:
         keys = np.memmap(file, np.uint8, "r")
@@ -271,9 +271,9 @@ class TestFiles:
 
 class TestMessages:
     def test_a_check_looks_at_no_array(self) -> None:
-        messages.check({"a": np.broadcast_to(np.int8(1), 1 << 50)})
+        serialisation.check({"a": np.broadcast_to(np.int8(1), 1 << 50)})
         with pytest.raises(TypeError, match="cannot pickle"):
-            messages.check([1, {"a": sys.stdout}])
+            serialisation.check([1, {"a": sys.stdout}])
 
     def test_a_message_can_be_empty(self) -> None:
         assert Message() == Message(b"", [])

@@ -18,13 +18,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from parcount.execution.base import Execution, check_initializer, integer
-from parcount.execution.channels import ERROR, GO, HOLD, READY, TASK, Received
-from parcount.execution.crew import STARTS, Crew, Given, Worker
 from parcount.execution.errors import RemoteTraceback, WorkerDied
-from parcount.execution.flow import Call, Outcome, flow
-from parcount.execution.messages import check, dumps, loads
-from parcount.execution.sendable import ARGUMENT, sendable, unsendable
-from parcount.execution.transports import TRANSPORTS
+from parcount.execution.pickling import ARGUMENT, make_picklable, unpicklable
+from parcount.execution.processes.channel import ERROR, GO, HOLD, READY, TASK, Received
+from parcount.execution.processes.serialisation import check, dumps, loads
+from parcount.execution.processes.supervisor import MAX_FAILED_STARTS, PendingTask, Worker, WorkerPool
+from parcount.execution.processes.transports import TRANSPORTS
+from parcount.execution.stream import Outcome, TaskStream, stream_results
 
 LONGEST_WAIT = 3600.0
 """Seconds to wait at a time: the system takes no number of milliseconds beyond 31 bits."""
@@ -69,14 +69,15 @@ class Processes(Execution):
         What each process calls before its first item. What it raises ends the call, with the worker's traceback.
     initargs : tuple, optional
         With what.
-    parts_per_worker : int, optional
+    max_tasks_per_worker : int, optional
         How many items a worker gets until another takes its place: for code that leaks.
 
     Raises
     ------
     TypeError
-        If `workers`, `threads`, `retries` or `parts_per_worker` is no integer, `timeout` no number, or `initializer`
-        not callable. From a call: if the function, an item or the initializer cannot be sent; says which, and why.
+        If `workers`, `threads`, `retries` or `max_tasks_per_worker` is not an integer, `timeout` is not a number,
+        or `initializer` is not callable. From a call: if the
+        function, an item or the initializer cannot be pickled; the message says which, and why.
     ValueError
         If the platform lacks `start_method`, there is no such `transport`, `retries` is negative, or `timeout` is not
         positive.
@@ -92,8 +93,8 @@ class Processes(Execution):
     Notes
     -----
     An item that is tried again is sent again as it is at the caller. What its first worker wrote into arrays of
-    `shared_array`, counted up in a `SharedCounter`, or did to the world outside, stays done: say ``once=True`` to the
-    call where that makes a second try wrong.
+    `shared_array`, counted up in a `SharedCounter`, or did to the world outside, stays done: say
+    ``idempotent=False`` to the call where that makes a second try wrong.
 
     The pools of threads that BLAS, OpenMP and Numba have inside a worker are held down to its share of the cores,
     unless their environment variables are set (``OMP_NUM_THREADS`` and the like). For a BLAS that is loaded before the
@@ -111,7 +112,7 @@ class Processes(Execution):
     """
 
     name = "processes"
-    shares = 4
+    parts_per_worker = 4
 
     def __init__(
         self,
@@ -124,7 +125,7 @@ class Processes(Execution):
         timeout: float | None = None,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
-        parts_per_worker: int | None = None,
+        max_tasks_per_worker: int | None = None,
     ) -> None:
         super().__init__(workers)
         if start_method is None:
@@ -141,15 +142,17 @@ class Processes(Execution):
         self.timeout = _seconds(timeout)
         check_initializer(initializer)
         self._setup = None if initializer is None else (initializer, tuple(initargs))
-        self.parts_per_worker = None if parts_per_worker is None else integer("parts_per_worker", parts_per_worker)
-        self._crew: Crew | None = None
+        self.max_tasks_per_worker = (
+            None if max_tasks_per_worker is None else integer("max_tasks_per_worker", max_tasks_per_worker)
+        )
+        self._pool: WorkerPool | None = None
 
     def __repr__(self) -> str:
         threads = f", threads={self.threads}" if self.threads > 1 else ""
         return f"Processes({self.workers}{threads}, start_method={self.start_method!r}, transport={self.transport!r})"
 
     @property
-    def slots(self) -> int:
+    def concurrency(self) -> int:
         """How many items can run at once: as many as all processes have threads."""
         return self.workers * self.threads
 
@@ -159,57 +162,61 @@ class Processes(Execution):
 
     def pids(self) -> list[int]:
         """The workers' process ids."""
-        crew = self._crew
-        return [] if crew is None else crew.pids()
+        pool = self._pool
+        return [] if pool is None else pool.pids()
 
     def _open(self) -> None:
         setup = self._setup
         if setup is not None:
             initializer, arguments = setup
-            setup = sendable(initializer, arguments, check, what=ARGUMENT, forked=self._forks), arguments
-        crew = Crew(
+            setup = make_picklable(initializer, arguments, check, what=ARGUMENT, forked=self._forks), arguments
+        pool = WorkerPool(
             self.workers,
             self.start_method,
             TRANSPORTS[self.transport],
             self.threads,
             setup,
-            self.parts_per_worker,
+            self.max_tasks_per_worker,
         )
         try:
-            crew.gather()
+            pool.start_all()
         except BaseException:
-            crew.end(crew.members)
+            pool.kill(pool.workers)
             raise
-        self._crew = crew
+        self._pool = pool
 
     def _close(self) -> None:
-        crew, self._crew = self._crew, None
-        if crew is not None:
-            crew.close()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
 
-    def _sendable(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:
+    def _prepare(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:
         # Of warm workers' items it is found when they are sent.
-        ready: Callable[[Any], Any] = sendable(function, () if self._held else items, check, forked=self._forks)
+        ready: Callable[[Any], Any] = make_picklable(
+            function, () if self._entered else items, check, forked=self._forks
+        )
         return ready
 
-    def _call(self, function: Callable[[Any], Any], once: bool) -> Call:
-        return _Call(self, function, once)
+    def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> TaskStream:
+        return _ProcessStream(self, function, idempotent)
 
-    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> list[Any]:
-        done = dict(flow(self._call(function, once), items))
+    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:
+        done = dict(stream_results(self._open_stream(function, idempotent), items))
         return [done[position] for position in range(len(items))]
 
-    def _together(self, function: Callable[[Any], Any], items: Sequence[Any], once: bool) -> tuple[list[Any], float]:
+    def _together(
+        self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool
+    ) -> tuple[list[Any], float]:
         tries, futile = 1, 0
         while True:
-            start = _Start(self, function, once)
+            start = _SimultaneousStream(self, function, idempotent)
             try:
                 outcomes = start.run(items)
                 break
             except WorkerDied as death:
                 begun = start.opened is not None
                 tried = begun or death.timeout is not None
-                spent = tries > self.retries or (once and begun) if tried else futile >= STARTS
+                spent = tries > self.retries or (begun and not idempotent) if tried else futile >= MAX_FAILED_STARTS
                 if death.part is None or spent:
                     raise WorkerDied(death.part, death.exitcode, max(tries, death.tries), death.timeout) from None
             if tried:
@@ -225,23 +232,23 @@ class Processes(Execution):
         return [done[position] for position in range(len(items))], start.opened
 
 
-class _Call(Call):
+class _ProcessStream(TaskStream):
     """One call's items on their way to the workers and back, until each has its answer."""
 
-    def __init__(self, on: Processes, function: Callable[[Any], Any], once: bool) -> None:
-        assert on._crew is not None
-        self.crew = on._crew
+    def __init__(self, on: Processes, function: Callable[[Any], Any], idempotent: bool) -> None:
+        assert on._pool is not None
+        self.pool = on._pool
         self.packing = TRANSPORTS[on.transport].packing
         self.function = function
         self.retries = on.retries
         self.timeout = on.timeout
-        self.once = once
+        self.idempotent = idempotent
         self.tries: Counter[int] = Counter()
         self.futile: Counter[int] = Counter()
         self.again: list[tuple[int, Any]] = []
 
     def __enter__(self) -> Self:
-        self.crew.enter()
+        self.pool.acquire()
         return self
 
     def __exit__(
@@ -249,67 +256,67 @@ class _Call(Call):
     ) -> None:
         try:
             if kind is GeneratorExit:  # nobody asks for the rest any more
-                self.crew.end([worker for worker in self.crew.members if worker.parts])
+                self.pool.kill([worker for worker in self.pool.workers if worker.pending])
             elif kind is not None:
-                self.crew.end(self.crew.members)
+                self.pool.kill(self.pool.workers)
         finally:
             self.again.clear()
-            self.crew.leave()
+            self.pool.release()
 
     @property
-    def room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether a worker has a thread free, and no item waits for it already."""
         return not self.again and self._free() is not None
 
     @property
     def busy(self) -> bool:
         """Whether any item has no answer."""
-        return bool(self.again) or any(worker.parts for worker in self.crew.members)
+        return bool(self.again) or any(worker.pending for worker in self.pool.workers)
 
-    def give(self, position: int, item: Any) -> None:
+    def submit(self, position: int, item: Any) -> None:
         """Send an item to a free worker."""
         worker = self._free()
         assert worker is not None
         try:
             message, copies = dumps((self.function, item), self.packing)
         except Exception as error:  # an object's own __reduce__ may raise anything
-            raise unsendable(f"item {position}", item, error) from error
+            raise unpicklable(f"item {position}", item, error) from error
         hold = self._holds
-        worker.parts[position] = Given(item, copies, self._deadline(), begun=not hold)
+        worker.pending[position] = PendingTask(item, copies, self._deadline(), started=not hold)
         worker.send(HOLD if hold else TASK, position, message)
 
-    def take(self) -> list[Outcome]:
+    def poll(self) -> list[Outcome]:
         """What workers answer next; sees to those that have died, or take too long."""
         outcomes = []
-        for worker, message in self.crew.listen(self._patience()):
+        for worker, message in self.pool.poll(self._patience()):
             if message is None:
-                lost = dict(worker.parts)
-                exitcode = self.crew.remove(worker)
-                for position, given in lost.items():
-                    self._try_again(position, given, exitcode)
+                lost = dict(worker.pending)
+                exitcode = self.pool.remove(worker)
+                for position, task in lost.items():
+                    self._try_again(position, task, exitcode)
             elif outcome := self._heard(worker, message):
                 outcomes.append(outcome)
-                self.crew.retire(worker)
+                self.pool.task_done(worker)
         self._end_overdue()
-        self.crew.fill()
+        self.pool.start_missing()
         while self.again and self._free():
-            self.give(*heappop(self.again))
+            self.submit(*heappop(self.again))
         return outcomes
 
     @property
     def _holds(self) -> bool:
         """Whether items wait for a word at the worker: where it matters whether one that died had begun its item."""
-        return self.once or self.retries == 0
+        return not self.idempotent or self.retries == 0
 
     def _arrived(self, worker: Worker, position: int) -> None:
         """Let an item begin that its worker holds."""
-        given = worker.parts[position]
-        given.begun, given.deadline = True, self._deadline()
+        task = worker.pending[position]
+        task.started, task.deadline = True, self._deadline()
         worker.send(GO, position)
 
     def _free(self) -> Worker | None:
-        able = [worker for worker in self.crew.members if self.crew.takes(worker)]
-        return min(able, key=lambda worker: len(worker.parts), default=None)
+        able = [worker for worker in self.pool.workers if self.pool.can_take(worker)]
+        return min(able, key=lambda worker: len(worker.pending), default=None)
 
     def _deadline(self) -> float | None:
         return None if self.timeout is None else monotonic() + self.timeout
@@ -317,7 +324,7 @@ class _Call(Call):
     def _patience(self) -> float | None:
         if self.timeout is None:
             return None
-        deadlines = [given.deadline for worker in self.crew.members for given in worker.parts.values()]
+        deadlines = [task.deadline for worker in self.pool.workers for task in worker.pending.values()]
         first = min((deadline for deadline in deadlines if deadline is not None), default=math.inf)
         return min(max(0.0, first - monotonic()), LONGEST_WAIT)
 
@@ -331,7 +338,7 @@ class _Call(Call):
         except Exception as error:  # noqa: BLE001 - a result's own __setstate__ may raise anything
             return Outcome(position, error=error)
         finally:
-            del worker.parts[position]
+            del worker.pending[position]
         if tag == ERROR:
             raised, text = value
             raised.__cause__ = RemoteTraceback(text)
@@ -340,37 +347,35 @@ class _Call(Call):
 
     def _end_overdue(self) -> None:
         now = monotonic()
-        for worker in list(self.crew.members):
-            lost = dict(worker.parts)
-            late = {
-                position for position, given in lost.items() if given.deadline is not None and given.deadline <= now
-            }
+        for worker in list(self.pool.workers):
+            lost = dict(worker.pending)
+            late = {position for position, task in lost.items() if task.deadline is not None and task.deadline <= now}
             if late:
                 worker.process.kill()
-                exitcode = self.crew.remove(worker)
-                for position, given in lost.items():
-                    if position in late or (self.once and given.begun):
-                        self._try_again(position, given, exitcode, self.timeout)
+                exitcode = self.pool.remove(worker)
+                for position, task in lost.items():
+                    if position in late or (not self.idempotent and task.started):
+                        self._try_again(position, task, exitcode, self.timeout)
                     else:  # only its neighbour was late
-                        heappush(self.again, (position, given.item))
+                        heappush(self.again, (position, task.item))
 
-    def _try_again(self, position: int, given: Given, exitcode: int | None, timeout: float | None = None) -> None:
-        if given.begun or timeout is not None:
+    def _try_again(self, position: int, task: PendingTask, exitcode: int | None, timeout: float | None = None) -> None:
+        if task.started or timeout is not None:
             self.tries[position] += 1
-            if self.tries[position] > self.retries or (self.once and given.begun):
+            if self.tries[position] > self.retries or (not self.idempotent and task.started):
                 raise WorkerDied(position, exitcode, self.tries[position], timeout)
         else:
             self.futile[position] += 1
-            if self.futile[position] >= STARTS:
+            if self.futile[position] >= MAX_FAILED_STARTS:
                 raise WorkerDied(position, exitcode, self.futile[position], timeout)
-        heappush(self.again, (position, given.item))
+        heappush(self.again, (position, task.item))
 
 
-class _Start(_Call):
+class _SimultaneousStream(_ProcessStream):
     """One attempt of `together`: all items are held until the last has arrived; no worker may die meanwhile."""
 
-    def __init__(self, on: Processes, function: Callable[[Any], Any], once: bool) -> None:
-        super().__init__(on, function, once)
+    def __init__(self, on: Processes, function: Callable[[Any], Any], idempotent: bool) -> None:
+        super().__init__(on, function, idempotent)
         self.arrived: list[tuple[Worker, int]] = []
         self.opened: float | None = None
 
@@ -378,16 +383,16 @@ class _Start(_Call):
         """The outcomes, in any order."""
         outcomes: list[Outcome] = []
         with self:
-            self.crew.gather()
+            self.pool.start_all()
             for position, item in enumerate(items):
-                self.give(position, item)
+                self.submit(position, item)
             while len(self.arrived) + len(outcomes) < len(items):
-                outcomes += self.take()
+                outcomes += self.poll()
             self.opened = perf_counter()
             for worker, position in self.arrived:
                 super()._arrived(worker, position)
             while self.busy:
-                outcomes += self.take()
+                outcomes += self.poll()
         return outcomes
 
     @property
@@ -397,7 +402,7 @@ class _Start(_Call):
     def _try_again(
         self,
         position: int,
-        given: Given,  # noqa: ARG002
+        task: PendingTask,  # noqa: ARG002
         exitcode: int | None,
         timeout: float | None = None,
     ) -> None:
@@ -405,7 +410,7 @@ class _Start(_Call):
 
     def _arrived(self, worker: Worker, position: int) -> None:
         self.arrived.append((worker, position))
-        worker.parts[position].deadline = None  # it is others that it waits for now
+        worker.pending[position].deadline = None  # it is others that it waits for now
 
 
 def _seconds(timeout: float | None) -> float | None:

@@ -17,8 +17,8 @@ import pytest
 
 import parcount as pc
 from parcount.engine.run import count, count_timed
-from parcount.execution import messages
-from parcount.execution.processes import Processes
+from parcount.execution.processes import serialisation
+from parcount.execution.processes.execution import Processes
 from parcount.kernels import WORKLOADS, Kernel
 from parcount.shm import blocks
 from tests import plain, remote
@@ -32,7 +32,7 @@ pytestmark = [
 
 MARK = blocks.name_prefix_for_worker().rpartition("-")[0]
 
-LARGE = messages.COPIED_FROM // 4
+LARGE = serialisation.SHARED_COPY_MIN_BYTES // 4
 """Elements of an array of int64 that crosses by shared memory."""
 
 
@@ -130,12 +130,12 @@ class TestTimeout:
         assert (caught.value.part, caught.value.tries, caught.value.timeout) == (1, 2, 0.5)
 
     @pytest.mark.parametrize("call", ["map", "together"])
-    @pytest.mark.parametrize("once", [False, True])
+    @pytest.mark.parametrize("idempotent", [True, False])
     def test_an_item_that_takes_too_long_to_arrive_has_been_tried(
-        self, hasty: pc.Processes, call: str, once: bool
+        self, hasty: pc.Processes, call: str, idempotent: bool
     ) -> None:
         with pytest.raises(pc.WorkerDied, match=r"was ended at the timeout of 0\.5 s, at the last of 2") as caught:
-            getattr(hasty, call)(remote.echo, [remote.HangsOnArrival()], once=once)
+            getattr(hasty, call)(remote.echo, [remote.HangsOnArrival()], idempotent=idempotent)
         assert (caught.value.part, caught.value.tries) == (0, 2)
 
     @pytest.mark.parametrize("timeout", [math.inf, 1e12, np.float32(20)])
@@ -162,7 +162,7 @@ def test_retries_that_make_no_sense_are_refused(retries: Any, error: type[Except
 
 
 def test_starts_that_are_killed_end_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("parcount.execution.crew.serve", remote.kill_instead)
+    monkeypatch.setattr("parcount.execution.processes.supervisor.serve", remote.kill_instead)
     with pytest.raises(pc.WorkerDied, match="killed by SIGKILL before its first item, at the last of 5") as caught:
         pc.Processes(1).map(abs, [-1])
     assert caught.value.part is None
@@ -191,14 +191,14 @@ class TestOnce:
     def test_a_death_is_an_error_at_once(self, pool: pc.Processes, call: str) -> None:
         tried = pc.shared_array(2)
         with pytest.raises(pc.WorkerDied, match="item 1 was killed by SIGKILL") as caught:
-            getattr(pool, call)(remote.DieAtFirst(tried, 1, 1), range(2), once=True)
+            getattr(pool, call)(remote.DieAtFirst(tried, 1, 1), range(2), idempotent=False)
         assert caught.value.tries == 1
         assert tried[1] == 1
 
     @pytest.mark.parametrize("call", ["map", "together"])
     def test_none_is_begun_twice(self, pool: pc.Processes, call: str) -> None:
         tried = pc.shared_array(2)
-        getattr(pool, call)(remote.DieAtFirst(tried, 1, 0), range(2), once=True)
+        getattr(pool, call)(remote.DieAtFirst(tried, 1, 0), range(2), idempotent=False)
         assert tried.tolist() == [1, 1]
 
     @pytest.mark.parametrize("call", [count, count_timed])
@@ -211,7 +211,7 @@ class TestOnce:
     @pytest.mark.parametrize("make", [lambda: pc.Serial(), lambda: pc.Threads(2)])
     @pytest.mark.parametrize("call", ["map", "together"])
     def test_is_always_so_where_nobody_dies(self, make: Callable[[], pc.Execution], call: str) -> None:
-        results = getattr(make(), call)(abs, [-1], once=True)
+        results = getattr(make(), call)(abs, [-1], idempotent=False)
         assert (results if call == "map" else results[0]) == [1]
 
 

@@ -1,0 +1,1 @@
+"""Worker processes: supervisor, worker, channels, serialisation and transports."""
