@@ -11,7 +11,7 @@ import pytest
 import parcount as pc
 from parcount.execution import pickling
 from parcount.execution.interpreters import missing
-from parcount.execution.processes.execution import serialisation, supervisor
+from parcount.execution.processes import serialisation, supervisor
 from tests import remote
 from tests.remote import TIME_LIMIT
 
