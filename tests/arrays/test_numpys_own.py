@@ -18,7 +18,10 @@ MODES = {
 
 
 @pytest.mark.thread_unsafe(reason="its process does the work: several would only take turns")
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "mode",
+    [pytest.param(mode, marks=[] if mode == "two threads, everything split" else pytest.mark.slow) for mode in MODES],
+)
 def test_numpys_own_tests_pass(mode: str) -> None:
     pytest.importorskip("numpy.lib.tests", reason="this NumPy came without its tests")
     assert_they_pass(SUITES, "tests.arrays.numpys_own", MODES[mode])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import parcount as pc
 from parcount.kernels import unique_counts
 from tests.arrays.support import INTEGERS, LAYOUTS, Array, assert_same, layouts, measures_memory, outcome
+from tests.pairwise import pairwise
 
 pytestmark = pytest.mark.usefixtures("finest_grain")
 
@@ -60,15 +61,18 @@ SPREADS = {
 }
 
 
-@pytest.fixture(params=[unique_counts.CHUNK, 1 << 15])
+@pytest.fixture
 def chunk(request: pytest.FixtureRequest) -> Iterator[None]:
     before, unique_counts.CHUNK = unique_counts.CHUNK, request.param
     yield
     unique_counts.CHUNK = before
 
 
-@pytest.mark.parametrize("spread", SPREADS)
-@pytest.mark.parametrize("dtype", ["int32", "int64", "uint32", "uint64"])
+@pytest.mark.parametrize(
+    ("spread", "dtype", "chunk"),
+    pairwise(list(SPREADS), ["int32", "int64", "uint32", "uint64"], [unique_counts.CHUNK, 1 << 15]),
+    indirect=["chunk"],
+)
 @pytest.mark.usefixtures("chunk")
 def test_more_different_keys_than_the_hash_table_takes(spread: str, dtype: str) -> None:
     x = SPREADS[spread](400_000).astype(dtype)

@@ -343,6 +343,14 @@ OTHERS: dict[str, Callable[[Any], object]] = {
 }
 
 
+def interruptions() -> Iterator[Any]:
+    """Each call interrupted by each way to count one; by one of them unless the slow tests run."""
+    for number, interrupted in enumerate([*COUNTING, *OTHERS]):
+        for other, counting in enumerate(COUNTING):
+            usual = other == number % len(COUNTING)
+            yield pytest.param(interrupted, counting, marks=[] if usual else pytest.mark.slow)
+
+
 def one_merged_and_one_pending(key: str) -> "pc.ConcurrentCounter[str]":
     c = pc.ConcurrentCounter([key])
     assert c[key] == 1
@@ -492,8 +500,7 @@ print("exact" if (counted["handled"], counted["a"]) == (handled, count + handled
         assert ran.stdout.startswith("exact")
 
     @pytest.mark.thread_unsafe(reason="CPython 3.13 traces not all instructions where several threads trace the same")
-    @pytest.mark.parametrize("counting", COUNTING)
-    @pytest.mark.parametrize("interrupted", [*COUNTING, *OTHERS])
+    @pytest.mark.parametrize(("interrupted", "counting"), list(interruptions()))
     def test_whatever_is_interrupted_no_count_is_lost(self, interrupted: str, counting: str) -> None:
         begin, go_on = pc.ConcurrentCounter, partial(one_merged_and_one_pending, "a")
         for make in (begin, go_on):

@@ -11,6 +11,8 @@ import pytest
 import parcount as pc
 from parcount.execution.interpreters import missing
 
+SLOW = pytest.mark.slow
+
 # Nothing else runs in these tests' process while it forks, but Python cannot know that.
 FORK_MARKS = [
     pytest.mark.forks,
@@ -22,18 +24,22 @@ METHODS = {method: FORK_MARKS if method == "fork" else [] for method in get_all_
 
 START_METHODS = [pytest.param(method, marks=marks) for method, marks in METHODS.items()]
 
+USUAL = {("fork", "shared_memory"), ("forkserver", "pipe"), ("forkserver", "pickle"), ("forkserver", "queue")}
+"""Each start method that is fast, and each transport, at least once; the other pairs are left to the slow tests."""
+
 TRANSPORTED = [
-    pytest.param({"start_method": method, "transport": transport}, id=f"{method}-{transport}", marks=METHODS[method])
+    pytest.param(
+        {"start_method": method, "transport": transport},
+        id=f"{method}-{transport}",
+        marks=METHODS[method] if (method, transport) in USUAL or len(METHODS) == 1 else [*METHODS[method], SLOW],
+    )
     for method, transport in [
         *((method, "shared_memory") for method in METHODS),
         *((method, "queue") for method in METHODS if method != "spawn"),
         *((method, transport) for method in METHODS if method == "forkserver" for transport in ("pipe", "pickle")),
     ]
 ]
-"""How processes are started and spoken to; everywhere by shared memory, so that what is left of it is seen.
-
-Spawned ones take long, so nothing else is tried by them.
-"""
+"""Start methods and transports: shared memory with each start method, so that leaked blocks are found."""
 
 Make = Callable[[int], pc.Execution]
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,8 @@ MARK = blocks.name_prefix_for_worker().rpartition("-")[0]
 
 Start = Callable[..., tuple["subprocess.Popen[str]", str, list[int]]]
 
-TIMES = 20
+OFTEN = pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
+"""A leak or a race may show only now and then: the slow tests repeat more often."""
 
 LARGE = 1 << 18
 """Elements of an array that crosses by shared memory where that is the transport."""
@@ -213,8 +215,9 @@ def processes_of(session: int) -> list[int]:
 
 @lists_blocks
 @pytest.mark.parametrize("transport", ["queue", "shared_memory"])
+@OFTEN
 class TestNothingIsLeft:
-    """Twenty times each: no process, no segment, no semaphore. Of all transports these leave most to clean up."""
+    """Several times each: no process, no segment, no semaphore. Of all transports these leave most to clean up."""
 
     @pytest.fixture(autouse=True)
     def as_before(self) -> Iterator[None]:
@@ -226,28 +229,28 @@ class TestNothingIsLeft:
         remote.until(lambda: not semaphores() - others, "semaphores stayed")  # other programs' come and go
         assert not set(threading.enumerate()) - threads
 
-    def test_after_an_exception_in_the_callers_loop(self, transport: str) -> None:
-        for _ in range(TIMES):
+    def test_after_an_exception_in_the_callers_loop(self, transport: str, times: int) -> None:
+        for _ in range(times):
             with pytest.raises(LookupError), pc.Processes(2, transport=transport) as pool:  # noqa: PT012
                 pids = pool.pids()
                 for result in pool.imap(remote.ones, iter([LARGE] * 10)):
                     raise LookupError(f"not what I wanted: {result.sum()}")
             assert not any(map(remote.is_alive, pids))
 
-    def test_after_an_exception_in_the_progress(self, transport: str) -> None:
+    def test_after_an_exception_in_the_progress(self, transport: str, times: int) -> None:
         def refuse(done: int, total: int) -> None:
             raise LookupError(f"{done} of {total} are enough")
 
-        for _ in range(TIMES):
+        for _ in range(times):
             with pytest.raises(LookupError, match="1 of 4"), pc.Processes(2, transport=transport) as pool:  # noqa: PT012
                 pids = pool.pids()
                 pool.map(remote.echo, [np.ones(LARGE)] * 4, progress=refuse)
             assert not any(map(remote.is_alive, pids))
 
     @pytest.mark.parametrize("inside", [True, False])
-    def test_after_a_generator_that_was_abandoned(self, transport: str, inside: bool) -> None:
+    def test_after_a_generator_that_was_abandoned(self, transport: str, times: int, inside: bool) -> None:
         pool = pc.Processes(2, transport=transport)
-        for _ in range(TIMES):
+        for _ in range(times):
             if inside:
                 with pool:
                     results = pool.imap_unordered(remote.pid_and_item, [np.ones(LARGE)] * 10)
@@ -259,11 +262,11 @@ class TestNothingIsLeft:
                 del results
             assert not remote.is_alive(pid)
 
-    def test_after_ctrl_c(self, transport: str, tmp_path: Path) -> None:
+    def test_after_ctrl_c(self, transport: str, times: int, tmp_path: Path) -> None:
         script = tmp_path / "script.py"
         script.write_text(INTERRUPTED)
         caller = subprocess.Popen(
-            [sys.executable, script, transport, str(TIMES)],
+            [sys.executable, script, transport, str(times)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -272,19 +275,19 @@ class TestNothingIsLeft:
         assert caller.stdout is not None
         mark = caller.stdout.readline().strip()
         workers: set[int] = set()
-        for _ in range(TIMES):
+        for _ in range(times):
             workers |= {int(caller.stdout.readline()) for _ in range(2)}
             os.killpg(caller.pid, signal.SIGINT)
         out, err = caller.communicate(timeout=TIME_LIMIT)
         assert (out, err) == ("done\n", "")
-        assert len(workers) == 2 * TIMES
+        assert len(workers) == 2 * times
         remote.until(lambda: not processes_of(caller.pid), "processes stayed")
         assert not remote.blocks(mark)
 
-    def test_after_sigterm(self, transport: str, tmp_path: Path) -> None:
+    def test_after_sigterm(self, transport: str, times: int, tmp_path: Path) -> None:
         script = tmp_path / "script.py"
         script.write_text(INTERRUPTED)
-        for _ in range(TIMES // 10):  # with the other transport that makes twenty
+        for _ in range(max(1, times // 10)):  # with the other transport that makes twenty
             callers = [
                 subprocess.Popen(
                     [sys.executable, script, transport, "1"], stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -391,10 +394,18 @@ go.set()
             assert pool.map(abs, [-2]) == [2]
 
 
+def pairs() -> Iterator[Any]:
+    """Each start method with each transport; with one of them unless the slow tests run."""
+    methods = multiprocessing.get_all_start_methods()
+    for number, transport in enumerate(TRANSPORTS):
+        for method in methods:
+            usual = method == methods[number % len(methods)]
+            yield pytest.param(method, transport, marks=[] if usual else pytest.mark.slow)
+
+
 class TestMoreThanTheSystemStarts:
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
-    @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-    @pytest.mark.parametrize("transport", TRANSPORTS)
+    @pytest.mark.parametrize(("method", "transport"), list(pairs()))
     def test_is_refused_with_its_reason(self, run_script: Run, method: str, transport: str) -> None:
         ran = run_script(f"""
 import resource

@@ -51,8 +51,7 @@ def nothing_is_left() -> Iterator[None]:
         assert remote.blocks(MARK) <= before
 
 
-@pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.parametrize("victim", [0, 5, 9])
+@pytest.mark.parametrize(("times", "victim"), [(1, 0), (2, 5), (1, 9)])
 def test_an_item_whose_worker_is_killed_is_tried_again(pool: pc.Processes, times: int, victim: int) -> None:
     tried = pc.shared_array(10)
     assert pool.map(remote.DieAtFirst(tried, victim, times), range(10)) == list(range(10))
@@ -279,9 +278,11 @@ class Killer(Thread):
 @pytest.mark.parametrize(
     ("options", "kills", "size"),
     [
-        ({}, 100, 50_000_000),
-        ({"transport": "queue", "threads": 2}, 20, 5_000_000),
-        ({"transport": "shared_memory", "start_method": "spawn"}, 5, 1_000_000),
+        pytest.param({}, 100, 50_000_000, marks=pytest.mark.slow),
+        ({}, 10, 5_000_000),
+        pytest.param({"transport": "queue", "threads": 2}, 20, 5_000_000, marks=pytest.mark.slow),
+        ({"transport": "queue", "threads": 2}, 3, 5_000_000),
+        pytest.param({"transport": "shared_memory", "start_method": "spawn"}, 5, 1_000_000, marks=pytest.mark.slow),
     ],
 )
 def test_bincount_stays_exact_while_workers_are_killed(options: dict[str, Any], kills: int, size: int) -> None:

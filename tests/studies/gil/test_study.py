@@ -30,6 +30,7 @@ def nothing_left() -> Any:
     assert set(blocks._blocks) <= before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_every_cell_of_every_workload_is_exact(workload: str) -> None:
     result = pc.study(workload, **SHORT)  # type: ignore[arg-type]
