@@ -86,3 +86,52 @@ if child == 0:
     os._exit(0 if pinned_threads(2).map(abs, [-1, 1]) == [1, 1] else 1)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
+
+
+CALL = """
+import threading
+import numpy as np
+import parcount as pc
+
+def check():
+    keys = np.arange(1_000_000) % 7
+    counts = np.zeros(7, np.int64)
+    pc.add_at(counts, keys, 1, threads=2)
+    assert np.array_equal(counts, np.bincount(keys))
+    assert np.array_equal(pc.bincount(keys, threads=2), counts)
+    print("counted")
+"""
+
+AFTER_THE_MAIN_THREAD = """
+def wait():
+    threading.main_thread().join()
+    check()
+
+threading.Thread(target=wait).start()
+"""
+
+AT_EXIT = """
+import atexit
+atexit.register(check)
+"""
+
+NO_THREADS = """
+def refuse(*arguments, **keywords):
+    raise RuntimeError("can't start new thread")
+
+threading._start_new_thread = threading._start_joinable_thread = refuse
+check()
+"""
+
+
+@pytest.mark.parametrize("used_before", [False, True])
+@pytest.mark.parametrize("script", [AFTER_THE_MAIN_THREAD, AT_EXIT, NO_THREADS], ids=["main ended", "atexit", "none"])
+def test_array_functions_work_where_no_thread_can_be_started(run_script: Run, script: str, used_before: bool) -> None:
+    ran = run_script(CALL + "check()\n" * used_before + script)
+    assert ran.stdout.splitlines() == ["counted"] * (1 + used_before), ran.stderr
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_zero_threads_are_refused_by_that_name() -> None:
+    with pytest.raises(ValueError, match="threads must be at least 1, not 0"):
+        pinned_threads(0)

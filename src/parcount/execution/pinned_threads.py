@@ -1,20 +1,22 @@
-"""Threads that stay from call to call, each on cores of its own.
+"""Persistent threads, each pinned to cores of its own.
 
-To start and to end threads takes longer than many a call. And a worker that is woken beside another is often put on
-that one's core and left there for some milliseconds, which is all the time that a call on 20 million keys takes: two
-threads are then no faster than one (``bench/test_dispatch.py``). So the cores are dealt out among the workers. That is
-for our own loops only: whatever a worker starts inherits its cores, so users' functions are not run here.
+Starting and joining threads takes longer than many calls do. A thread that is woken beside another is also often placed
+on the same core and stays there for some milliseconds, the time of a call on 20 million keys: two threads are then no
+faster than one (``bench/test_dispatch.py``). So the threads are kept, and the cores are divided among them. Only this
+package's own loops run here, because whatever a thread starts inherits its cores.
 """
 
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from itertools import pairwise
-from threading import Lock, Thread, current_thread
+from threading import Barrier, BrokenBarrierError, Lock, Thread, current_thread
+from typing import Any
 
-from parcount.execution.base import Execution
+from parcount.execution.base import Execution, integer
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
 
@@ -27,19 +29,50 @@ class PinnedThreads(Threads):
         self._threads: list[Thread] = []
 
     def _open(self) -> None:
-        shares = iter(_split_cores(allowed_cores(), self.workers))
+        """Start all threads.
 
-        def settle() -> None:
+        Raises
+        ------
+        RuntimeError
+            If the system or the ending interpreter starts no more threads.
+        """
+        super()._open()
+        cores = iter(_split_cores(allowed_cores(), self.workers))
+        started = Barrier(self.workers)
+
+        def pin() -> None:
             self._threads.append(current_thread())
-            if share := next(shares, None):
-                with suppress(OSError):  # the cores have been taken away since: the system places the thread
-                    os.sched_setaffinity(0, share)
+            if own := next(cores, None):
+                with suppress(OSError):  # the cores are no longer allowed: the system places the thread
+                    os.sched_setaffinity(0, own)
+            with suppress(BrokenBarrierError):
+                started.wait()  # a thread that waits takes no second item, so each item starts a thread
 
-        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="parcount", initializer=settle)
+        try:
+            for _ in range(self.workers):
+                self._pool.submit(pin)
+        except BaseException:
+            started.abort()
+            self._close()
+            raise
+
+    def _submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
+        try:
+            return super()._submit(function, item)
+        except RuntimeError:  # the interpreter is ending and its pools accept no items: the caller runs it
+            future: Future[Any] = Future()
+            try:
+                future.set_result(function(item))
+            except Exception as error:  # noqa: BLE001 - raised when the result is asked for
+                future.set_exception(error)
+            return future
 
 
 def pinned_threads(threads: int) -> Execution:
-    """The standing team of so many threads; with one, the caller does everything itself.
+    """The persistent pool of that many threads.
+
+    `Serial` with one thread, and where no threads can be started: after the main thread has ended, or at the system's
+    limit.
 
     Parameters
     ----------
@@ -48,33 +81,36 @@ def pinned_threads(threads: int) -> Execution:
 
     Raises
     ------
-    TypeError, ValueError
-        If it is no integer, or less than one.
+    TypeError
+        If `threads` is not an integer.
+    ValueError
+        If `threads` is less than one.
     """
-    wanted = Threads(threads).workers
-    if wanted == 1:
+    if (threads := integer("threads", threads)) == 1:
         return Serial()
-    key = wanted, allowed_cores()
-    if (standing := _pools.get(key)) is None:
+    key = threads, allowed_cores()
+    if (pool := _pools.get(key)) is None:
         with _creating:
-            standing = _pools.get(key)
-            if standing is None:
-                standing = _pools[key] = PinnedThreads(wanted).__enter__()
-    return standing
+            if (pool := _pools.get(key)) is None:
+                try:
+                    pool = _pools[key] = PinnedThreads(threads).__enter__()
+                except RuntimeError:
+                    return Serial()
+    return pool
 
 
 def live_threads() -> list[Thread]:
-    """The threads of all standing teams."""
+    """The threads of all pools."""
     return [thread for pool in list(_pools.values()) for thread in pool._threads]
 
 
 def allowed_cores() -> frozenset[int]:
-    """The cores that the calling thread may run on; none where the system does not tell."""
+    """The cores that the calling thread may run on; empty where the system has no affinity."""
     return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
 
 
 def _split_cores(cores: frozenset[int], workers: int) -> list[list[int]]:
-    """The cores, dealt out in neighbourhoods of nearly equal size; nothing if there are too few."""
+    """Neighbouring cores for each worker, in groups of nearly equal size; empty if there are too few cores."""
     if len(cores) < workers:
         return []
     ordered = sorted(cores)

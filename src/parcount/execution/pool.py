@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from threading import Barrier
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from parcount.execution.base import Execution, check_initializer
 from parcount.execution.futures import FuturesStream, run
 from parcount.execution.stream import TaskStream
+
+if TYPE_CHECKING:  # its module cannot be imported once the main thread has ended
+    from concurrent.futures import ThreadPoolExecutor
 
 
 class Pool(Execution):
@@ -55,17 +58,22 @@ class Pool(Execution):
         """What a thread does with an item of `together` while others may not have theirs; then it calls what it got."""
 
     def _open(self) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
         self._broken = None
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="parcount", initializer=self._try_to_set_up)
 
     def _close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
+    def _submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
+        return self._pool.submit(function, item)
+
     def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> TaskStream:  # noqa: ARG002
-        return FuturesStream(self._pool.submit, self._work(function))
+        return FuturesStream(self._submit, self._work(function))
 
     def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:  # noqa: ARG002
-        return run(self._pool.submit, self._work(function), items)
+        return run(self._submit, self._work(function), items)
 
     def _together(
         self,
@@ -90,7 +98,7 @@ class Pool(Execution):
             return go()
 
         # A thread that could not be started, or Ctrl-C meanwhile: let those go that wait for it.
-        return run(self._pool.submit, start, items, on_failure=barrier.abort), opened
+        return run(self._submit, start, items, on_failure=barrier.abort), opened
 
     def _try_to_set_up(self) -> None:
         try:
