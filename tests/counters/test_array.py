@@ -503,9 +503,9 @@ with pc.CounterArray.attach({c.name!r}) as c:
 
     def test_is_no_counter_and_a_counter_is_none(self) -> None:
         with pc.CounterArray(5, shared=True) as c, pc.SharedCounter() as counter:
-            with pytest.raises(ValueError, match="is no counter"):
+            with pytest.raises(ValueError, match="is a CounterArray, not a SharedCounter"):
                 pc.SharedCounter.attach(str(c.name))
-            with pytest.raises(ValueError, match="is no array"):
+            with pytest.raises(ValueError, match="is a SharedCounter, not a CounterArray"):
                 pc.CounterArray.attach(str(counter.name))
             assert c.add(0) == counter.increment() == 1
 

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 import parcount as pc
-from parcount.shm import segment, segment_portable
+from parcount.shm import mapping, segment, segment_portable
 from tests.conftest import Run
 from tests.counters import workers
-from tests.counters.support import MARK, Start, ended, exists, on_linux
+from tests.counters.support import LEAST, MARK, Start, ended, exists, on_linux
 from tests.execution.executions import START_METHODS
 from tests.remote import TIME_LIMIT, until
 from tests.together import repeat, together
@@ -341,11 +341,15 @@ print(len(os.listdir("/proc/self/fd")) - before)
         counter = pc.SharedCounter()
         lock = counter._segment._lock  # type: ignore[attr-defined]
         with monkeypatch.context() as patch:
-            patch.setattr(os, "open", full)
+            patch.setattr(mapping, "open_file", full)
             lock.before_fork()
         lock.after_fork_in_parent()
         counter.close()
         assert not exists(counter.name)
+
+
+def header(cells: int) -> bytes:
+    return segment._HEADER.pack(b"parcount", b"SharedCounter", cells)
 
 
 class TestNames:
@@ -377,24 +381,68 @@ class TestNames:
 
     @pytest.mark.parametrize("name", ["", "a/b", "../x", "a\0b", "a~b"])
     def test_what_is_no_name(self, name: str) -> None:
-        with pytest.raises(ValueError, match="a name has"):
+        with pytest.raises(ValueError, match="name must not"):
             pc.SharedCounter(name=name)
-        with pytest.raises(ValueError, match="a name has"):
+        with pytest.raises(ValueError, match="name must not"):
             pc.SharedCounter.attach(name)
 
     @pytest.mark.parametrize("name", [b"bytes", 5])
     def test_what_is_no_str(self, name: Any) -> None:
-        with pytest.raises(TypeError, match="a name is a str"):
+        with pytest.raises(TypeError, match="name must be a str"):
             pc.SharedCounter(name=name)
 
     @on_linux
-    def test_something_else_of_that_name(self) -> None:
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"",
+            b"short",
+            b"not ours".ljust(500),
+            *(header(cells).ljust(136, b"\0") for cells in (2, 0, -1, LEAST)),
+            header(1).ljust(135, b"\0"),
+        ],
+        ids=["empty", "short", "another", "2 cells", "no cells", "-1 cells", "least cells", "cut"],
+    )
+    def test_segments_that_are_not_valid(self, content: bytes) -> None:
         path = Path(f"/dev/shm/parcount-{MARK}other")
-        for content in (b"", b"short", b"not ours".ljust(500), b"parcountcounter\0" + bytes(4) + b"\x7f" + bytes(500)):
-            path.write_bytes(content)
-            with pytest.raises(ValueError, match=r"is no counter|cannot mmap an empty file"):
+        path.write_bytes(content)
+        try:
+            with pytest.raises(ValueError, match=r"other' is (not a valid SharedCounter|empty)|at least one cell"):
                 pc.SharedCounter.attach(path.name.removeprefix("parcount-"))
+        finally:
             path.unlink(missing_ok=True)
+
+    @on_linux
+    def test_a_segment_of_another_user_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pc.SharedCounter() as counter, monkeypatch.context() as patch:
+            patch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+            with pytest.raises(PermissionError, match="belongs to another user"):
+                pc.SharedCounter.attach(counter.name)
+
+    @on_linux
+    @pytest.mark.parametrize("directory", [False, True])
+    def test_a_link_is_not_followed(self, tmp_path: Path, directory: bool) -> None:
+        with pc.SharedCounter() as counter:
+            link = Path(f"/dev/shm/parcount-{MARK}link")
+            link.symlink_to(tmp_path if directory else f"/dev/shm/parcount-{counter.name}")
+            try:
+                with pytest.raises(OSError, match="symbolic links"):
+                    pc.SharedCounter.attach(link.name.removeprefix("parcount-"))
+            finally:
+                link.unlink()
+
+    @on_linux
+    def test_a_lock_that_is_held_ends_the_attempt(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        fcntl = pytest.importorskip("fcntl")
+        monkeypatch.setattr("parcount.shm.segment_linux.LOCK_TIMEOUT", 0.02)
+        path = Path(f"/dev/shm/parcount-{MARK}locked")
+        with path.open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                with pytest.raises(TimeoutError, match=r"another process has locked 'test.*locked' for 0.02 s"):
+                    pc.SharedCounter.attach(path.name.removeprefix("parcount-"))
+            finally:
+                path.unlink()
 
 
 class TestClosing:
@@ -445,12 +493,17 @@ class TestClosing:
 class TestRoom:
     @on_linux
     def test_no_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def full(descriptor: int, offset: int, size: int) -> None:
+        def full(*_: Any) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(os, "posix_fallocate", full)
-        with pytest.raises(OSError, match=r"no room for .* bytes of shared memory"):
-            pc.SharedCounter()
+        for function, create in (
+            ("pwrite", pc.SharedCounter),
+            ("posix_fallocate", lambda: pc.CounterArray(2, shared=True)),
+        ):
+            with monkeypatch.context() as patch:
+                patch.setattr(os, function, full)
+                with pytest.raises(OSError, match=r"no room for .* bytes of shared memory"):
+                    create()
 
 
 class TestElsewhere:

@@ -18,6 +18,7 @@ import parcount as pc
 from parcount.shm import blocks
 from tests import remote
 from tests.conftest import Run
+from tests.execution.executions import START_METHODS
 from tests.together import together
 
 MARK = blocks.name_prefix_for_worker().rpartition("-")[0]
@@ -44,7 +45,7 @@ class TestSharedArray:
 
     @pytest.mark.parametrize("dtype", [object, [("a", "u1"), ("b", object)]])
     def test_holds_no_objects(self, dtype: object) -> None:
-        with pytest.raises(TypeError, match="holds pointers"):
+        with pytest.raises(TypeError, match="contains pointers"):
             pc.shared_array(3, dtype)  # type: ignore[arg-type]
 
     def test_two_lie_apart(self) -> None:
@@ -95,6 +96,12 @@ class TestLittleRoom:
             pc.shared_array(total + 1, np.uint8)
         assert caught.value.errno in (errno.ENOSPC, errno.ENOMEM)
 
+    @pytest.mark.parametrize("n", [1 << 58, 1 << 59, 1 << 60, 1 << 62, 1 << 70])
+    def test_more_than_can_be_addressed_raises(self, n: int) -> None:
+        with pytest.raises(OSError, match="shm") as caught:
+            pc.shared_array(n)
+        assert caught.value.errno in (errno.ENOSPC, errno.ENOMEM)
+
     def test_more_than_there_is_now_raises(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def full(descriptor: int, offset: int, size: int) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -141,3 +148,29 @@ def test_what_a_dead_worker_left_is_swept_away() -> None:
     (Path("/dev/shm") / f"{mark}-0").write_bytes(b"made, and not registered")
     blocks.sweep_prefix(mark)
     assert remote.blocks(MARK) == before
+
+
+@lists_blocks
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("method", START_METHODS)
+def test_arrays_outlive_the_resource_tracker(run_script: Run, method: str) -> None:
+    ran = run_script(f"""
+import os, signal
+import numpy as np
+import parcount as pc
+from multiprocessing import resource_tracker
+
+if __name__ == "__main__":
+    first, second = pc.shared_array(10), pc.shared_array(10)
+    with pc.Processes(1, start_method={method!r}) as processes:
+        processes.map(np.sum, [first])
+        tracker = resource_tracker._resource_tracker._pid
+        os.kill(tracker, signal.SIGKILL)
+        os.waitpid(tracker, 0)
+        processes.map(np.sum, [second])
+    with pc.Processes(1, start_method={method!r}) as processes:
+        second[:] = 1
+        print(*processes.map(np.sum, [first, second]))
+""")
+    assert ran.stdout == "0 10\n", ran.stderr
+    assert "Error" not in ran.stderr

@@ -58,7 +58,7 @@ class CounterArray(SharedBase, Cells):
 
     __slots__ = ("_segment",)
 
-    kind = "array"
+    _kind = "CounterArray"
 
     def __init__(self, n: SupportsIndex, shared: bool = False, *, name: str | None = None) -> None:
         n = index(n)
@@ -67,7 +67,7 @@ class CounterArray(SharedBase, Cells):
         if name is not None and not shared:
             raise ValueError("a name is for an array in shared memory: shared=True")
         if shared:
-            self._own(create(self.kind, n, name=name))
+            self._own(create(self._kind, n, name=name))
         else:
             self._segment = None
             self._use_memory(table(n))

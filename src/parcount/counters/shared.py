@@ -49,10 +49,10 @@ class SharedCounter(SharedBase, Scalar, Cell):
 
     __slots__ = ("_segment",)
 
-    kind = "counter"
+    _kind = "SharedCounter"
 
     def __init__(self, value: SupportsIndex = 0, *, name: str | None = None) -> None:
-        self._own(create(self.kind, 1, integer(value), name))
+        self._own(create(self._kind, 1, integer(value), name))
 
     def __repr__(self) -> str:
         if self._closed:

@@ -15,7 +15,7 @@ class SharedBase:
 
     __slots__ = ()
 
-    kind: ClassVar[str]
+    _kind: ClassVar[str]
     """What its segments are for, as `parcount.shm.segment` wants it."""
 
     _segment: Segment | None
@@ -44,7 +44,7 @@ class SharedBase:
             If there is something else of that name.
         """
         counter = cls.__new__(cls)
-        counter._own(segment.attach(cls.kind, name))
+        counter._own(segment.attach(cls._kind, name))
         return counter
 
     def _own(self, owned: Segment) -> None:

@@ -1,7 +1,7 @@
-"""Named shared memory that holds counts, and that its last owner unlinks.
+"""Named shared memory that holds counts; the last process that uses it unlinks it.
 
-Whoever opens a segment owns it until it is released or the process ends, however it ends. A segment begins with a
-header that says what it is for; after that come cells of 64 bits.
+A process that opens a segment owns it until it releases it or ends, in whatever way. A segment consists of a header,
+which says what it holds, and 64-bit cells.
 """
 
 from __future__ import annotations
@@ -17,90 +17,97 @@ else:
     from parcount.shm.segment_portable import PortableSegment as System
 
 CELLS_AT = 128
-"""Where the cells begin: on cache lines of their own."""
+"""Offset of the cells: they share no cache line with the header."""
 
-_HEADER = struct.Struct("=8s8sq")
+_HEADER = struct.Struct("=8s16sq")
 _MAGIC = b"parcount"
 
 
 class Segment(Protocol):
-    """A named piece of shared memory that this process owns.
+    """Named shared memory that this process owns.
 
     Attributes
     ----------
     name : str
-        By which others find it.
+        The name by which other processes open it.
     memory : memoryview
-        All of it. It stays mapped as long as something refers to it, released or not.
+        The whole segment. It stays mapped while it is referenced, even after `release`.
     """
 
     name: str
     memory: memoryview
 
     def release(self) -> None:
-        """Own it no longer: if nobody else does, its name goes now, and the memory when it is mapped nowhere."""
+        """Give up ownership. The last owner unlinks the name; the memory is freed when nobody maps it."""
 
 
 def create(kind: str, cells: int, first: int = 0, name: str | None = None) -> Segment:
-    """Make a segment.
+    """Create a segment.
 
     Parameters
     ----------
     kind : str
-        What it is for, in at most 8 letters.
+        What it holds, in at most 16 ASCII letters.
     cells : int
-        How many; zeros.
+        Number of cells; they are zero.
     first : int, optional
-        What the first holds instead.
+        Value of the first cell.
     name : str, optional
-        One that nobody else uses by default.
+        A random one by default.
 
     Raises
     ------
     TypeError, ValueError
-        If that is no name.
+        If the name is not valid.
     FileExistsError
         If the name is in use.
     OSError
-        If the system has not that much shared memory.
+        If there is not enough shared memory.
     """
     content = _HEADER.pack(_MAGIC, kind.encode(), cells).ljust(CELLS_AT, b"\0") + struct.pack("=q", first)
     return System.create(_checked(token_hex(8) if name is None else name), CELLS_AT + 8 * max(1, cells), content)
 
 
 def attach(kind: str, name: str) -> Segment:
-    """Open a segment that is there.
+    """Open an existing segment.
 
     Parameters
     ----------
     kind, name : str
-        As it was made with.
+        As it was created with.
 
     Raises
     ------
     FileNotFoundError
         If there is none of that name.
+    PermissionError
+        If it belongs to another user.
+    TimeoutError
+        If another process holds its lock for several seconds.
     ValueError
-        If it is of another kind.
+        If it is of another kind, or its header does not fit its size.
     """
     segment = System.attach(_checked(name))
     size = len(segment.memory)
-    magic, its, cells = _HEADER.unpack_from(segment.memory) if size > CELLS_AT else (b"", b"", 0)
-    if magic != _MAGIC or its.rstrip(b"\0") != kind.encode() or size < CELLS_AT + 8 * cells:
+    magic, found, cells = _HEADER.unpack_from(segment.memory) if size > CELLS_AT else (b"", b"", 0)
+    found = found.rstrip(b"\0")
+    if magic != _MAGIC or found != kind.encode() or cells < 0 or size < CELLS_AT + 8 * max(1, cells):
         segment.release()
-        raise ValueError(f"what is called {name!r} is no {kind}")
+        is_another = magic == _MAGIC and found != kind.encode()
+        what = f"a {found.decode(errors='replace')}, not a {kind}" if is_another else f"not a valid {kind}"
+        raise ValueError(f"shared memory {name!r} is {what}")
     return segment
 
 
 def cells_of(segment: Segment) -> memoryview:
-    """The cells of a segment, as integers of 64 bits."""
+    """The cells of a segment, as 64-bit integers."""
     cells: int = _HEADER.unpack_from(segment.memory)[2]
     return segment.memory[CELLS_AT : CELLS_AT + 8 * max(1, cells)].cast("q")[:cells]
 
 
 def _checked(name: str) -> str:
     if not isinstance(name, str):
-        raise TypeError(f"a name is a str, not {type(name).__name__}")
+        raise TypeError(f"name must be a str, not {type(name).__name__}")
     if not name or {"/", "\\", "\0", "~"} & set(name):
-        raise ValueError(f"a name has at least one character, and no slash and no tilde, unlike {name!r}")
+        raise ValueError(f"name must not be empty or contain a slash, a backslash, a null or a tilde: {name!r}")
     return name
