@@ -74,7 +74,7 @@ def test_saved_costs_are_not_measured_again(
         (["--cost", "colonel=1ns"], "no cost 'colonel'"),
         (["--seconds", "0"], "no positive number of seconds"),
         (["--from", "no/such/file"], "cannot read no/such/file"),
-        (["--from", __file__], "is no file of parcount plan"),
+        (["--from", __file__], "is not a file of parcount plan"),
         (["--json", "no/such/folder/a.json"], "cannot write no/such/folder/a.json"),
         (["--frobnicate"], "unrecognized arguments"),
     ],
@@ -87,7 +87,7 @@ def test_a_wrong_call_is_refused_before_measuring(
 
 
 def test_saved_costs_of_another_job_are_refused(saved: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "are of bincount of 10 000 000 int64 keys" in refusal("--from", saved, "--bins", "2", capsys=capsys)
+    assert "are for bincount of 10 000 000 int64 keys" in refusal("--from", saved, "--bins", "2", capsys=capsys)
 
 
 def test_a_system_that_fails_is_told_in_a_line(
@@ -106,7 +106,7 @@ import os, signal
 from parcount.cli import run
 from parcount.costmodel import costs
 
-def interrupted(probes, until, told):
+def interrupted(probes, until, report):
     for what, probe in probes:
         if what == "starting processes":
             os.killpg(0, signal.SIGINT)

@@ -131,9 +131,9 @@ def test_saved_costs_with_other_wishes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"bins": 5}, "for another bins measure them"),
-        ({"dtype": "int8"}, "for another dtype measure them"),
-        ({"workload": "tally"}, "for another workload measure them"),
+        ({"bins": 5}, "for another bins measure again"),
+        ({"dtype": "int8"}, "for another dtype measure again"),
+        ({"workload": "tally"}, "for another workload measure again"),
         ({"size": 0}, "size must be at least 1"),
         ({"workers": 0}, "workers must be at least 1"),
         ({"nodes": []}, "no number"),
@@ -162,18 +162,18 @@ def spoil(content: dict[str, Any], path: str, value: Any) -> None:
     ("path", "value", "message"),
     [
         ("schema", 2, "has schema 2; this version of parcount reads 1"),
-        ("schema", None, "no file of parcount plan"),
-        ("costs", None, "no file of parcount plan"),
-        ("costs/kernel", None, "no file of parcount plan"),
+        ("schema", None, "not a file of parcount plan"),
+        ("costs", None, "not a file of parcount plan"),
+        ("costs/kernel", None, "not a file of parcount plan"),
         ("costs/kernel/value", -1, "kernel must be more than 0"),
         ("costs/kernel/low", "much", "could not convert"),
         ("costs/kernel/source", "rumour", "the source of kernel is one of measured, given, assumed, not 'rumour'"),
         ("job/bins", 0, "bins must be from 1"),
-        ("job/colour", "red", "no file of parcount plan"),
+        ("job/colour", "red", "not a file of parcount plan"),
         ("workers", [0], "at least 1"),
-        ("nodes", "many", "no file of parcount plan"),
-        ("environment/cores/available", None, "no file of parcount plan"),
-        ("environment/python", None, "no file of parcount plan"),
+        ("nodes", "many", "not a file of parcount plan"),
+        ("environment/cores/available", None, "not a file of parcount plan"),
+        ("environment/python", None, "not a file of parcount plan"),
     ],
 )
 def test_a_file_that_is_none_is_refused(path: str, value: Any, message: str, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_file_that_is_none_is_refused(path: str, value: Any, message: str, tmp
 @pytest.mark.parametrize("text", ["", "[]", "7", "{"])
 def test_what_is_no_json_object_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(ValueError, match="no file of parcount plan"):
+    with pytest.raises(ValueError, match="not a file of parcount plan"):
         pc.Plan.load(tmp_path / "a.json")
 
 

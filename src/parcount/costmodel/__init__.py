@@ -1,4 +1,4 @@
-"""How far counting carries: costs measured here, and what a simple model makes of them for other sizes and machines."""
+"""Predict counting times for other sizes and machines, from costs measured here and a linear model."""
 
 from __future__ import annotations
 
@@ -34,49 +34,49 @@ def plan(
     seconds: float = SECONDS,
     progress: Progress | None = None,
 ) -> Plan:
-    """Say where each execution stops paying: from costs measured here, with more cores, and on clusters.
+    """Predict where each execution pays, here, with more cores and on clusters, from costs measured on this machine.
 
     Parameters
     ----------
     workload : {"bincount", "tally"}, optional
-        What is to be counted; "bincount" by default.
+        The workload; "bincount" by default.
     dtype : str, optional
-        Of the keys of `bincount`; "int64" by default.
+        The dtype of the keys of `bincount`; "int64" by default.
     bins : int, optional
-        How many; 1024 by default, 256 for `tally` and for keys of one byte.
+        The number of bins; 1024 by default, 256 for `tally` and for keys of one byte.
     size : int, optional
-        How many keys; 100 million by default.
+        The number of keys; 100 million by default.
     workers : int or sequence of int, optional
         Numbers of workers to predict; by default 1, 2, … all available cores, then 16 and 128.
     nodes : int or sequence of int, optional
         Numbers of nodes to predict, each like this machine; 10, 100 and 1000 by default.
     costs : mapping of str to (str or float), optional
-        Costs to take instead of measuring or assuming them, such as ``{"network.rate": "25 Gbit/s"}``; plain numbers
-        are in seconds, or in bytes a second. Its names are those of `Plan.costs`.
+        Costs to use instead of measured or assumed ones, such as ``{"network.rate": "25 Gbit/s"}``; plain numbers are
+        seconds, or bytes a second. The names are those of `Plan.costs`.
     saved : path, optional
-        A file of `Plan.save` to take the costs from, instead of measuring any: from another machine, perhaps.
+        A file of `Plan.save`, perhaps from another machine, to use the costs of instead of measuring them.
     seconds : float, optional
-        How long to measure.
+        The time to measure.
     progress : callable, optional
-        Told what is going on, the seconds passed and the seconds expected.
+        Called with a description of the current step, the seconds passed and the seconds expected.
 
     Returns
     -------
     Plan
-        Its `costs`, its `predictions`, and in words: ``print(plan)``.
+        It has the `costs` and the `predictions`; ``print(plan)`` summarizes them.
 
     Raises
     ------
     ValueError
-        If a name does not exist, a number is out of range, or the costs in `saved` are of another workload, dtype or
-        number of bins than asked for.
+        If a name does not exist, a number is out of range, or the costs in `saved` are for another workload, dtype or
+        number of bins.
     OSError
-        If `saved` cannot be read, or the system does not start the workers.
+        If `saved` cannot be read, or the workers cannot be started.
 
     Notes
     -----
-    `Model` has the formula. Takes `seconds`, but at least three rounds of measuring; memory for the keys measured with,
-    128 MB at most, and for two tables.
+    The measurement takes `seconds`, but at least three rounds, and memory for at most 128 MB of keys and two tables.
+    ``docs/cost-model.md`` describes the model.
 
     Starts worker processes: a script calls this below ``if __name__ == "__main__":``.
 
@@ -92,15 +92,15 @@ def plan(
     if not seconds > 0:
         raise ValueError(f"the time to measure must be more than 0 seconds, not {seconds}")
     if saved is not None:
-        same = {"workload": workload, "dtype": dtype, "bins": bins}
-        return _from_file(saved, same, size, asked_workers, asked_nodes, given)
+        expected = {"workload": workload, "dtype": dtype, "bins": bins}
+        return _from_file(saved, expected, size, asked_workers, asked_nodes, given)
     job = make_job("bincount" if workload is None else workload, dtype, bins, SIZE if size is None else size)
-    surroundings = environment()
+    machine = environment()
     known = assumed_costs() | given
     if any(name not in known for name in PARAMETERS):
         known = measure(job, seconds, progress) | known
     return Plan(
-        surroundings,
+        machine,
         job,
         {name: known[name] for name in PARAMETERS},
         asked_workers or tuple(sorted({*doublings(available_cores()), *MORE_CORES})),
@@ -110,18 +110,18 @@ def plan(
 
 def _from_file(
     saved: str | os.PathLike[str],
-    same: Mapping[str, str | int | None],
+    expected: Mapping[str, str | int | None],
     size: int | None,
     workers: Sequence[int] | None,
     nodes: Sequence[int] | None,
     given: Mapping[str, Cost],
 ) -> Plan:
-    """A saved plan with what was asked for anew."""
+    """A saved plan with the given changes."""
     found = Plan.load(saved)
-    for what, asked in same.items():
+    for what, asked in expected.items():
         if asked is not None and asked != getattr(found.job, what):
             raise ValueError(
-                f"the costs in {saved} are of {found.job}: for another {what} measure them, or leave the {what} out"
+                f"the costs in {saved} are for {found.job}: for another {what} measure again, or omit the {what}"
             )
     job = found.job if size is None else make_job(**asdict(replace(found.job, size=size)))
     return replace(

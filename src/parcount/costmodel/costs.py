@@ -1,7 +1,7 @@
-"""What each step of a job costs on this machine, measured.
+"""Measure the cost of each step of a job on this machine.
 
-Every probe runs once a round, in a new order each round, as the cells of a study do. A cost, often a difference of two
-times, is worked out inside a round; what counts is its median over the rounds.
+Every probe runs once per round, in shuffled order, like the cells of a study. A cost, often a difference of two times,
+is computed within a round. The result is its median over the rounds.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ SECONDS = 10.0
 MEASURED, GIVEN, ASSUMED = SOURCES = ("measured", "given", "assumed")
 
 Probe = tuple[str, Callable[[], dict[str, float]]]
-"""What is looked at, for people; and the look, which tells costs by their names."""
+"""A description, and a function that measures and returns costs by name."""
 
 MAX_DATA = 1 << 27
-"""Bytes that are counted and read: more than any cache, unless the job itself is less."""
+"""Most bytes to count and to read: more than fits in a cache."""
 
 MAX_KEYS = 1 << 26
-"""Keys that are counted, where they lie nowhere or are small."""
+"""Most keys to count where keys are generated while they are counted."""
 
 PIPE_BYTES = 1 << 25
-"""Bytes sent through a pipe."""
+"""Most bytes to send through the pipes."""
 
 PARTS = 64
-"""Parts handed out at once to see what each adds."""
+"""Parts dispatched in one call to measure the cost of each."""
 
 MIN_SECONDS = 1e-9
-"""Seconds: a difference of two times that comes out smaller cannot be told from nothing."""
+"""Smallest difference of two times in seconds: it divides, and so must not be 0."""
 
 PAGE = 4096
-"""Bytes that the system gives out, and wipes, at the first touch: a table is there once each has had a key."""
+"""Page size in bytes. The first access to each page of a table makes it resident."""
 
 MIN_TIMED_SECONDS = 0.002
-"""Seconds for which a short call is repeated: a single wake-up of the system matters less then."""
+"""Seconds for which a short call is repeated, to reduce the effect of a single interruption."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class Cost:
     Attributes
     ----------
     value : float
-        The median, or what was given.
+        The median of the measurements, or the given value.
     low, high : float
-        Its 95 % bootstrap interval; `value` twice if it was not measured.
+        The 95 % bootstrap interval of the median; equal to `value` if not measured.
     source : {"measured", "given", "assumed"}
-        Where it is from.
+        The origin of the value.
     """
 
     value: float
@@ -77,12 +77,12 @@ class Cost:
 
 
 def unmeasured(value: float, source: str) -> Cost:
-    """A cost that nobody has measured."""
+    """A given or assumed cost."""
     return Cost(value, value, value, source)
 
 
 def assumed_costs() -> dict[str, Cost]:
-    """The costs that cannot be measured on one machine."""
+    """Default values of the costs that cannot be measured on one machine."""
     return {
         name: unmeasured(parameter.assumed, ASSUMED)
         for name, parameter in PARAMETERS.items()
@@ -91,21 +91,21 @@ def assumed_costs() -> dict[str, Cost]:
 
 
 def measure(job: PlannedJob, seconds: float = SECONDS, progress: Progress | None = None) -> dict[str, Cost]:
-    """Measure what one machine can tell.
+    """Measure the costs of one machine.
 
     Parameters
     ----------
     job : PlannedJob
-        What is counted; at most `MAX_DATA` bytes of it.
+        The job; at most `MAX_DATA` bytes of it are counted.
     seconds : float, optional
-        How long; at least three rounds are measured, however long they take.
+        The time to measure; at least three rounds are run, however long they take.
     progress : callable, optional
-        As `parcount.study` takes.
+        Called as by `parcount.study`.
 
     Returns
     -------
     dict of str to Cost
-        By the names of `PARAMETERS`; not those that are assumed.
+        The measured costs by the names of `PARAMETERS`.
 
     Raises
     ------
@@ -114,46 +114,46 @@ def measure(job: PlannedJob, seconds: float = SECONDS, progress: Progress | None
     """
     began = perf_counter()
 
-    def told(what: str) -> None:
+    def report(what: str) -> None:
         passed = perf_counter() - began
         if progress is not None:
             progress(what, passed, max(passed, seconds))
 
     with ExitStack() as stack:
-        told("data and workers")
+        report("data and workers")
         probes = _probes(job, stack)
-        rounds = run_rounds(probes, until=began + seconds, told=told)
+        rounds = run_rounds(probes, until=began + seconds, report=report)
     return {name: _summarize([one[name] for one in rounds]) for name in PARAMETERS if name in rounds[0]}
 
 
 def sample_size(job: PlannedJob) -> int:
-    """How many keys the kernel's cost is measured with."""
+    """Number of keys that the kernel is measured with."""
     return min(job.size, MAX_DATA // job.key_bytes if job.key_bytes else MAX_KEYS)
 
 
 def run_rounds(
-    probes: Sequence[Probe], until: float, told: Callable[[str], None], clock: Callable[[], float] = perf_counter
+    probes: Sequence[Probe], until: float, report: Callable[[str], None], clock: Callable[[], float] = perf_counter
 ) -> list[dict[str, float]]:
-    """Run all probes once a round, shuffled, until there is no time for another round; at least `LEAST_SAMPLES` times.
+    """Run rounds of all probes in shuffled order while there is time for another, at least `LEAST_SAMPLES` rounds.
 
     Returns
     -------
     list of dict of str to float
-        What the probes say, round by round.
+        The costs of each round.
     """
     rounds: list[dict[str, float]] = []
     order, began = random.Random(0), clock()
     while len(rounds) < LEAST_SAMPLES or clock() + (clock() - began) / len(rounds) < until:
         found: dict[str, float] = {}
         for what, probe in order.sample(probes, len(probes)):
-            told(f"round {len(rounds) + 1}: {what}")
+            report(f"round {len(rounds) + 1}: {what}")
             found |= probe()
         rounds.append(found)
     return rounds
 
 
 def median_seconds(call: Callable[[], object]) -> float:
-    """Seconds that a call takes: the median of as many as fill `MIN_TIMED_SECONDS` seconds."""
+    """Median time of a call in seconds, over `MIN_TIMED_SECONDS` seconds of calls."""
     times: list[float] = []
     until = perf_counter() + MIN_TIMED_SECONDS
     while (start := perf_counter()) < until or not times:
@@ -163,20 +163,20 @@ def median_seconds(call: Callable[[], object]) -> float:
 
 
 def _probes(job: PlannedJob, stack: ExitStack) -> list[Probe]:
-    """All probes; the workers that they need end with `stack`."""
+    """All probes; `stack` ends the workers that they use."""
     several = max(2, available_cores())
     keys, few = job.keys(sample_size(job)), job.keys(1 + 2 * job.bins * CELL // PAGE)
     one = keys[:1] * 0 if isinstance(keys, np.ndarray) else 1
     memory = np.ones(min(job.size, MAX_DATA // CELL)) if isinstance(keys, int) else keys
     tables = [table(job.bins) for _ in range(2)]
     processes = stack.enter_context(Processes(several))
-    parcel = np.ones(min(memory.nbytes, PIPE_BYTES) // several, np.uint8)
+    buffer = np.ones(min(memory.nbytes, PIPE_BYTES) // several, np.uint8)
 
     def count() -> dict[str, float]:
         call = median_seconds(lambda: job.count(one, bins=1, threads=1))
-        made = max(0.0, median_seconds(lambda: job.count(few, threads=1)) - call)
-        seconds = median_seconds(lambda: job.count(keys, threads=1)) - call - made
-        return {"call": call, "table": made / job.bins, "kernel": max(MIN_SECONDS, seconds) / sample_size(job)}
+        allocate = max(0.0, median_seconds(lambda: job.count(few, threads=1)) - call)
+        seconds = median_seconds(lambda: job.count(keys, threads=1)) - call - allocate
+        return {"call": call, "table": allocate / job.bins, "kernel": max(MIN_SECONDS, seconds) / sample_size(job)}
 
     def merge() -> dict[str, float]:
         return {"merge": median_seconds(lambda: total(tables)) / job.bins}
@@ -188,19 +188,19 @@ def _probes(job: PlannedJob, stack: ExitStack) -> list[Probe]:
         return {"read.one": alone, "read.all": max(alone, together)}
 
     def pipe() -> dict[str, float]:
-        seconds = median_seconds(lambda: processes.map(len, [parcel] * several))
-        seconds -= median_seconds(lambda: processes.map(len, [parcel[:0]] * several))
-        return {"processes.pipe": parcel.nbytes * several / max(MIN_SECONDS, seconds)}
+        seconds = median_seconds(lambda: processes.map(len, [buffer] * several))
+        seconds -= median_seconds(lambda: processes.map(len, [buffer[:0]] * several))
+        return {"processes.pipe": buffer.nbytes * several / max(MIN_SECONDS, seconds)}
 
-    def hand(name: str, workers: Execution) -> Callable[[], dict[str, float]]:
-        kernel, crumb = job.minimal_job()
-        (part,) = crumb.split(1)
+    def dispatch(name: str, workers: Execution) -> Callable[[], dict[str, float]]:
+        kernel, minimal = job.minimal_job()
+        (part,) = minimal.split(1)
 
         def probe() -> dict[str, float]:
             one = median_seconds(lambda: workers.map(kernel, [part]))
             many = median_seconds(lambda: workers.map(kernel, [part] * PARTS))
-            dispatch = max(0.0, many - one) / (PARTS - 1)
-            return {f"{name}.dispatch": dispatch, f"{name}.latency": max(0.0, one - dispatch)}
+            each = max(0.0, many - one) / (PARTS - 1)
+            return {f"{name}.dispatch": each, f"{name}.latency": max(0.0, one - each)}
 
         return probe
 
@@ -216,20 +216,20 @@ def _probes(job: PlannedJob, stack: ExitStack) -> list[Probe]:
         ("merging", merge),
         ("reading", read),
         ("sending", pipe),
-        ("handing to threads", hand("threads", pinned_threads(several))),
-        ("handing to processes", hand("processes", processes)),
+        ("dispatching to threads", dispatch("threads", pinned_threads(several))),
+        ("dispatching to processes", dispatch("processes", processes)),
         ("starting threads", start_threads),
         ("starting processes", start_processes),
     ]
 
 
 def _start_threads(workers: int) -> None:
-    with PinnedThreads(workers) as fresh:
-        fresh.map(abs, [0] * workers)
+    with PinnedThreads(workers) as threads:
+        threads.map(abs, [0] * workers)
 
 
 def _startup_costs(name: str, first: float, again: float, several: float, workers: int) -> dict[str, float]:
-    """What starting workers takes once, and for each of them.
+    """The cost of starting workers: once, and for each of them.
 
     Examples
     --------

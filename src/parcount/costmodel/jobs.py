@@ -1,4 +1,4 @@
-"""The jobs that can be planned: a workload with its bins and the dtype of its keys, called as users call it."""
+"""The jobs that can be planned: a workload with its number of bins and the dtype of its keys."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ MAX_BINS = 1 << 32
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """What is to be counted.
+    """A job to predict.
 
     Attributes
     ----------
     workload : {"bincount", "tally"}
-        By which function.
+        The function that counts.
     dtype : str or None
-        Of the keys; None for those of `tally`, which lie nowhere.
+        The dtype of the keys; None for `tally`, which generates them.
     bins : int
-        How many there are.
+        The number of bins.
     size : int
-        How many keys.
+        The number of keys.
     """
 
     workload: str
@@ -53,16 +53,16 @@ class PlannedJob:
 
     @property
     def key_bytes(self) -> int:
-        """What is read for one key."""
+        """Bytes that are read for one key."""
         return 0 if self.dtype is None else np.dtype(self.dtype).itemsize
 
     def keys(self, size: int, *, shared: bool = False) -> NDArray[Any] | int:
-        """So many keys, uniform over the bins; for `tally` their number."""
+        """Keys that are uniform over the bins; for `tally` their number."""
         if self.dtype is None:
             return size
         keys = shared_array(size, self.dtype) if shared else np.empty(size, self.dtype)
         rng = np.random.default_rng(0)
-        for start in range(0, size, 1 << 22):  # the generator's own array is never large
+        for start in range(0, size, 1 << 22):  # limits the size of the generator's array
             part = keys[start : start + (1 << 22)]
             part[...] = rng.integers(0, self.bins, len(part), self.dtype)
         return keys
@@ -75,14 +75,14 @@ class PlannedJob:
         threads: int | None = None,
         on: Execution | None = None,
     ) -> NDArray[Any]:
-        """Count keys, as users do."""
+        """Count keys by the public function."""
         bins = self.bins if bins is None else bins
         if isinstance(keys, int):
             return tally(keys, bins=bins, threads=threads, on=on)
         return bincount(keys, minlength=bins, threads=threads, on=on)
 
     def minimal_job(self) -> tuple[Kernel, Work]:
-        """A job of one key and one bin, of which all that remains is what goes on around it."""
+        """A job of one key and one bin, whose cost is the overhead of a job."""
         if self.dtype is None:
             return Tally.kernels["cython"], TallyJob(1, 0, 1)
         return KERNEL, Slices([np.zeros(1, self.dtype)], None, (1, None))
@@ -91,13 +91,13 @@ class PlannedJob:
 def make_job(
     workload: str = "bincount", dtype: str | None = None, bins: int | None = None, size: int = SIZE
 ) -> PlannedJob:
-    """Check what is to be counted, and fill in what was not said.
+    """Check the arguments and fill in defaults.
 
     Raises
     ------
     ValueError
-        If a name does not exist, a number is out of range, the keys cannot be as large as there are bins, or `tally`,
-        whose keys lie nowhere, is given a dtype.
+        If a name does not exist, a number is out of range, the dtype cannot hold the largest key, or `tally`, which
+        generates its keys, is given a dtype.
     """
     (workload,) = names("workload", workload, WORKLOADS, ())
     if bins is None:
@@ -108,11 +108,11 @@ def make_job(
         raise ValueError(f"the size must be at least 1, not {size}")
     if workload == "tally":
         if dtype is not None:
-            raise ValueError("tally has no dtype: its keys are made up as they are counted")
+            raise ValueError("tally has no dtype: it generates its keys")
         if bins & (bins - 1):
             raise ValueError(f"bins of tally must be a power of two, not {bins}")
         return PlannedJob(workload, None, bins, size)
     (dtype,) = names("dtype", "int64" if dtype is None else dtype, DTYPES, ())
     if bins - 1 > np.iinfo(dtype).max:
-        raise ValueError(f"{dtype} keys are at most {np.iinfo(dtype).max}: too small for {bins} bins")
+        raise ValueError(f"{dtype} keys are at most {np.iinfo(dtype).max}, too small for {bins} bins")
     return PlannedJob(workload, dtype, bins, size)

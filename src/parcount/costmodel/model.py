@@ -1,10 +1,9 @@
-"""What a job takes, from what its steps cost: a formula, no more.
+"""A linear model of the time of a job.
 
 T(n) = start + dispatch · parts + bytes to move / rate + max(n · kernel / workers, bytes to read / bandwidth) + merge
 
-Every term is a constant or proportional to the number n of keys, so T is a straight line in n. What follows is
-algebra: two executions cost the same where their lines cross, and more workers turn a smaller slope into a larger
-constant.
+Every term is constant or proportional to the number n of keys, so T is linear in n. Two setups take the same time where
+their lines cross.
 """
 
 from __future__ import annotations
@@ -15,34 +14,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 CELL = 8
-"""Bytes of a bin."""
+"""Bytes per bin."""
 
 MIN_GAIN = 1.1
-"""Times as fast that twice the workers must make a job at least, to pay."""
+"""Smallest speedup from doubling the workers that counts as useful."""
 
 MAX_COUNT = 1 << 20
-"""Workers, or nodes, beyond which nobody is told when more stop paying."""
+"""Largest number of workers or nodes that is searched."""
 
 EXECUTIONS = ("serial", "threads", "processes")
 
 
 @dataclass(frozen=True)
 class Setup:
-    """One setup to run a job.
+    """A way to run a job.
 
     Parameters
     ----------
     execution : {"serial", "threads", "processes"}
-        Who counts: on each node, if there are any.
+        The execution, on each node if there are nodes.
     workers : int
-        How many of them; on each node.
+        The number of its workers, per node.
     sent : bool
-        Whether the keys have to be sent to the workers, or to the nodes. Otherwise they are there already: in memory
-        that threads share, in shared memory or a mapped file for processes, on the nodes of a cluster.
+        Whether the keys have to be sent to the workers or nodes. Otherwise they are there already: in memory of the
+        threads, in shared memory or a mapped file for processes, or on the nodes of a cluster.
     started : bool
         Whether the workers are started for this job.
     nodes : int or None
-        How many machines of a cluster; None for this machine alone.
+        The number of machines of a cluster; None for this machine alone.
     """
 
     execution: str
@@ -61,7 +60,7 @@ class Setup:
 
     @property
     def size(self) -> int:
-        """How many workers there are; or nodes, where there are any."""
+        """The number of nodes, or of workers if there are no nodes."""
         return self.workers if self.nodes is None else self.nodes
 
     def resized(self, size: int) -> Setup:
@@ -74,18 +73,18 @@ SERIAL = Setup("serial")
 
 @dataclass(frozen=True)
 class LinearTime:
-    """What a setup takes by the number of keys: ``fixed + n * slope`` seconds, and what these are the sums of.
+    """The time of a setup by the number of keys, ``fixed + n * slope`` seconds, with its terms.
 
     Attributes
     ----------
     constants : mapping of str to float
-        Seconds whatever n is: ``call``, ``start``, ``dispatch``, ``table``, ``merge``, ``scheduler``, ``network``.
+        Seconds independent of n: ``call``, ``start``, ``dispatch``, ``table``, ``merge``, ``scheduler``, ``network``.
     send : float
         Seconds to send one key.
     count : float
-        Seconds that the cores need for one key, all together.
+        Seconds that all cores together need to count one key.
     read : float
-        Seconds that memory needs for one key. Cores count what they read: the larger of the two is what passes.
+        Seconds that memory needs to deliver one key. Counting and reading overlap: the larger of the two applies.
     """
 
     constants: Mapping[str, float]
@@ -95,12 +94,12 @@ class LinearTime:
 
     @property
     def fixed(self) -> float:
-        """Seconds for no keys."""
+        """Seconds for an empty job."""
         return math.fsum(self.constants.values())
 
     @property
     def slope(self) -> float:
-        """Seconds for each key."""
+        """Seconds per key."""
         return self.send + max(self.count, self.read)
 
     def at(self, n: float) -> float:
@@ -110,33 +109,33 @@ class LinearTime:
 
 @dataclass(frozen=True)
 class Model:
-    """The formula, with the costs of one kind of job.
+    """The model with the costs of one kind of job.
 
     Parameters
     ----------
     costs : mapping of str to float
         By the names of `PARAMETERS`, in seconds or bytes a second.
     key_bytes : int
-        What is read for one key; 0 if keys are made up as they are counted.
+        Bytes that are read for one key; 0 if the kernel generates the keys.
     bins : int
-        How long each table is.
+        The number of bins.
 
     Notes
     -----
-    With w workers, b bins, k bytes a key, and the costs by their names:
+    With w workers, b bins, k bytes per key, and the costs by their names:
 
     - serial: call + b·table + n·max(kernel, k / min(read.one, read.all))
     - threads and processes: call + [start + w·worker, if started] + latency + w·dispatch + b·table
-      + (w - 1)·b·merge + n·max(kernel / w, k / min(w·read.one, read.all)); one thread is the caller itself, as `serial`
+      + (w - 1)·b·merge + n·max(kernel / w, k / min(w·read.one, read.all)); one thread is the caller, as in `serial`
     - processes send their tables back, w·8b / pipe; if `sent`, the keys are sent too, n·k / pipe, by one caller to one
       worker after the other
-    - each of m nodes does so with n/m keys; before that the scheduler hands out m tasks, m·network.task, by one
-      message, and if `sent` all keys go through the caller's link, n·k / network.rate; after that the tables are merged
-      two by two in ⌈log2 m⌉ steps, and the last goes to the caller, each time network.latency + 8b / network.rate
+    - each of m nodes does so with n/m keys; before that the scheduler dispatches m tasks, m·network.task, by one
+      message, and if `sent` all keys pass the caller's link, n·k / network.rate; after that the tables are merged in
+      pairs in ⌈log2 m⌉ steps, and the last is sent to the caller, each time network.latency + 8b / network.rate
       (and b·merge)
 
-    Nothing overlaps, there are no caches, and cores hinder each other only in reading: where that is wrong, the
-    prediction is. ``docs/cost-model.md`` says by how much.
+    The model has no overlap of steps and no caches, and cores compete for memory bandwidth only.
+    ``docs/cost-model.md`` compares its predictions with measured times.
 
     Examples
     --------
@@ -155,31 +154,31 @@ class Model:
     bins: int
 
     def line(self, setup: Setup) -> LinearTime:
-        """What `setup` takes, by the number of keys."""
+        """The time of `setup` by the number of keys."""
         return self._node(setup) if setup.nodes is None else self._cluster(setup, setup.nodes)
 
     def seconds(self, setup: Setup, n: float) -> float:
-        """What `setup` takes for `n` keys."""
+        """Seconds that `setup` takes for `n` keys."""
         return self.line(setup).at(n)
 
     def speedup(self, setup: Setup, n: float, baseline: Setup = SERIAL) -> float:
-        """How many times as fast as another `setup` is."""
+        """The time of `baseline` divided by the time of `setup`, for `n` keys."""
         return self.seconds(baseline, n) / self.seconds(setup, n)
 
     def break_even(self, setup: Setup, baseline: Setup = SERIAL) -> float | None:
-        """From how many keys on `setup` takes less time than another.
+        """Number of keys from which `setup` takes less time than `baseline`.
 
         Parameters
         ----------
         setup : Setup
-            Which.
+            The setup.
         baseline : Setup, optional
             Serial by default.
 
         Returns
         -------
         float or None
-            Where the two lines cross; 0 if it takes less at once, None if never.
+            Where the two lines cross; 0 if it takes less at any size, None if at none.
         """
         ours, other = self.line(setup), self.line(baseline)
         spared, added = other.slope - ours.slope, ours.fixed - other.fixed
@@ -188,16 +187,16 @@ class Model:
         return 0.0 if spared == 0 and added < 0 else None
 
     def useful_up_to(self, setup: Setup, n: float, most: int = MAX_COUNT) -> int | None:
-        """How many workers (nodes, for a cluster) are enough: twice as many do not pay.
+        """Number of workers (nodes, for a cluster) from which doubling it is not useful.
 
         Parameters
         ----------
         setup : Setup
-            Which; its own number does not matter.
+            The setup; its own number is ignored.
         n : float
-            How many keys.
+            Number of keys.
         most : int, optional
-            How far to look.
+            The largest number to search.
 
         Returns
         -------
@@ -207,9 +206,8 @@ class Model:
 
         Notes
         -----
-        The more there are, the less twice as many buy, for what is divided shrinks, and what is not grows. So the
-        number is found by halving. Only the first thread is not like the others: it is the caller, and needs no
-        handing out.
+        The gain from doubling decreases with the number, because the divided terms shrink and the others grow, so a
+        bisection finds the number. The first thread is an exception: it is the caller, to which nothing is dispatched.
         """
 
         def pays(size: int) -> bool:
@@ -222,12 +220,12 @@ class Model:
         return sizes[found] if found < len(sizes) else None
 
     def bottleneck(self, setup: Setup, n: float) -> str:
-        """What takes most of the time.
+        """The term that takes most of the time.
 
         Returns
         -------
         str
-            The name of one of the line's `constants`; or ``count``, ``read``, ``send``.
+            A name of `LinearTime.constants`, or ``count``, ``read``, ``send``.
         """
         line = self.line(setup)
         terms = {**line.constants, "send": n * line.send}
@@ -235,7 +233,7 @@ class Model:
         return max(terms, key=lambda name: terms[name])
 
     def bandwidth_demand(self, workers: int) -> float:
-        """Bytes a second that memory must give to keep as many workers counting."""
+        """Memory bandwidth in bytes a second that so many workers could use."""
         return workers * self.key_bytes / self.costs["kernel"]
 
     def _node(self, setup: Setup) -> LinearTime:

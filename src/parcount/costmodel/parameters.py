@@ -1,4 +1,4 @@
-"""The costs that a prediction is made of: their names, their units, and how people write them."""
+"""The parameters of the cost model: names, units, parsing and formatting."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ RATES = {
 }
 
 SHOWN = {"time": ("s", "ms", "µs", "ns", "ps"), "rate": ("TB/s", "GB/s", "MB/s", "kB/s", "B/s")}
-"""Units that are printed, the largest first."""
+"""Units for output, the largest first."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One cost.
+    """A parameter of the model.
 
     Parameters
     ----------
     what : str
-        For people.
+        Description.
     kind : {"time", "rate"}
-        In seconds, or in bytes a second.
+        Seconds, or bytes a second.
     least : float
-        The smallest that makes sense: 0 for a time that may be nothing.
+        The smallest valid value: 0 for a time that can be zero.
     assumed : float, optional
-        Its value where nobody has said any: it cannot be measured on one machine.
+        The default of a parameter that cannot be measured on one machine.
     """
 
     what: str
@@ -46,38 +46,38 @@ class Parameter:
 
 
 MIN_POSITIVE = 1e-15
-"""Seconds, or bytes a second: less is nonsense, and would be divided by."""
+"""The smallest valid value of a parameter that the model divides by."""
 
 PARAMETERS: Mapping[str, Parameter] = {
-    "call": Parameter("of a call, whatever it counts"),
+    "call": Parameter("fixed cost of a call"),
     "kernel": Parameter("to count one key, on one core", least=MIN_POSITIVE),
-    "table": Parameter("to make a table, for each bin"),
-    "merge": Parameter("to add a worker's table to another, for each bin"),
-    "read.one": Parameter("memory that one core reads", "rate", MIN_POSITIVE),
-    "read.all": Parameter("memory that all cores read together", "rate", MIN_POSITIVE),
-    "threads.start": Parameter("to start threads, however many"),
+    "table": Parameter("to allocate a table, per bin"),
+    "merge": Parameter("to add a worker's table to another, per bin"),
+    "read.one": Parameter("memory bandwidth of one core", "rate", MIN_POSITIVE),
+    "read.all": Parameter("memory bandwidth of all cores", "rate", MIN_POSITIVE),
+    "threads.start": Parameter("to start threads, once"),
     "threads.worker": Parameter("to start each of them"),
-    "threads.latency": Parameter("from handing threads a part to having its result"),
-    "threads.dispatch": Parameter("of the caller's, for each part that threads get"),
-    "processes.start": Parameter("to start processes, however many"),
+    "threads.latency": Parameter("from dispatching a part to threads to its result"),
+    "threads.dispatch": Parameter("time of the caller per part for threads"),
+    "processes.start": Parameter("to start processes, once"),
     "processes.worker": Parameter("to start each of them"),
-    "processes.latency": Parameter("from handing a process a part to having its result"),
-    "processes.dispatch": Parameter("of the caller's, for each part that processes get"),
-    "processes.pipe": Parameter("bytes to a process and back, through its pipe", "rate", MIN_POSITIVE),
-    "network.rate": Parameter("bytes between two nodes", "rate", MIN_POSITIVE, assumed=10e9 / 8),
-    "network.latency": Parameter("a message from node to node", assumed=1e-4),
-    "network.task": Parameter("of the scheduler's, for each task that a node gets", assumed=1e-3),
+    "processes.latency": Parameter("from dispatching a part to a process to its result"),
+    "processes.dispatch": Parameter("time of the caller per part for processes"),
+    "processes.pipe": Parameter("bandwidth of the pipe to a process", "rate", MIN_POSITIVE),
+    "network.rate": Parameter("bandwidth between two nodes", "rate", MIN_POSITIVE, assumed=10e9 / 8),
+    "network.latency": Parameter("latency of a message between two nodes", assumed=1e-4),
+    "network.task": Parameter("time of the scheduler per task", assumed=1e-3),
 }
-"""All costs by name, in the order in which they are shown."""
+"""All parameters by name, in the order of the output."""
 
 
 def parse_cost(name: str, text: str | float) -> float:
-    """The value of a cost as people write it.
+    """Parse the value of a cost.
 
     Parameters
     ----------
     name : str
-        Of `PARAMETERS`.
+        A name of `PARAMETERS`.
     text : str or float
         With its unit, such as ``"0.3 ns"`` or ``"10 Gbit/s"``; a number is in seconds, or in bytes a second.
 
@@ -89,7 +89,7 @@ def parse_cost(name: str, text: str | float) -> float:
     Raises
     ------
     ValueError
-        If there is no such cost, its unit is missing or another kind's, or the number is none that it can have.
+        If there is no such cost, its unit is missing or of the other kind, or the value is out of range.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def parse_cost(name: str, text: str | float) -> float:
 
 
 def parse_assignment(text: str) -> tuple[str, float]:
-    """A cost's name and value, from ``name=value``.
+    """Parse the name and the value of a cost from ``name=value``.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def parse_assignment(text: str) -> tuple[str, float]:
 
 
 def format_cost(name: str, value: float) -> str:
-    """A cost's value with the unit that suits it, in three digits.
+    """Format the value of a cost with a suitable unit, in three digits.
 
     Examples
     --------
@@ -149,7 +149,7 @@ def format_cost(name: str, value: float) -> str:
 
 
 def format_value(value: float, kind: str = "time") -> str:
-    """Seconds, or bytes a second, with the unit that suits them, in three digits.
+    """Format seconds, or bytes a second, with a suitable unit, in three digits.
 
     Examples
     --------

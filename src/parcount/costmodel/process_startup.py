@@ -1,8 +1,7 @@
-"""What it takes to start workers in a Python that has started none before: measured in one.
+"""Measure the start-up time of worker processes in a new interpreter.
 
-The first processes of a Python also start what starts them (the fork server), which then stays: it can be measured once
-in a Python, so a new one is made for it each time. It is a plain subprocess because multiprocessing's own may have no
-children.
+The first processes of an interpreter also start the fork server, which then stays, so each measurement needs a new
+interpreter. It is a plain subprocess, because daemonic processes of multiprocessing cannot have children.
 """
 
 from __future__ import annotations
@@ -22,27 +21,27 @@ main()
 """
 
 LIMIT = 120.0
-"""Seconds that starting a few processes may take."""
+"""Time limit in seconds."""
 
 
 def measure_startup(workers: int) -> tuple[float, float, float]:
-    """Start processes in a new Python.
+    """Start processes in a new interpreter.
 
     Parameters
     ----------
     workers : int
-        How many at the third time.
+        Number of processes of the third start.
 
     Returns
     -------
     first, again, several : float
-        Seconds by which new workers' first answer comes later than a warm one: of the first worker ever, of another
-        one, and of so many.
+        Seconds from the start to the first result, less the time of a result of running workers: for the first worker,
+        for another one, and for `workers`.
 
     Raises
     ------
     OSError
-        If the new Python fails; with what it said.
+        If the new interpreter fails; with its error output.
     """
     ran = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(sys.path), str(workers)],
@@ -53,18 +52,18 @@ def measure_startup(workers: int) -> tuple[float, float, float]:
         check=False,
     )
     if ran.returncode:
-        raise OSError(f"no processes can be started from a new Python: {ran.stderr.strip()}")
+        raise OSError(f"a new interpreter could not start processes: {ran.stderr.strip()}")
     first, again, several = json.loads(ran.stdout)
     return first, again, several
 
 
 def main() -> None:
-    """Print the three times, as JSON."""
+    """Print the three times as JSON."""
     workers = int(sys.argv[2])
-    print(json.dumps([_later(1), _later(1), _later(workers)]))
+    print(json.dumps([_startup_seconds(1), _startup_seconds(1), _startup_seconds(workers)]))
 
 
-def _later(workers: int) -> float:
+def _startup_seconds(workers: int) -> float:
     start = perf_counter()
     with Processes(workers) as processes:
         processes.map(abs, [0] * workers)

@@ -1,4 +1,4 @@
-"""A plan: the costs, what the model makes of them, and the file that keeps both."""
+"""A plan: the costs, the predictions and the file format."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ from parcount.studies.core.output import write_output
 SCHEMA = 1
 
 LOCAL_SETUPS = (Setup("threads"), Setup("processes"), Setup("processes", sent=True))
-"""What one machine offers."""
+"""The setups of one machine, without their number of workers."""
 
 CLUSTER_SETUPS = (Setup("threads", nodes=1), Setup("threads", sent=True, nodes=1))
-"""What a cluster offers."""
+"""The setups of a cluster, without their numbers of workers and nodes."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one setup.
+    """The prediction for one setup.
 
     Attributes
     ----------
     setup : Setup
-        Which; its workers are there already.
+        The setup, with running workers.
     baseline : Setup
-        What it is compared with: serial, but for a cluster the threads of one such machine.
+        The setup to compare with: serial, or for a cluster the threads of one machine.
     seconds : float
-        For the job as it is planned.
+        Time of the planned job.
     speedup : float
-        How many times as fast as the other that is.
+        Time of `baseline` divided by `seconds`.
     break_even : float or None
-        Keys from which it is faster than the other; None if never.
+        Number of keys from which it is faster than `baseline`; None if never.
     break_even_started : float or None
-        The same with its workers started for the job.
+        The same if the workers are started for the job.
     useful_up_to : int or None
-        Workers (nodes, for a cluster) from which twice as many do not pay for this job; None if none was found.
+        Workers (nodes, for a cluster) from which doubling is not useful for this job; None if none was found.
     """
 
     setup: Setup
@@ -60,20 +60,20 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Plan:
-    """Where each execution pays, and where it stops: measured costs, and predictions.
+    """Measured costs, and predictions of where each execution pays.
 
     Attributes
     ----------
     environment : mapping
-        Of the machine that the costs are from, as in the result file of a study.
+        The machine of the costs, as in the result file of a study.
     job : PlannedJob
-        What is to be counted.
+        The job to predict.
     costs : mapping of str to Cost
-        By the names that ``--cost`` takes.
+        The costs by the names that ``--cost`` takes.
     workers : tuple of int
-        Numbers of workers to predict, rising.
+        Numbers of workers to predict, in ascending order.
     nodes : tuple of int
-        Numbers of a cluster's nodes to predict, rising.
+        Numbers of nodes to predict, in ascending order.
 
     Examples
     --------
@@ -93,35 +93,35 @@ class Plan:
 
     @property
     def sentences(self) -> list[str]:
-        """What to do with this job, and what that rests on."""
+        """The recommendations for this job, and the assumptions behind them."""
         return summary_sentences(self)
 
     @property
     def cores(self) -> int:
-        """Cores of the machine that the costs are from: what is said of more is not measured."""
+        """Cores of the machine of the costs; predictions for more are extrapolated."""
         return int(self.environment["cores"]["available"])
 
     @property
     def machine(self) -> str:
-        """The machine that the costs are from, in a line."""
+        """The machine of the costs, in one line."""
         cores = f"{self.cores} core{'s' if self.cores > 1 else ''}"
         python, versions = self.environment["python"], self.environment["versions"]
         return f"{self.environment['cpu']}, {cores} available; Python {python['version']}, NumPy {versions['numpy']}."
 
     @cached_property
     def model(self) -> Model:
-        """The formula with these costs."""
+        """The model with these costs."""
         return Model({name: cost.value for name, cost in self.costs.items()}, self.job.key_bytes, self.job.bins)
 
     @cached_property
     def predictions(self) -> list[Prediction]:
-        """Of every road with every number of workers, then of clusters of machines like this one."""
+        """All setups of one machine with each number of workers, then clusters of machines like it."""
         setups = [replace(road, workers=workers) for road in LOCAL_SETUPS for workers in self.workers if workers > 1]
         setups += [replace(road, workers=self.cores, nodes=nodes) for road in CLUSTER_SETUPS for nodes in self.nodes]
         return [self.predict(setup) for setup in setups if self.job.key_bytes or not setup.sent]
 
     def interval(self, setup: Setup) -> tuple[float, float]:
-        """The least and the most seconds that the intervals of all costs leave for one setup."""
+        """The shortest and the longest time in seconds that the intervals of the costs allow for one setup."""
         ends = []
         for soon in (True, False):
             costs = {
@@ -132,7 +132,7 @@ class Plan:
         return ends[0], ends[1]
 
     def predict(self, setup: Setup) -> Prediction:
-        """What the model says of one setup."""
+        """The prediction for one setup."""
         model, n = self.model, self.job.size
         baseline = SERIAL if setup.nodes is None else Setup("threads", self.cores)
         return Prediction(
@@ -146,42 +146,42 @@ class Plan:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a file that `load`, and ``parcount plan --from``, read: all of it, or nothing.
+        """Write a file for `load` and ``parcount plan --from``; it is complete or unchanged.
 
         Raises
         ------
         OSError
-            If it cannot be written.
+            If the file cannot be written.
         """
         write_output(path, json.dumps(self.content(), indent=1, allow_nan=False).encode() + b"\n")
 
     def content(self) -> dict[str, Any]:
-        """What `save` writes, as plain values."""
+        """The content of the file as plain values."""
         return {"schema": SCHEMA, **asdict(self), "predictions": [asdict(one) for one in self.predictions]}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Plan:
-        """Read a plan that was saved; what it predicts is worked out anew.
+        """Read a saved plan; the predictions are computed again.
 
         Raises
         ------
         OSError
-            If it cannot be read.
+            If the file cannot be read.
         ValueError
-            If it is no such file, of a schema that this version does not know, or holds a cost that cannot be.
+            If it is not a file of `save`, has an unknown schema, or contains an invalid cost.
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             schema = content["schema"]
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is no file of parcount plan: {error!r}") from error
+            raise ValueError(f"{path} is not a file of parcount plan: {error!r}") from error
         if schema != SCHEMA:
             raise ValueError(f"{path} has schema {schema!r}; this version of parcount reads {SCHEMA}")
         return cls.from_content(content, path)
 
     @classmethod
     def from_content(cls, content: Mapping[str, Any], path: str | os.PathLike[str]) -> Plan:
-        """The plan that a file's content holds; `path` is for what is said of it.
+        """The plan with the content of a file; `path` is used in messages.
 
         Raises
         ------
@@ -198,7 +198,7 @@ class Plan:
             )
             _ = plan.machine
         except (KeyError, TypeError) as error:
-            raise ValueError(f"{path} is no file of parcount plan: {error!r}") from error
+            raise ValueError(f"{path} is not a file of parcount plan: {error!r}") from error
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         return plan
