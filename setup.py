@@ -27,7 +27,6 @@ HEADERS = sorted(str(header) for header in Path("native").glob("*.h"))
 # built so.
 ABI3 = os.environ.get("PARCOUNT_ABI3") == "1"
 LIMITED_API = f"0x{sys.version_info.major:02X}{sys.version_info.minor:02X}0000"
-BEYOND_ABI3 = {"dispatch"}  # a type of its own, laid out for PEP 590's calls
 
 setup(
     ext_modules=cythonize(
@@ -43,7 +42,6 @@ setup(
                 extra_link_args=CHECKS,
             )
             for source in sorted(Path("native").glob("*.pyx"))
-            if not (ABI3 and source.stem in BEYOND_ABI3)
         ],
         include_path=["native"],
         build_dir="build/cython",

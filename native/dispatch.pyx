@@ -1,37 +1,380 @@
-"""The front of a function that stands in for one of NumPy's: what NumPy itself should answer goes straight to it."""
+"""What runs before the implementation of an array function: small arrays and arrays of other libraries."""
 
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from functools import update_wrapper
+from importlib import import_module
+from libc.stdint cimport INT64_MAX
+from libc.string cimport memcpy, strlen
 
-from numpy import ndarray
+from numpy import asarray, dtype, float64, generic, int64, ndarray, zeros
 
+from atomic cimport atomic_read, atomic_write
+from integers cimport *
 
-cdef extern from "dispatch.h":
-    void dispatch_set_small(Py_ssize_t elements)
-    object dispatcher_new(
-        object numpy_function, object implementation, object dask_function, tuple own_keywords, object ndarray, object protocol, Py_ssize_t size_argument, Py_ssize_t required
-    )
+cdef extern from "Python.h":
+    int64_t PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
 
-
-def set_small(Py_ssize_t elements):
-    """Set below how many elements calls go to NumPy."""
-    dispatch_set_small(elements)
-
-
-def add_in_place(a, by=1):
-    """``a += by``, as a call, which Python has no function for that is as fast."""
-    a += by
+cdef enum:
+    ON_STACK = 512  # elements; the stack holds the private copy of an array no longer than this
 
 
-def dispatch(numpy_function, *own_keywords, dask_function=None, Py_ssize_t size_argument=0, Py_ssize_t required=0):
-    """Decorate a function that takes the arguments of NumPy's function `numpy_function`, and the keywords `own_keywords` besides.
+ctypedef fused number:  # integers wrap, which C defines for the unsigned types only
+    uint8_t
+    uint16_t
+    uint32_t
+    uint64_t
+    double
 
-    A call goes to `numpy_function`, its arguments as the caller gave them, if one of those brings its own
-    ``__array_function__`` (NEP 18), or if argument `size_argument` is an array of fewer elements than was set, unless that is one
-    that NumPy refuses or has fewer arguments than it `required`. A call with one of the keywords `own_keywords` always goes to the
-    decorated function. Where there is `dask_function`, that gets all calls with an array of dask's, but for the small ones.
+ctypedef struct Vector:
+    Py_buffer buffer
+    char code  # as in the module `struct`; 0 if the buffer is not open
+
+cdef type array_type = ndarray
+cdef object int64_dtype = dtype(int64), float64_dtype = dtype(float64)
+cdef object array_protocol = ndarray.__array_function__
+cdef frozenset own_keywords = frozenset(["out", "threads", "on", "sorted"])  # which NumPy's functions do not have
+cdef int64_t small_size = 0
+
+
+def set_small_size(int64_t elements):
+    """Set the size below which an array counts as small."""
+    atomic_write(&small_size, elements)
+
+
+def dispatch(numpy_function):
+    """Decorate a function that takes the arguments of `numpy_function`, and keywords of ours.
+
+    A call goes to `numpy_function`, with its arguments as they are, if the first one is a small array, or a list of
+    small arrays, and there is no keyword of ours. A call with an argument whose type has an ``__array_function__`` of its
+    own goes where `call_foreign` says.
     """
     def decorate(implementation):
-        made = dispatcher_new(numpy_function, implementation, dask_function, own_keywords, ndarray, ndarray.__array_function__, size_argument, required)
-        return update_wrapper(made, implementation)
+        def call(*args, **keywords):
+            if args and is_small(args[0]) and own_keywords.isdisjoint(keywords):
+                return numpy_function(*args, **keywords)
+            if foreign := foreign_types((*args, *keywords.values())):
+                return call_foreign(foreign, numpy_function, args, keywords)
+            return implementation(*args, **keywords)
+
+        return update_wrapper(call, implementation)
 
     return decorate
+
+
+def dispatch_bincount(numpy_function):
+    """`dispatch`, for `bincount`: NumPy's does not bear a key of 2**63 - 1, nor one that changes during the call."""
+    def decorate(implementation):
+        def call(x, /, weights=None, minlength=0, *, out=None, threads=None, on=None, **others):
+            if out is None and threads is None and on is None and not others:
+                counts = small_bincount(x, weights, minlength)
+                if counts is not NotImplemented:
+                    return counts
+            if foreign := foreign_types((x, weights, minlength, out)):
+                others.update(out=out, threads=threads, on=on)
+                if minlength is not 0:
+                    others["minlength"] = minlength
+                return call_foreign(foreign, numpy_function, (x,) if weights is None else (x, weights), others)
+            return implementation(x, weights, minlength, out=out, threads=threads, on=on, **others)
+
+        return update_wrapper(call, implementation)
+
+    return decorate
+
+
+def dispatch_add_at(implementation):
+    """Decorate `add_at`: small arrays are added to here, as NumPy's does not bear an index that changes meanwhile."""
+    def call(a, indices, b=1, *, threads=None):
+        if threads is not None or not small_add_at(a, indices, b):
+            implementation(a, indices, b, threads=threads)
+
+    return update_wrapper(call, implementation)
+
+
+def dispatch_increment(implementation):
+    """Decorate `increment`: small arrays are added to here."""
+    def call(a, by=1, *, threads=None):
+        if threads is None and type(a) is array_type and is_small(a) and isinstance(by, (int, float, array_type, generic)):
+            a += by
+        else:
+            implementation(a, by, threads=threads)
+
+    return update_wrapper(call, implementation)
+
+
+def refuse_dask(*args):
+    """Raise a TypeError if an argument is a dask array, for a function that changes an array in place."""
+    if any(is_dask(type_) for type_ in foreign_types(args)):
+        raise TypeError("a dask array cannot be changed in place, nor added to an array in place: compute() it first")
+
+
+cdef bint is_small(object argument):
+    if type(argument) is array_type:
+        return argument.size < atomic_read(&small_size)
+    if type(argument) is list or type(argument) is tuple:
+        return 0 < len(argument) <= 64 and all([type(array) is array_type and is_small(array) for array in argument])
+    return False
+
+
+cdef list foreign_types(tuple arguments, bint nested=False):
+    """The types that have an ``__array_function__`` of their own (NEP 18): of arguments, and of the elements of a short
+    list or tuple, for `bins` and `sample` may hold an array for each axis."""
+    cdef list found = []
+    for argument in arguments:
+        kind = type(argument)
+        if kind is array_type or argument is None or kind is int or kind is float:
+            continue
+        if kind is list or kind is tuple:
+            if not nested and len(argument) <= 64:  # axes; a longer list holds numbers
+                found += foreign_types(tuple(argument), True)
+            continue
+        protocol = getattr(kind, "__array_function__", None)
+        if protocol is not None and protocol is not array_protocol:
+            found.append(kind)
+    return found
+
+
+cdef bint is_dask(object type_):
+    return str(type_.__module__).startswith("dask.array.")
+
+
+cdef object call_foreign(list types, object numpy_function, tuple args, dict keywords):
+    """Call `parcount.dask` if one of the arrays is dask's, else NumPy's function, without the keywords that only say how
+    to count."""
+    if any([is_dask(type_) for type_ in types]):
+        return getattr(import_module("parcount.dask"), numpy_function.__name__)(*args, **keywords)
+    if keywords.get("out") is not None:
+        raise TypeError(f"{numpy_function.__name__}() does not take out= with an argument of type {types[0].__name__}")
+    return numpy_function(*args, **{name: value for name, value in keywords.items() if name not in own_keywords})
+
+
+cdef object small_bincount(object x, object weights, object minlength):
+    """The counts, or the sums of the weights; NotImplemented for an array that is not small, and for an error."""
+    cdef Vector keys, addends
+    cdef int overflow = 0
+    cdef int64_t bins
+    if type(x) is not array_type or type(minlength) is not int:
+        return NotImplemented
+    bins = PyLong_AsLongLongAndOverflow(minlength, &overflow)
+    if overflow or bins < 0:
+        return NotImplemented
+    keys.code = addends.code = 0
+    try:
+        open_vector(x, &keys)
+        if not keys.code and x.ndim == 1 and x.dtype.kind in "iu":  # unaligned, or not in native byte order
+            x = x.astype(x.dtype.newbyteorder("="))
+            open_vector(x, &keys)
+        if not (is_integer(keys.code) or keys.code == c"?") or keys.buffer.shape[0] >= atomic_read(&small_size):
+            return NotImplemented
+        if weights is not None and keys.buffer.shape[0]:  # NumPy looks at no weights where there are no keys
+            if type(weights) is list or type(weights) is tuple:
+                weights = asarray(weights)
+            if type(weights) is not array_type:
+                return NotImplemented
+            open_vector(weights, &addends)
+            if addends.code != c"d" and weights.dtype.char in "?bBhHiIlLqQefd":
+                close_vector(&addends)
+                weights = weights.astype(float64_dtype)
+                open_vector(weights, &addends)
+            if addends.code != c"d" or addends.buffer.shape[0] != keys.buffer.shape[0]:
+                return NotImplemented
+        return count(&keys, &addends, bins)
+    finally:
+        close_vector(&keys)
+        close_vector(&addends)
+
+
+cdef object count(Vector *keys, Vector *addends, int64_t bins):
+    cdef Vector table
+    cdef int64_t[ON_STACK] on_stack
+    cdef uint64_t largest = 0
+    cdef int64_t *copy = private_copy(keys, on_stack, &largest)
+    cdef Py_ssize_t n = keys.buffer.shape[0]
+    try:
+        if largest >= <uint64_t> INT64_MAX:  # or negative
+            return NotImplemented
+        if n:
+            bins = max(bins, <int64_t> largest + 1)
+        counts = zeros(bins, float64_dtype if addends.code else int64_dtype)
+        open_vector(counts, &table)
+        if addends.code:
+            weigh(<double *> table.buffer.buf, copy, <char *> addends.buffer.buf, addends.buffer.strides[0], n)
+        else:
+            increment_each(<int64_t *> table.buffer.buf, copy, n)
+        close_vector(&table)
+        return counts
+    finally:
+        if copy is not on_stack:
+            PyMem_Free(copy)
+
+
+cdef void increment_each(int64_t *counts, const int64_t *keys, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        counts[keys[i]] += 1
+
+
+cdef void weigh(double *sums, const int64_t *keys, char *weights, Py_ssize_t stride, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        sums[keys[i]] += (<double *> (weights + i * stride))[0]
+
+
+cdef bint small_add_at(object a, object indices, object b) except -1:
+    """Add, unless an array is not small, or of another kind than those below, or an index lies outside; tell whether."""
+    cdef Vector cells, where, addends
+    cdef int overflow = 0
+    cdef int64_t one = 0
+    cdef double value
+    if type(indices) is list:
+        indices = asarray(indices)
+    if type(a) is not array_type or type(indices) is not array_type:
+        return False
+    cells.code = where.code = addends.code = 0
+    try:
+        open_vector(a, &cells)
+        open_vector(indices, &where)
+        if not (is_integer(cells.code) or cells.code == c"d") or cells.buffer.readonly or not is_integer(where.code):
+            return False
+        if where.buffer.shape[0] >= atomic_read(&small_size):
+            return False
+        if type(b) is array_type:
+            open_vector(b, &addends)
+            if addends.code != c"d" if cells.code == c"d" else not is_integer(addends.code):
+                return False
+            if addends.buffer.shape[0] != where.buffer.shape[0]:
+                return False
+        elif type(b) is int:
+            one = PyLong_AsLongLongAndOverflow(b, &overflow)
+            if overflow:
+                return False
+            if cells.code == c"d":
+                value = <double> one
+                memcpy(&one, &value, sizeof(one))
+        elif type(b) is float and cells.code == c"d":
+            value = b
+            memcpy(&one, &value, sizeof(one))
+        else:
+            return False
+        return add(&cells, &where, &addends, one)
+    finally:
+        close_vector(&cells)
+        close_vector(&where)
+        close_vector(&addends)
+
+
+cdef bint add(Vector *cells, Vector *where, Vector *addends, int64_t one) except -1:
+    cdef int64_t[ON_STACK] places_on_stack, addends_on_stack
+    cdef uint64_t largest = 0
+    cdef int64_t *places = private_copy(where, places_on_stack, &largest)
+    cdef int64_t *each = &one
+    cdef Py_ssize_t i, n = where.buffer.shape[0], size = cells.buffer.shape[0], stride = cells.buffer.strides[0]
+    cdef bint wide = not is_signed(where.code) and where.buffer.itemsize == 8
+    try:
+        for i in range(n):
+            if places[i] < 0 and not wide:
+                places[i] += size
+            if not 0 <= places[i] < size:
+                return False
+        if addends.code:
+            each = private_copy(addends, addends_on_stack, &largest)
+        if cells.code == c"d":
+            add_each(<double *> cells.buffer.buf, stride, n, places, each, addends.code != 0)
+        elif cells.buffer.itemsize == 1:
+            add_each(<uint8_t *> cells.buffer.buf, stride, n, places, each, addends.code != 0)
+        elif cells.buffer.itemsize == 2:
+            add_each(<uint16_t *> cells.buffer.buf, stride, n, places, each, addends.code != 0)
+        elif cells.buffer.itemsize == 4:
+            add_each(<uint32_t *> cells.buffer.buf, stride, n, places, each, addends.code != 0)
+        else:
+            add_each(<uint64_t *> cells.buffer.buf, stride, n, places, each, addends.code != 0)
+        return True
+    finally:
+        if places is not places_on_stack:
+            PyMem_Free(places)
+        if each is not &one and each is not addends_on_stack:
+            PyMem_Free(each)
+
+
+cdef void add_each(
+    number *first, Py_ssize_t stride, Py_ssize_t n, const int64_t *places, const int64_t *addends, Py_ssize_t step
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef number *cell
+    cdef double value
+    for i in range(n):
+        cell = <number *> (<char *> first + places[i] * stride)
+        if number is double:
+            memcpy(&value, &addends[i * step], sizeof(value))
+            cell[0] += value
+        else:
+            cell[0] += <number> addends[i * step]
+
+
+cdef int open_vector(object array, Vector *vector) except -1:
+    """Open the buffer of a one-dimensional, aligned array in native byte order; leave that of another closed."""
+    try:
+        PyObject_GetBuffer(array, &vector.buffer, PyBUF_FORMAT | PyBUF_STRIDES)
+    except (BufferError, ValueError):  # there is no code for such elements
+        return 0
+    vector.code = vector.buffer.format[0] if vector.buffer.ndim == 1 and strlen(vector.buffer.format) == 1 else 0
+    if not vector.code:
+        PyBuffer_Release(&vector.buffer)
+    return 0
+
+
+cdef int close_vector(Vector *vector) except -1:
+    if vector.code:
+        PyBuffer_Release(&vector.buffer)
+        vector.code = 0
+    return 0
+
+
+cdef bint is_signed(char code) noexcept:
+    return code == c"b" or code == c"h" or code == c"i" or code == c"l" or code == c"q"
+
+
+cdef bint is_integer(char code) noexcept:
+    return is_signed(code) or code == c"B" or code == c"H" or code == c"I" or code == c"L" or code == c"Q"
+
+
+cdef int64_t *private_copy(Vector *vector, int64_t *on_stack, uint64_t *largest) except NULL:
+    """The elements as 64 bits each, which no other thread can change: integers, booleans, or the bits of doubles. And the
+    largest as an unsigned integer, to which a negative one is greater than all others."""
+    cdef Py_ssize_t i, n = vector.buffer.shape[0], stride = vector.buffer.strides[0], size = vector.buffer.itemsize
+    cdef int64_t *copy = on_stack if n <= ON_STACK else <int64_t *> PyMem_Malloc(n * sizeof(int64_t))
+    cdef void *first = vector.buffer.buf
+    if copy is NULL:
+        raise MemoryError
+    if size == 8:
+        largest[0] = widen(<int64_t *> first, stride, n, copy)
+    elif is_signed(vector.code):
+        if size == 4:
+            largest[0] = widen(<int32_t *> first, stride, n, copy)
+        elif size == 2:
+            largest[0] = widen(<int16_t *> first, stride, n, copy)
+        else:
+            largest[0] = widen(<int8_t *> first, stride, n, copy)
+    elif size == 4:
+        largest[0] = widen(<uint32_t *> first, stride, n, copy)
+    elif size == 2:
+        largest[0] = widen(<uint16_t *> first, stride, n, copy)
+    else:
+        largest[0] = widen(<uint8_t *> first, stride, n, copy)
+    if vector.code == c"?" and largest[0] > 1:
+        largest[0] = 1
+        for i in range(n):
+            copy[i] = copy[i] != 0
+    return copy
+
+
+cdef uint64_t widen(integer *first, Py_ssize_t stride, Py_ssize_t n, int64_t *copy) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int64_t value
+    cdef uint64_t largest = 0
+    for i in range(n):
+        value = <int64_t> (<const volatile integer *> (<char *> first + i * stride))[0]  # another thread may change it
+        copy[i] = value
+        if <uint64_t> value > largest:
+            largest = <uint64_t> value
+    return largest

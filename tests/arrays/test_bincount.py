@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parcount as pc
-from parcount.engine import threads as policy
 from parcount.kernels import blocks
 from tests.arrays.support import INTEGERS, LAYOUTS, Array, assert_same, layouts, measures_memory, outcome
 from tests.pairwise import pairwise
@@ -208,20 +207,6 @@ class TestOut:
         assert x.tolist() == [1, 3, 1, 4]
 
 
-class Duck:
-    """Takes NumPy's functions over, and keeps what it was asked."""
-
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return function, args, kwargs
-
-
-def test_arguments_with_a_protocol_see_what_the_caller_gave() -> None:
-    duck = Duck()
-    assert pc.bincount(duck) == (np.bincount, (duck,), {})
-    assert pc.bincount(duck, minlength=3) == (np.bincount, (duck,), {"minlength": 3})
-    assert pc.bincount([1], duck) == (np.bincount, ([1], duck), {})
-
-
 def test_it_looks_like_a_function() -> None:
     import inspect
     import pickle
@@ -235,10 +220,10 @@ def test_it_looks_like_a_function() -> None:
     assert pickle.loads(pickle.dumps(pc.bincount)) is pc.bincount
 
 
-@pytest.mark.thread_unsafe(reason="changes the grain and the policy of all threads")
-def test_small_arrays_go_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.thread_unsafe(reason="changes the grain and a function of all threads")
+def test_small_arrays_start_no_execution(monkeypatch: pytest.MonkeyPatch) -> None:
     pc.set_grain(None)
-    monkeypatch.setattr(policy, "choose", None)  # what our own road would ask
+    monkeypatch.setitem(pc.bincount.__wrapped__.__globals__, "choose_execution", None)  # type: ignore[attr-defined]
     assert pc.bincount(np.arange(100)).sum() == 100
     with pytest.raises(TypeError, match="not callable"):
         pc.bincount(np.zeros(100_000, int))

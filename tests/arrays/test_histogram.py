@@ -236,17 +236,6 @@ class TestOut:
             pc.histogram([0.5], 2, (0, 1), density=True, out=np.zeros(2, int))
 
 
-def test_arguments_with_a_protocol_see_what_the_caller_gave() -> None:
-    class Duck:
-        def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-            return function, args, kwargs
-
-    duck: Any = Duck()
-    assert pc.histogram(duck, 3) == (np.histogram, (duck, 3), {})
-    assert pc.histogram([1], duck, range=(0, 1)) == (np.histogram, ([1], duck), {"range": (0, 1)})
-    assert pc.histogram([1], weights=duck) == (np.histogram, ([1],), {"weights": duck})
-
-
 @measures_memory
 class TestMemory:
     def most(self, a: Array, *args: Any, **keywords: Any) -> int:

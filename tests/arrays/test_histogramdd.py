@@ -120,19 +120,6 @@ def test_executions_do_not_show(on: pc.Execution) -> None:
     assert_same(pc.histogram2d(x, y, 20, on=on), np.histogram2d(x, y, 20))
 
 
-def test_arguments_with_a_protocol_see_what_the_caller_gave() -> None:
-    class Duck:
-        shape = 3, 2
-
-        def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-            return function, args, kwargs
-
-    duck: Any = Duck()
-    assert pc.histogramdd(duck) == (np.histogramdd, (duck,), {})
-    assert pc.histogramdd([[1], duck], bins=3) == (np.histogramdd, ([[1], duck],), {"bins": 3})
-    assert pc.histogram2d([1], [2], bins=[duck, 3]) == (np.histogram2d, ([1], [2]), {"bins": [duck, 3]})
-
-
 @measures_memory
 @pytest.mark.parametrize("workers", [1, 3])
 def test_memory_is_tables_and_nothing_else(workers: int) -> None:

@@ -13,6 +13,7 @@ SUITES = [
 MODES = {
     "one thread": {"PARCOUNT_NUM_THREADS": "1", "PARCOUNT_GRAIN": "1"},
     "two threads": {"PARCOUNT_NUM_THREADS": "2"},
+    "threads=2": {"TEST_THREADS": "2"},
     "two threads, everything split": {"PARCOUNT_NUM_THREADS": "2", "PARCOUNT_GRAIN": "1"},
 }
 

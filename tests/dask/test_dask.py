@@ -277,6 +277,24 @@ def test_numpys_arrays_beside_dasks_are_numpys() -> None:
         pc.bincount(np.ones(100_000, int), da.ones(100_000))  # as dask says
 
 
+@pytest.mark.parametrize("threads", [None, 2])
+def test_nothing_is_added_in_place(threads: int | None) -> None:
+    a: Any = np.zeros(10)
+    lazy: Any = da.arange(10, chunks=5)
+    calls = [
+        lambda: pc.increment(lazy, threads=threads),
+        lambda: pc.increment(a, lazy, threads=threads),
+        lambda: pc.add_at(lazy, [1], threads=threads),
+        lambda: pc.add_at(a, lazy, threads=threads),
+        lambda: pc.add_at(a, (lazy,), threads=threads),
+        lambda: pc.add_at(a, np.arange(10), lazy, threads=threads),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match="a dask array cannot be changed in place"):
+            call()
+    assert not a.any()
+
+
 def test_merging_changes_no_partial_counts() -> None:
     # A task that is done again gets what it got before.
     from parcount.dask import _summed, _united

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from operator import index
 from typing import Any
 
@@ -9,12 +10,12 @@ import numpy as np
 from numpy import bincount as numpy_bincount  # a name of its own: ours may stand in NumPy's place
 from numpy.typing import ArrayLike, NDArray
 
-from parcount._native.dispatch import dispatch
-from parcount.arrays.dask_functions import dask_function
+from parcount._native.dispatch import dispatch_bincount
 from parcount.arrays.out import accumulate, check_out
 from parcount.engine.run import count, pieces
 from parcount.engine.threads import choose_execution
 from parcount.execution.base import Execution
+from parcount.kernels.blocks import as_uint8
 from parcount.kernels.keys import KERNEL, glance
 from parcount.kernels.slices import Slices
 
@@ -25,7 +26,7 @@ OWNED = 1 << 16
 """Bins up to which the result is copied out of the table it was counted in, which is longer."""
 
 
-@dispatch(numpy_bincount, "out", "threads", "on", dask_function=dask_function("bincount"))
+@dispatch_bincount(numpy_bincount)
 def bincount(
     x: ArrayLike,
     /,
@@ -120,12 +121,12 @@ def _job(x: ArrayLike, weights: ArrayLike | None, minlength: int, out: NDArray[A
     keys = np.asarray(x)
     if keys.ndim != 1 or keys.dtype.kind not in "iub" or not len(keys):
         return None
-    if keys.dtype.kind == "b":
-        keys = keys.view(np.uint8)
+    if isinstance(minlength, bool) or not hasattr(minlength, "__index__") or not 0 <= index(minlength) <= sys.maxsize:
+        return None
     if weights is not None:
         weights = np.asarray(weights)
         if weights.shape != keys.shape or not np.can_cast(weights.dtype, np.float64):
             return None
-    if not hasattr(minlength, "__index__") or index(minlength) < 0:
-        return None
+    if keys.dtype.kind == "b":
+        keys = as_uint8(keys)
     return Slices([keys], weights, (index(minlength), None if out is None else len(out)))

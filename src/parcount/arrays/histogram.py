@@ -9,7 +9,6 @@ from numpy import histogram as numpy_histogram  # a name of its own: ours may st
 from numpy.typing import ArrayLike, NDArray
 
 from parcount._native.dispatch import dispatch
-from parcount.arrays.dask_functions import dask_function
 from parcount.arrays.out import accumulate, check_out
 from parcount.engine.run import count, pieces
 from parcount.engine.threads import choose_execution
@@ -23,7 +22,7 @@ MOST_FLOAT32_BINS = 1 << 16
 """NumPy computes a float32's bin in float32: with more, it is no longer the one that the edges say."""
 
 
-@dispatch(numpy_histogram, "out", "threads", "on", dask_function=dask_function("histogram"))
+@dispatch(numpy_histogram)
 def histogram(
     a: ArrayLike,
     bins: Any = 10,

@@ -10,7 +10,6 @@ from numpy import histogramdd as numpy_histogramdd
 from numpy.typing import ArrayLike, NDArray
 
 from parcount._native.dispatch import dispatch
-from parcount.arrays.dask_functions import dask_function
 from parcount.arrays.histogram import between, float64_serves
 from parcount.engine.run import count, pieces
 from parcount.engine.threads import choose_execution
@@ -22,7 +21,7 @@ MOST_CELLS_A_ROW = 4
 """Private tables of more cells than this for each row cost more than other workers spare."""
 
 
-@dispatch(numpy_histogramdd, "threads", "on", dask_function=dask_function("histogramdd"))
+@dispatch(numpy_histogramdd)
 def histogramdd(
     sample: Any,
     bins: Any = 10,
@@ -103,7 +102,7 @@ def histogramdd(
     return hist, edges
 
 
-@dispatch(numpy_histogram2d, "threads", "on", dask_function=dask_function("histogram2d"))
+@dispatch(numpy_histogram2d)
 def histogram2d(
     x: ArrayLike,
     y: ArrayLike,

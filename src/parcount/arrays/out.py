@@ -34,26 +34,26 @@ def check_out(out: NDArray[Any], bins: int | None, dtype: Any) -> None:
 
 
 def accumulate(out: NDArray[Any], sums: NDArray[Any]) -> None:
-    """Add to the first cells of `out`, or if one of them would pass its dtype's limit, to none.
+    """Add to the first cells of `out`, or if one of them would pass a limit of its dtype, to none.
 
     Raises
     ------
     OverflowError
-        If a count would not fit.
+        If a count does not fit.
     """
-    pieces = range(0, len(sums), CHECKED)
-    if out.dtype.kind in "iu":
-        limit = int(np.iinfo(out.dtype).max)
-        for start in pieces:
-            if not _fits(out[start : start + CHECKED][: len(sums) - start], sums[start : start + CHECKED], limit):
-                raise OverflowError(f"a count does not fit into out's {out.dtype}; nothing was added")
-    for start in pieces:
-        cells = out[start : start + CHECKED][: len(sums) - start]
-        cells += sums[start : start + CHECKED].astype(out.dtype)  # each fits, or it would not have with what there was
+    if len(out) > 1 and out.strides[0] == 0:  # all cells are one
+        out, sums = out[:1], sums.sum(keepdims=True)
+    pieces = [slice(start, start + CHECKED) for start in range(0, len(sums), CHECKED)]
+    out = out[: len(sums)]
+    if out.dtype.kind in "iu" and not all(_fits(out[piece], sums[piece]) for piece in pieces):
+        raise OverflowError(f"a count does not fit into out's {out.dtype}; nothing was added")
+    for piece in pieces:
+        out[piece] += sums[piece].astype(out.dtype)
 
 
-def _fits(cells: NDArray[Any], counts: NDArray[Any], limit: int) -> bool:
-    """Whether ``cells + counts <= limit`` without the sum, which could come round. No count is negative."""
-    below = np.minimum(cells, 0).astype(np.int64)  # a negative cell has that much more room
-    room = limit - np.maximum(cells, 0).astype(np.uint64)
-    return bool(((counts + below).clip(0).astype(np.uint64) <= room).all())
+def _fits(cells: NDArray[Any], counts: NDArray[Any]) -> bool:
+    """Whether no sum wraps. Some counts are negative: those that NumPy returns for edges with NaN."""
+    limits = np.iinfo(cells.dtype)
+    wrapped = cells + counts.astype(cells.dtype)
+    added = np.where(counts < 0, wrapped <= cells, wrapped >= cells)
+    return bool((added & (np.abs(counts) <= int(limits.max) - int(limits.min))).all())

@@ -1,4 +1,4 @@
-"""`add_at` and `increment`: counting into an array that is there."""
+"""`add_at` and `increment`: adding to an array in place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike, NDArray
 
-from parcount._native.dispatch import add_in_place, dispatch
+from parcount._native.dispatch import dispatch_add_at, dispatch_increment, refuse_dask
 from parcount.engine.run import count
 from parcount.engine.threads import choose_execution
 from parcount.kernels.add_at import KERNEL
@@ -17,42 +17,49 @@ from parcount.kernels.job import cuts
 from parcount.kernels.slices import Slices
 
 MOST_CELLS_AN_INDEX = 4
-"""More cells than this for each index, and private tables cost more than they spare: NumPy adds in place."""
+"""Cells for each index up to which private tables pay; NumPy adds in place."""
 
 
-@dispatch(np.add.at, "threads", size_argument=1, required=3)
+@dispatch_add_at
 def add_at(a: NDArray[Any], indices: Any, b: ArrayLike = 1, *, threads: int | None = None) -> None:
-    """Add `b` to the cells at `indices`, each as often as it is named: `numpy.add.at` on all cores.
+    """Add `b` to the cells at `indices`, once for each occurrence of an index: `numpy.add.at` on all cores.
 
     Parameters
     ----------
     a : ndarray
-        What is added to, in place.
+        The array to add to, in place.
     indices : array_like of int, slice, or tuple of these
-        Where.
+        The cells.
     b : array_like, optional
-        What; broadcast to the indices' shape.
+        What to add; it is broadcast to the shape of the indices.
     threads : int, optional
-        How many threads; as many as pay off by default, at most `get_num_threads`.
+        Number of threads. The default is as many as pay off, at most `get_num_threads`.
 
     Raises
     ------
     IndexError
-        If an index lies outside; nothing has been added then.
-    TypeError, ValueError
-        As NumPy.
+        If an index is out of bounds. Nothing has been added then.
+    TypeError
+        If an argument is a dask array. Otherwise as NumPy.
+    ValueError
+        If `threads` is less than 1. Otherwise as NumPy.
 
     Notes
     -----
-    O(len(indices) + len(a)) time; each worker has a table of 8 bytes a cell of `a`, and for a while one more of at most
-    ``max(16384, len(a))``. The GIL is released throughout. Integers come round at their dtype's limit, as in NumPy.
+    O(len(indices) + len(a)) time. Each worker has a table of 8 bytes a cell of `a`, and for a while one more of at most
+    ``max(16384, len(a))`` bytes. The GIL is released while the indices are counted.
 
-    That holds for what is counted most: a one-dimensional array of integers or float64, one-dimensional indices, and
-    for integers a number or int64 array `b` of the same dtype, for float64 a float64 array. All else NumPy adds, as it
-    does where `a` is much longer than `indices`.
+    That holds for one-dimensional `indices` and a one-dimensional `a`: of integers if `b` is an integer or an array of
+    integers, or of float64 if `b` is an array of float64. For other arguments, and where `a` is more than four times as
+    long as `indices`, the call is NumPy's, with a copy of the indices.
 
-    Sums of floats may differ from NumPy's in their last bits, for each worker adds up its own part first; they are the
-    same from call to call for one number of workers.
+    Integers are added to integers exactly, modulo 2**bits of the dtype of `a`, for arrays of any size. NumPy adds an
+    int64 to a uint64 through float64, which rounds above 2**53.
+
+    Sums of floats may differ from NumPy's in their last bits, because each worker adds up its own part first. They are
+    the same in each call with the same number of workers.
+
+    If another thread changes `indices` during the call, the sums are wrong, but nothing outside `a` is written.
 
     Examples
     --------
@@ -62,59 +69,76 @@ def add_at(a: NDArray[Any], indices: Any, b: ArrayLike = 1, *, threads: int | No
     >>> a
     array([1, 0, 2])
     """
+    refuse_dask(a, indices, b)
     if (job := _job(a, indices, b)) is None:
-        np.add.at(a, indices, b)
+        np.add.at(a, _private(indices), _of_the_dtype(a, b))
         return
     sums = count(job, KERNEL, choose_execution(job.size, threads, None))
     if job.weights is None:
-        number = int(b)  # type: ignore[arg-type] # `_job` has seen to that
-        sums *= np.int64(number - (1 << 64) if number >= 1 << 63 else number)  # comes round, as one by one it would
+        sums *= np.asarray(b).astype(np.int64)  # wraps, as repeated addition would
     a += sums.astype(a.dtype)
 
 
 def _job(a: Any, indices: Any, b: Any) -> Slices | None:
-    """The job, or None if it is not one for the compiled loops."""
+    """The job, or None if the compiled loops do not support the arguments."""
     if type(a) is not ndarray or type(indices) not in (ndarray, list) or not a.flags.writeable:
         return None
     where = np.asarray(indices)
     if a.ndim != 1 or where.ndim != 1 or where.dtype.kind not in "iu" or where.dtype == np.uint64:
         return None
-    if len(a) > MOST_CELLS_AN_INDEX * len(where):
+    if len(a) > MOST_CELLS_AN_INDEX * len(where) or abs(a.strides[0]) < a.itemsize:
         return None
-    if a.dtype.kind in "iu":
-        limits = np.iinfo(a.dtype)
-        if (type(b) is int and limits.min <= b <= limits.max) or type(b) is a.dtype.type:
-            return Slices([where], None, (len(a),))
-        wanted = np.int64
-    else:
-        wanted = np.float64  # type: ignore[assignment]
-    if type(b) is ndarray and b.shape == where.shape and b.dtype.type is wanted is a.dtype.type:
-        return Slices([where], b, (len(a),))
-    return None
+    if a.dtype.kind in "iu" and _is_integer(b):
+        return Slices([where], None, (len(a),))
+    if type(b) is not ndarray or b.shape != where.shape:
+        return None
+    supported = b.dtype.kind in "iu" if a.dtype.kind in "iu" else b.dtype.type is np.float64 is a.dtype.type
+    return Slices([where], b, (len(a),)) if supported else None
 
 
-@dispatch(add_in_place, "threads", required=1)
+def _is_integer(b: Any) -> bool:
+    return isinstance(b, np.integer) or (type(b) is int and -(1 << 63) <= b < 1 << 64)
+
+
+def _private(indices: Any) -> Any:
+    """The indices in memory that no other thread can change: NumPy checks them first, and reads them again to add."""
+    if isinstance(indices, tuple):
+        return tuple(map(_private, indices))
+    return indices.copy() if isinstance(indices, ndarray) else indices
+
+
+def _of_the_dtype(a: Any, b: Any) -> Any:
+    """Integers as those of `a`, so that NumPy does not add uint64 to int64 through float64."""
+    integers = _is_integer(b) or (isinstance(b, ndarray) and b.dtype.kind in "iu")
+    return np.asarray(b).astype(a.dtype) if integers and isinstance(a, ndarray) and a.dtype.kind in "iu" else b
+
+
+@dispatch_increment
 def increment(a: NDArray[Any], by: ArrayLike = 1, *, threads: int | None = None) -> None:
     """Add to every cell, in place: ``a += by`` on all cores.
 
     Parameters
     ----------
     a : ndarray
-        What is added to.
+        The array to add to.
     by : array_like, optional
         A number, or an array that broadcasts to `a`.
     threads : int, optional
-        How many threads; as many as pay off by default, at most `get_num_threads`.
+        Number of threads. The default is as many as pay off, at most `get_num_threads`.
 
     Raises
     ------
-    TypeError, ValueError, OverflowError
+    TypeError
+        If an argument is a dask array. Otherwise as NumPy.
+    ValueError
+        If `threads` is less than 1. Otherwise as NumPy.
+    OverflowError
         As NumPy.
 
     Notes
     -----
-    O(a.size) time, bound by memory; no memory of its own. It is NumPy's own addition, with the GIL released, of a part
-    in each thread. Where `a` is not contiguous, or `by` overlaps it or has another shape, one thread does everything.
+    O(a.size) time, limited by memory bandwidth; no additional memory. Each thread adds a part by NumPy's own addition,
+    which releases the GIL. If `a` is not contiguous, or `by` overlaps it or has another shape, one thread adds all.
 
     Examples
     --------
@@ -124,6 +148,7 @@ def increment(a: NDArray[Any], by: ArrayLike = 1, *, threads: int | None = None)
     >>> a
     array([1, 2, 3])
     """
+    refuse_dask(a, by)
     number = np.ndim(by) == 0
     if type(a) is not ndarray or not a.flags.c_contiguous or not (number or _alongside(a, by)):
         np.add(a, by, out=a)
@@ -140,10 +165,10 @@ def increment(a: NDArray[Any], by: ArrayLike = 1, *, threads: int | None = None)
 
 
 def _alongside(a: NDArray[Any], by: Any) -> bool:
-    """Whether `by` can be cut where `a` is: it has its shape, and none of its memory."""
+    """Whether `by` can be split as `a` is: it has the same shape and shares no memory with it."""
     return type(by) is ndarray and by.shape == a.shape and by.flags.c_contiguous and not np.may_share_memory(a, by)
 
 
 def _add(part: tuple[Context, NDArray[Any], Any]) -> None:
     context, cells, addends = part
-    context.run(np.add, cells, addends, out=cells)  # what the caller's np.errstate says holds here too
+    context.run(np.add, cells, addends, out=cells)  # with the caller's np.errstate

@@ -9,18 +9,17 @@ from numpy import unique_counts as numpy_unique_counts
 from numpy.typing import ArrayLike
 
 from parcount._native.dispatch import dispatch
-from parcount.arrays.dask_functions import dask_function
 from parcount.engine.run import count
 from parcount.engine.threads import choose_execution
 from parcount.execution.base import Execution
-from parcount.kernels.blocks import flat
+from parcount.kernels.blocks import as_uint8, flat
 from parcount.kernels.unique_counts import distinct
 
 Result: Any = type(numpy_unique_counts(np.arange(1)))
 """The named tuple that NumPy returns, which it does not name in public."""
 
 
-@dispatch(numpy_unique_counts, "sorted", "threads", "on", dask_function=dask_function("unique_counts"))
+@dispatch(numpy_unique_counts)
 def unique_counts(
     x: ArrayLike,
     *,
@@ -76,7 +75,7 @@ def unique_counts(
     array = np.asarray(x)
     if array.dtype.kind not in "iub" or not array.size:
         return numpy_unique_counts(array)
-    keys = flat(array.view(np.uint8) if array.dtype.kind == "b" else array, "K")
+    keys = flat(as_uint8(array) if array.dtype.kind == "b" else array, "K")
     execution = choose_execution(array.size, threads, on)
     job, kernel = distinct(keys, sorted or execution.concurrency > 1, execution.concurrency)
     values, counts = count(job, kernel, execution)

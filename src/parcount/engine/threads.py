@@ -6,7 +6,7 @@ import os
 from functools import cache
 from operator import index
 
-from parcount._native.dispatch import set_small
+from parcount._native.dispatch import set_small_size
 from parcount.execution.base import Execution
 from parcount.execution.pinned_threads import pinned_threads
 from parcount.system.cores import available_cores
@@ -78,9 +78,9 @@ def get_grain() -> int:
 
 def _size_up() -> None:
     try:
-        set_small(min(SMALL, get_grain()))  # what is to be split is not left to NumPy
+        set_small_size(min(SMALL, get_grain()))  # what is to be split is not left to NumPy
     except ValueError:  # a variable's nonsense is refused where it is used, which then is by every call
-        set_small(0)
+        set_small_size(0)
 
 
 def choose_execution(size: int, threads: int | None, on: Execution | None) -> Execution:

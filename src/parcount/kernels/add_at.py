@@ -21,13 +21,13 @@ def added(columns: Sequence[NDArray[Any]], addends: NDArray[Any] | None, cells: 
     Parameters
     ----------
     columns, addends
-        As in `Slices`; the indices of any integer dtype, the addends int64 or float64.
+        As in `Slices`; the indices of any integer dtype, the addends of any integer dtype or float64.
     cells : int
         How long the table is.
 
     Returns
     -------
-    ndarray of int64, or of float64 with such addends
+    ndarray of int64, or of float64 with addends of float64
         What is to be added to each cell. Integers come round as NumPy's do.
 
     Raises
@@ -44,7 +44,7 @@ def added(columns: Sequence[NDArray[Any]], addends: NDArray[Any] | None, cells: 
                 inside = _from_the_start(block[start : start + BLOCK], cells)
                 _all(native.fill(sums, inside), inside, cells)
         return sums
-    dtype = np.dtype(addends.dtype.type)
+    dtype = np.dtype(np.float64 if addends.dtype.kind == "f" else np.int64)  # uint64 wraps as int64 does
     sums = table(cells, dtype)
     for block, its in blocks([indices, addends], [indices.dtype, dtype]):
         done, _ = native.fill_weighted(sums, block, its)

@@ -139,6 +139,18 @@ def blocks(arrays: Sequence[NDArray[Any]], dtypes: Sequence[np.dtype[Any]]) -> I
         )
 
 
+def as_uint8(booleans: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Booleans as zeros and ones: a view, unless other bytes occur, which NumPy takes for true.
+
+    Examples
+    --------
+    >>> as_uint8(np.array([0, 1, 9], np.uint8).view(bool)).tolist()
+    [0, 1, 1]
+    """
+    view = booleans.view(np.uint8)
+    return view if view.max(initial=0) <= 1 else (view != 0).view(np.uint8)
+
+
 def some(array: NDArray[Any], size: int) -> NDArray[Any]:
     """At least so many elements of a flat array, from all over it; all, if it has no more.
 

@@ -1,0 +1,135 @@
+"""`bincount` and `add_at` of small arrays, which have loops of their own, against NumPy's."""
+
+from collections.abc import Iterator
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import parcount as pc
+from tests.arrays.support import INTEGERS, LAYOUTS, Array, assert_same, layouts, outcome, warns_as_numpy_does
+from tests.arrays.test_bincount import ODD
+from tests.remote import TIME_LIMIT
+
+sizes = st.sampled_from([0, 1, 100, 512, 513, 3000])
+LARGE = 40_000
+"""Elements of an array that is not small."""
+
+
+@given(st.data(), st.sampled_from([*INTEGERS, "bool"]), sizes, layouts)
+def test_counts_equal_numpys(data: st.DataObject, dtype: str, size: int, layout: str) -> None:
+    x = LAYOUTS[layout]((np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, 100, size)).astype(dtype))
+    assert_same(pc.bincount(x), np.bincount(x.astype(int)))
+    assert_same(pc.bincount(x, minlength=120), np.bincount(x.astype(int), minlength=120))
+    weights: Any = np.random.default_rng(1).normal(size=size) * 100
+    weights = weights.astype(data.draw(st.sampled_from(["f8", "f4", "f2", ">f8", "i4", "u8", "?", "g", "c16"])))
+    if data.draw(st.booleans()):
+        weights = weights.tolist()
+    expected = outcome(np.bincount, x.astype(int), weights)
+    assert_same(outcome(pc.bincount, x, weights), expected)
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("weights", [None, [1.0], [0.5, 1, 2], np.ones(3), [[1], [1, 2]], np.ones((3, 1))], ids=str)
+@pytest.mark.parametrize("minlength", [0, 7, -1, None, True, 1 << 70, 1 << 62], ids=str)
+def test_whatever_numpy_says_of_odd_input(name: str, weights: Any, minlength: Any) -> None:
+    expected = outcome(np.bincount, ODD[name], weights, minlength)
+    assert_same(outcome(pc.bincount, ODD[name], weights, minlength), expected)
+    assert_same(outcome(pc.bincount, ODD[name], weights, minlength, threads=1), expected)
+
+
+@pytest.mark.parametrize("keywords", [{}, {"threads": 1}], ids=str)
+@pytest.mark.parametrize("key", [(1 << 63) - 1, (1 << 63) - 2, 1 << 62])
+def test_a_key_that_needs_more_than_all_memory_is_refused(key: int, keywords: Any) -> None:
+    for x in (np.array([1, key]), np.array([1, key], np.uint64), np.array([1, key])[::-1]):
+        with pytest.raises((MemoryError, ValueError)):
+            pc.bincount(x, **keywords)
+        with pytest.raises((MemoryError, ValueError)):
+            pc.bincount(x, [1.0, 2.0], **keywords)
+
+
+def test_bytes_that_are_no_booleans_count_as_true() -> None:
+    for size in (100, LARGE):
+        x = (np.arange(size) % 5).astype(np.uint8).view(bool)
+        assert_same(pc.bincount(x), np.bincount(x))
+        assert_same(pc.unique_counts(x), np.unique_counts(x))
+
+
+@pytest.fixture
+def changing() -> Iterator[Array]:
+    """Keys that another thread changes all the time, without the GIL: to 0, to 1 and beyond the end of the counts."""
+    x = np.zeros(9000, int)
+    states = [np.zeros(9000, int), np.ones(9000, int), np.full(9000, 70_000)]
+    done = Event()
+
+    def change() -> None:
+        while not done.is_set():
+            for state in states:
+                np.copyto(x, state)
+
+    changer = Thread(target=change)
+    changer.start()
+    yield x
+    done.set()
+    changer.join(TIME_LIMIT)
+
+
+@pytest.mark.thread_unsafe(reason="has another thread already")
+def test_keys_that_another_thread_changes_are_each_counted_once(changing: Array) -> None:
+    for _ in range(500):
+        assert pc.bincount(changing).sum() == len(changing)
+
+
+@pytest.mark.thread_unsafe(reason="has another thread already")
+def test_indices_that_another_thread_changes_are_added_within_the_array(changing: Array) -> None:
+    around = np.zeros(80_000, int)
+    a, columns = around[10:12], np.zeros((2, 2), int)
+    for _ in range(500):
+        outcome(pc.add_at, a, changing, 1)
+        outcome(pc.add_at, columns, (changing, changing), 1)  # which NumPy adds
+    assert not around[12:].any()
+
+
+@warns_as_numpy_does
+@given(st.data(), st.sampled_from([*INTEGERS, "float64", "float32"]), sizes, layouts)
+def test_sums_equal_numpys(data: st.DataObject, dtype: str, size: int, layout: str) -> None:
+    random = np.random.default_rng(data.draw(st.integers(0, 99)))
+    indices = LAYOUTS[layout](random.integers(-50, 50, size).astype(data.draw(st.sampled_from(INTEGERS[:7]))) % 50)
+    a = LAYOUTS[data.draw(st.sampled_from(["plain", "strided", "reversed", "swapped", "unaligned"]))](
+        random.integers(0, 100, 50).astype(dtype)
+    )
+    each = LAYOUTS[data.draw(layouts)](random.integers(0, 100, size).astype(data.draw(st.sampled_from([dtype, "i8"]))))
+    b: Any = data.draw(st.sampled_from([each, 1, -1, 0.5, True, np.int8(3), [2] * size]))
+    mine, theirs = a.copy(), a.copy()
+    theirs_b = np.array(b).astype("u8") if dtype == "uint64" and b is not each and b != 0.5 else b  # NumPy rounds here
+    assert_same(outcome(pc.add_at, mine, indices, b), outcome(np.add.at, theirs, indices, theirs_b))
+    assert_same(mine, theirs)
+
+
+@pytest.mark.parametrize("size", [9, LARGE])
+@pytest.mark.parametrize("b", ["one", "int64", "uint64", "int8"])
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+@pytest.mark.parametrize("cells", [2, 1 << 19])
+def test_integers_of_64_bits_are_added_exactly(size: int, b: str, dtype: str, cells: int) -> None:
+    a = np.full(cells, (1 << 62) + 1, dtype)
+    for addend in [1, np.int64(1)] if b == "one" else [np.ones(size, b)]:
+        before = int(a[0])
+        pc.add_at(a, np.zeros(size, int), addend)
+        assert a[0] == before + size
+    assert a[1] == (1 << 62) + 1
+
+
+@pytest.mark.parametrize("size", [9, LARGE])
+def test_cells_that_are_one_get_all(size: int) -> None:
+    indices = np.arange(size) % 3
+    one = np.zeros(1, int)
+    a = np.lib.stride_tricks.as_strided(one, (3,), (0,), writeable=True)
+    pc.add_at(a, indices)
+    assert one == size
+    pc.bincount(indices, out=a)
+    assert one == 2 * size
+    pc.histogram(indices, [0, 1, 2, 3], out=a)
+    assert one == 3 * size
