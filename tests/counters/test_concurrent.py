@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 import parcount as pc
 from parcount.counters import concurrent
 from parcount.counters.concurrent import CHUNK
-from parcount.counters.per_thread import FEW
+from parcount.counters.per_thread import SPARE
 from tests.conftest import Run
 from tests.counters.support import UNNOTICED
 from tests.remote import TIME_LIMIT
@@ -637,7 +637,7 @@ class TestManyThreads:
         c = pc.ConcurrentCounter()
         for _ in range(500):
             together(*[lambda: c.update("ab")] * 4)
-            assert len(c._pending.shards) <= 2 * 5 + FEW + 1
+            assert len(c._pending.shards) <= 2 * 5 + SPARE + 1
         assert dict(c) == {"a": 2000, "b": 2000}
         assert len(c._pending.shards) == 0
 

@@ -1,1 +1,1 @@
-"""The counters: totals that many threads and processes add to at once, without losing a count."""
+"""Counters: totals that threads and processes add to concurrently, without losing a count."""

@@ -1,4 +1,4 @@
-"""Locks after a fork: one that another thread held stays held in the child, where nobody is left to release it."""
+"""New locks in forked children, where a lock that another thread of the parent held would stay locked for ever."""
 
 from __future__ import annotations
 
@@ -8,23 +8,17 @@ from weakref import WeakSet
 
 
 class Locking(Protocol):
-    """What has locks."""
+    """An object with locks."""
 
     def _renew_locks(self) -> None:
-        """Have new ones."""
+        """Replace them."""
 
 
 _owners: WeakSet[Locking] = WeakSet()
 
 
 def renew_locks_in_children(owner: Locking) -> None:
-    """Give an object new locks in every process that is forked from this one.
-
-    Parameters
-    ----------
-    owner : Locking
-        What has locks.
-    """
+    """Call ``owner._renew_locks()`` in every process that is forked from this one, while `owner` exists."""
     _owners.add(owner)
 
 

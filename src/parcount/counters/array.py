@@ -1,4 +1,4 @@
-"""`CounterArray`: many cells, counted by key."""
+"""`CounterArray`: an array of 64-bit cells with atomic additions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from parcount._native.counters import Cells, resolve_indices
-from parcount.counters.scalar import integer, refuse_to_travel
+from parcount.counters.scalar import integer, refuse_pickling
 from parcount.counters.shared_base import SharedBase
 from parcount.kernels.add_at import added
 from parcount.kernels.blocks import blocks, flat
@@ -18,30 +18,39 @@ from parcount.kernels.job import table
 from parcount.shm.segment import create
 
 SHOWN = 10
-"""Cells up to which all are shown."""
+"""Number of cells up to which the repr shows all."""
 
 
 class CounterArray(SharedBase, Cells):
-    """Cells of 64 bits that many threads, or processes, count into at once, each by atomic additions.
+    """An array of 64-bit cells that threads, or processes, add to concurrently by atomic operations.
 
-    To read it is to copy it: what is read is exact cell by cell, while others count on.
+    Reading copies. Each cell is exact, but cells are read one after another while others may count.
 
     Parameters
     ----------
     n : int
-        How many cells; all are zero.
+        Number of cells; all are zero.
     shared : bool, optional
-        Whether they lie in shared memory: the array is then pickled by its name, owned and closed as a `SharedCounter`
-        is. Otherwise it does not leave its process.
+        Whether the cells are in shared memory. The array can then be pickled; it is owned and closed as a
+        `SharedCounter` is.
     name : str, optional
-        By which other processes can `attach` it, if it is shared; one that nobody else uses by default.
+        Name by which other processes `attach` it, if it is shared; a random one by default.
 
     Raises
     ------
     FileExistsError
         If the name is in use.
+    TypeError
+        If `n` is not an integer, or `name` is not a str.
+    ValueError
+        If `n` is negative, the name is not valid, or there is a name without ``shared=True``.
     MemoryError, OSError
-        If there is no room for as many cells.
+        If there is not enough memory.
+
+    Notes
+    -----
+    Memory is 8 bytes a cell. Cells are adjacent, so threads that add to neighbouring cells contend for a cache line.
+    `add` and reading one cell take O(1) time; `add_at`, `reset`, `values` and slices release the GIL.
 
     Examples
     --------
@@ -63,9 +72,9 @@ class CounterArray(SharedBase, Cells):
     def __init__(self, n: SupportsIndex, shared: bool = False, *, name: str | None = None) -> None:
         n = index(n)
         if n < 0:
-            raise ValueError(f"an array has no {n} cells")
+            raise ValueError(f"n must not be negative, is {n}")
         if name is not None and not shared:
-            raise ValueError("a name is for an array in shared memory: shared=True")
+            raise ValueError("a name needs shared=True")
         if shared:
             self._own(create(self._kind, n, name=name))
         else:
@@ -73,30 +82,33 @@ class CounterArray(SharedBase, Cells):
             self._use_memory(table(n))
 
     def add_at(self, indices: ArrayLike, n: SupportsIndex = 1) -> None:
-        """Add to the cells at `indices`, to each as often as it is named; from many threads or processes at once.
+        """Add to the cells at `indices`; to a cell that occurs several times, as many times.
 
         Parameters
         ----------
-        indices : array_like of int, of any integer dtype
-            Which; negative ones from the end.
+        indices : array_like of int
+            The cells; negative values count from the end. Any integer dtype.
         n : int, optional
-            How much each time.
+            The amount each time; may be negative.
 
         Raises
         ------
         IndexError
-            If an index is that of no cell; nothing has been added then.
+            If an index is out of bounds; nothing is added then.
         TypeError
-            If `indices` are no integers.
+            If `indices` or `n` are not integers.
         OverflowError
-            If a cell would need more than 64 bits. What this call had added until then is taken back.
+            If a value would not fit into 64 bits. What this call has added until then is subtracted again, and so it is
+            after an interruption.
+        ValueError
+            If the array is closed.
 
         Notes
         -----
-        O(len(indices)) time, and memory of at most 10 bytes a cell. As many indices as there are cells, or more, are
-        counted into a table of this call's own, whose counts are then added; fewer are added one by one. The GIL is
-        released throughout. Input that is not contiguous or not in native byte order is converted 2**18 elements at a
-        time. Another thread that changes `indices` meanwhile makes the counts wrong, but nothing outside is written.
+        O(len(indices)) time, and at most 10 bytes of memory a cell. If there are at least as many indices as cells,
+        they are counted into a private table, whose counts are then added; otherwise each is added by itself. The GIL
+        is released. Input that is not contiguous or not in native byte order is converted 2**18 elements at a time. If
+        another thread changes `indices` meanwhile, counts may be wrong, but nothing else is overwritten.
 
         Examples
         --------
@@ -109,17 +121,17 @@ class CounterArray(SharedBase, Cells):
         by = integer(n)
         keys = np.asarray(indices)
         if not keys.size and not isinstance(indices, np.ndarray):
-            return  # an empty list is one of floats
+            return  # NumPy takes an empty list as float64
         if keys.dtype.kind not in "iu":
-            raise TypeError(f"indices are integers, not {keys.dtype}")
+            raise TypeError(f"indices must be integers, not {keys.dtype}")
         keys = flat(keys, "K")
         if len(keys) < len(self):
-            self._add_each(self._places(keys), by)
+            self._add_each(self._indices(keys), by)
         else:
             self._add_counts(added([keys], None, len(self)), by)
 
-    def _places(self, keys: NDArray[Any]) -> NDArray[np.int64]:
-        """Which cells the keys mean: a copy, which nobody else changes after it was looked at."""
+    def _indices(self, keys: NDArray[Any]) -> NDArray[np.int64]:
+        """The keys as indices from 0 on: a copy, which other threads cannot change after the check."""
         found = np.empty(len(keys), np.int64)
         start = 0
         for (block,) in blocks([keys], [keys.dtype]):
@@ -130,13 +142,13 @@ class CounterArray(SharedBase, Cells):
         return found
 
     def reset(self) -> NDArray[np.int64]:
-        """Set every cell to zero; return what was taken away. What others add meanwhile is in one or the other."""
+        """Set every cell to zero; return the values before. Concurrent additions are in the result or in the array."""
         taken = np.empty(len(self), np.int64)
         self._take(taken)
         return taken
 
     def values(self) -> NDArray[np.int64]:
-        """A copy of the cells as they are now, one read after another."""
+        """A copy of the cells, which are read one after another."""
         return self[:]
 
     @overload
@@ -157,7 +169,7 @@ class CounterArray(SharedBase, Cells):
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("what is read of a CounterArray is a copy")
+            raise ValueError("reading a CounterArray needs a copy")
         return self.values() if dtype is None else self.values().astype(dtype)
 
     def __repr__(self) -> str:
@@ -169,5 +181,5 @@ class CounterArray(SharedBase, Cells):
 
     def __reduce__(self) -> tuple[Callable[[str], Self], tuple[str]]:
         if self._segment is None:
-            refuse_to_travel(self)
+            refuse_pickling(self)
         return self._by_name()

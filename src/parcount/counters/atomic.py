@@ -1,4 +1,4 @@
-"""`AtomicCounter`: one cell of 64 bits, and atomic additions."""
+"""`AtomicCounter`: one 64-bit cell with atomic additions."""
 
 from __future__ import annotations
 
@@ -9,15 +9,29 @@ from parcount.counters.scalar import Scalar
 
 
 class AtomicCounter(Scalar, Cell):
-    """One cell of 64 bits, added to by the CPU's atomic operations: no lock, and nobody waits.
-
-    The cell is alone on its cache lines. Where there is no GIL, threads that call a method of one and the same object
-    wait for each other to count its references, which takes longer than to count: give each its own `local` handle.
+    """A counter of one 64-bit cell that is changed by atomic operations of the CPU, without a lock.
 
     Parameters
     ----------
     value : int, optional
-        Where to begin.
+        Initial value.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not an integer.
+    OverflowError
+        If `value` does not fit into 64 bits.
+
+    Notes
+    -----
+    Every method takes O(1) time. An addition is a compare-and-swap that is repeated while other threads change the
+    cell; some thread always makes progress. The methods are short C functions: they do not release the GIL, and do not
+    need it. Signal handlers and finalizers may use them. An object has about 660 bytes, because the cell shares no
+    cache line with other data.
+
+    On a free-threaded Python, threads that call methods of one object contend for its reference count, which costs more
+    than the addition: give each thread a handle by `local`.
 
     Examples
     --------
@@ -25,7 +39,7 @@ class AtomicCounter(Scalar, Cell):
     >>> c = pc.AtomicCounter(40)
     >>> c.increment()
     41
-    >>> add = c.local().add  # for a hot loop of this thread
+    >>> add = c.local().add  # for a hot loop in this thread
     >>> add(1)
     42
     >>> int(c)

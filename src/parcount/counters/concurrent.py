@@ -12,19 +12,19 @@ from threading import RLock, local
 from typing import Any, ClassVar, Self, TypeVar
 
 from parcount.counters.after_fork import renew_locks_in_children
-from parcount.counters.per_thread import Parts
+from parcount.counters.per_thread import PerThread
 
 Key = TypeVar("Key")
 
 CHUNK = 1 << 15
-"""Elements counted at a time: for as long whoever reads may have to wait."""
+"""Elements counted at a time, under a lock that readers wait for."""
 
 PLAIN = (list, tuple, str, bytes, range)
-"""Types whose iterators run no code of the user's: they may under a lock, and nothing needs to be copied first."""
+"""Types whose iterators run no user code: they can be iterated under a lock, without a copy first."""
 
 
 def _settled(method: Callable[..., Any]) -> Any:
-    """Have all that is pending merged before a method, and everything that is counted meanwhile after it."""
+    """Merge pending counts before the method, and hold back counts of other threads until it returns."""
 
     @wraps(method)
     def settled(self: ConcurrentCounter[Any], /, *args: Any, **keywords: Any) -> Any:
@@ -39,29 +39,37 @@ def _settled(method: Callable[..., Any]) -> Any:
 
 
 class ConcurrentCounter(Counter[Key]):
-    """A `collections.Counter` that threads can share: as fast, and exact.
+    """A `collections.Counter` that threads can share without losing counts.
 
-    It is one, and does what one does. `update` with an iterable, `add` and `increment` count for the calling thread
-    alone; whatever reads the counter first merges what all threads have counted since it was read last. To iterate over
-    it or its `keys`, `values` and `items`, to compare, to calculate with and to pickle it is to do so with a copy of
-    that instant: it is safe while others count, and shows nothing that comes later. Results of arithmetic are of this
-    class.
+    It is a subclass with the same interface. `update` with an iterable, `add` and `increment` count into a shard of the
+    calling thread; every read first merges the shards of all threads. Iteration, `keys`, `values`, `items`, comparison,
+    arithmetic and pickling use a copy made at that moment: they are safe while other threads count, and do not show
+    later counts. Results of arithmetic are of this class.
 
-    ``c[key] += 1`` is a reading and a writing, between which another thread may count: use `increment`.
+    ``c[key] += 1`` is a read and a write, between which another thread may count: use `increment`.
 
     Parameters
     ----------
     iterable : iterable or mapping, optional
-        What to count, or counts.
+        Elements to count, or a mapping of counts.
     **counts
         More counts.
 
+    Raises
+    ------
+    TypeError
+        If an element is not hashable, or `iterable` is not iterable.
+
     Notes
     -----
-    `update` takes as much time as Counter's, with any number of threads; to read takes time for the different keys
-    that were counted since. An iterator's own code runs outside all locks, the hashing and comparing of keys inside.
-    Keys that use the counter while they are compared see it as it is, with merging half done, and so does a signal
-    handler. Both may count, by `increment`, `add`, `update` and `subtract`: what they interrupt does not undo it.
+    `update` takes as much time as that of `collections.Counter`, with any number of threads: O(elements). A read takes
+    O(different keys counted since the last read) time, and copies O(keys). Memory is O(keys), and between two reads
+    O(keys) for each thread. It needs the GIL like any code that handles Python objects, so threads count in parallel
+    only on a free-threaded Python.
+
+    An iterator's own code runs outside all locks; keys are hashed and compared inside. Keys that use the counter while
+    they are compared see it half merged, and so do signal handlers. Both may count, by `increment`, `add`, `update` and
+    `subtract`, and no count is lost.
 
     Examples
     --------
@@ -75,15 +83,15 @@ class ConcurrentCounter(Counter[Key]):
     """
 
     _elementwise: ClassVar[bool] = False
-    """Whether a subclass has a `get` or `__setitem__` of its own, which then sees every element, as with Counter."""
+    """Whether a subclass overrides `get` or `__setitem__`, which then sees every element, as with Counter."""
 
     _pending: _Pending
-    _here: local
+    _local: local
 
     def __new__(cls, *_: Any, **__: Any) -> Self:  # noqa: D102 - the class says it
         self = super().__new__(cls)
         self._pending = _Pending()
-        self._here = local()  # not a part of what is pending, to which what it holds refers
+        self._local = local()  # outside `_pending`: the values of a `threading.local` must not refer to it
         return self
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -94,7 +102,7 @@ class ConcurrentCounter(Counter[Key]):
     # Counting
 
     def increment(self, key: Key) -> None:
-        """Add one to the count of `key`."""
+        """Add 1 to the count of `key`."""
         self.add(key)
 
     def add(self, key: Key, n: int = 1) -> None:
@@ -103,15 +111,15 @@ class ConcurrentCounter(Counter[Key]):
         Parameters
         ----------
         key : hashable
-            What.
+            The key.
         n : int, optional
-            How much.
+            The amount; may be negative.
         """
         if self._elementwise:
             self._plus([(key, n)])
             return
         shard = self._shard()
-        if shard.busy:  # called by the comparing of keys just below, or by a signal handler
+        if shard.busy:  # called by a comparison of keys below, or by a signal handler
             shard.set_aside([(key, n)])
             return
         shard.busy = True
@@ -121,7 +129,7 @@ class ConcurrentCounter(Counter[Key]):
                 counts[key] = counts.get(key, 0) + n
         finally:
             shard.busy = False
-        if not dict.__len__(self):  # asked here too, for the call is half of what this costs
+        if not dict.__len__(self):  # checked here too: the call would double the cost
             self._show_own()
 
     def update(self, iterable: Iterable[Any] | None = None, /, **counts: int) -> None:  # type: ignore[override]
@@ -130,7 +138,7 @@ class ConcurrentCounter(Counter[Key]):
         Parameters
         ----------
         iterable : iterable or mapping, optional
-            What to count, or counts to add.
+            Elements to count, or a mapping of counts to add.
         **counts
             More counts to add.
         """
@@ -150,7 +158,7 @@ class ConcurrentCounter(Counter[Key]):
         Parameters
         ----------
         iterable : iterable or mapping, optional
-            What to count down, or counts to subtract.
+            Elements to count down, or a mapping of counts to subtract.
         **counts
             More counts to subtract.
         """
@@ -166,7 +174,7 @@ class ConcurrentCounter(Counter[Key]):
             self._minus(list(counts.items()))
 
     def _count_all(self, iterable: Any) -> None:
-        """Count in chunks what comes, and if that ends by an exception, what came before."""
+        """Count in chunks; if the iterator raises, count what came before."""
         iterator = iter(iterable)
         if type(iterable) in PLAIN:
             while length_hint(iterator):
@@ -183,7 +191,7 @@ class ConcurrentCounter(Counter[Key]):
                     self._count(chunk)
 
     def _count(self, elements: Any) -> None:
-        """Count some elements into this thread's shard."""
+        """Count elements into this thread's shard."""
         if self._elementwise:
             self._count_here(elements)
             return
@@ -226,13 +234,13 @@ class ConcurrentCounter(Counter[Key]):
             self[key] = get(key, 0) - count
 
     def _set_aside(self, pairs: Iterable[tuple[Any, Any]]) -> bool:
-        """Whether a settled method was called in the midst of counting or merging: then the counts wait for a merge.
+        """If this thread is already counting or merging, keep the counts for the next merge and return True.
 
-        For they come from a signal handler, or from the comparing of keys: added now, they could be written over.
+        The call then comes from a signal handler or a comparison of keys: counts added now could be overwritten.
         """
         if self._elementwise:
             return False
-        token: _Token | None = getattr(self._here, "token", None)
+        token: _Token | None = getattr(self._local, "token", None)
         if token is not None and token.shard.busy:
             token.shard.set_aside(pairs)
         elif self._pending.depth > 1:
@@ -244,14 +252,14 @@ class ConcurrentCounter(Counter[Key]):
     # Merging
 
     def _shard(self) -> _Shard:
-        """The calling thread's."""
+        """The calling thread's shard."""
         try:
-            shard: _Shard = self._here.token.shard
+            shard: _Shard = self._local.token.shard
         except AttributeError:
             shard = _Shard()
-            token = self._here.token = _Token(shard)
+            token = self._local.token = _Token(shard)
             with self._pending.lock:
-                self._pending.shards.enter(token, shard)
+                self._pending.shards.add(token, shard)
                 crowded = self._pending.shards.crowded
             if crowded:
                 self._show()
@@ -259,31 +267,31 @@ class ConcurrentCounter(Counter[Key]):
 
     @_settled
     def _show(self) -> None:
-        """Merge, and no more."""
+        """Merge all pending counts."""
 
     def _show_own(self) -> None:
-        """Where the dict is empty, merge what this thread has counted: C code looks into a dict, as json's does.
+        """If the dict is empty, merge this thread's shard: C code such as json's reads the dict directly.
 
-        Not what the others have: they may be in the midst of it, and would begin anew.
+        Other threads may be using their shards, so those wait for a read.
         """
         if dict.__len__(self) or (shard := self._shard()).busy:
             return
         pending = self._pending
         with pending.lock:
             if not pending.depth:
-                pending.depth = 1  # so that a signal handler does not do the same in between
+                pending.depth = 1  # keeps signal handlers from doing the same
                 try:
                     self._take(shard)
                 finally:
                     pending.depth = 0
 
     def _enter(self) -> bool:
-        """Merge what is pending, and let nobody else do so until `_leave`.
+        """Merge pending counts, and keep other threads from it until `_leave`. Return whether that was done.
 
-        Not where the thread is in the midst of counting, and its keys' comparing has called: it holds its shard, for
-        which another thread may be waiting in a merge. It has to take the counter as it is.
+        It is not if the thread is counting, and a comparison of keys has called this: another thread may be merging and
+        wait for this thread's shard. The caller then uses the counter as it is.
         """
-        token: _Token | None = getattr(self._here, "token", None)
+        token: _Token | None = getattr(self._local, "token", None)
         if token is not None and token.shard.busy:
             return False
         pending = self._pending
@@ -309,7 +317,7 @@ class ConcurrentCounter(Counter[Key]):
         for shard in pending.shards.all():
             if shard.counts or shard.aside:
                 self._take(shard)
-        pending.ended += pending.shards.ended()
+        pending.ended += pending.shards.take_ended()
         while pending.ended:
             self._take(pending.ended[-1])
             pending.ended.pop()
@@ -324,7 +332,7 @@ class ConcurrentCounter(Counter[Key]):
             self._merge_pairs(chain(counts.items(), aside))
 
     def _merge_pairs(self, pairs: Iterable[tuple[Any, Any]]) -> None:
-        """Add counts; where one cannot be added to what there is, which raises, the others are left for later."""
+        """Add counts. If an addition raises, the remaining ones are kept for the next merge."""
         get, put = super().get, super().__setitem__
         rest = iter(pairs)
         try:
@@ -333,15 +341,15 @@ class ConcurrentCounter(Counter[Key]):
         finally:
             self._pending.left.extend(rest)
 
-    # Reading: a copy, but for what is a single step
+    # Reading: from a copy, except for single operations
 
     @_settled
     def _snapshot(self) -> dict[Any, Any]:
-        """A copy. Not `dict.copy`, which asks what is no plain dict for its keys, and so would end up here."""
+        """A copy as a dict. `dict.copy` would call `keys` of a subclass, and so recurse."""
         return dict(zip(dict.keys(self), dict.values(self), strict=True))
 
     def _plain(self) -> Counter[Key]:
-        """A copy that is a Counter."""
+        """A copy as a Counter."""
         plain: Counter[Key] = Counter()
         dict.update(plain, self._snapshot())
         return plain
@@ -358,15 +366,15 @@ class ConcurrentCounter(Counter[Key]):
     setdefault = _settled(dict.setdefault)
 
     def keys(self) -> Any:
-        """The keys there are now."""
+        """A view of a copy's keys."""
         return self._snapshot().keys()
 
     def values(self) -> Any:
-        """The counts there are now."""
+        """A view of a copy's counts."""
         return self._snapshot().values()
 
     def items(self) -> Any:
-        """The keys there are now, with their counts."""
+        """A view of a copy's keys and counts."""
         return self._snapshot().items()
 
     def __iter__(self) -> Iterator[Key]:
@@ -382,7 +390,7 @@ class ConcurrentCounter(Counter[Key]):
     def __repr__(self) -> str:
         return type(self).__name__ + repr(self._plain()).removeprefix(Counter.__name__)
 
-    # Comparing and calculating
+    # Comparison and arithmetic
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -422,7 +430,7 @@ class ConcurrentCounter(Counter[Key]):
     def __neg__(self) -> ConcurrentCounter[Key]:
         return _ours(-self._plain())
 
-    # `other` is copied before anything of this one is locked: another thread may be about to do it the other way round.
+    # `other` is copied before this counter is locked: a thread that adds them the other way round would deadlock.
 
     def __iadd__(self, other: Counter[Any]) -> Self:  # type: ignore[override]
         self._change(Counter.__iadd__, _plain(other))
@@ -454,24 +462,24 @@ def _ours(result: Any) -> ConcurrentCounter[Any]:
 
 
 class _Shard:
-    """What a thread has counted since it was merged last."""
+    """What a thread has counted since the last merge."""
 
     __slots__ = ("aside", "busy", "counts", "lock")
 
     def __init__(self) -> None:
         self.lock = RLock()
-        self.counts: Counter[Any] = Counter()  # quicker than a dict, of which each step asks whether to collect it
-        self.aside: list[tuple[Any, Any]] = []  # counted while `counts` was being changed by the same thread
-        self.busy = False  # whether that is so, or about to be; of interest to this thread only
+        self.counts: Counter[Any] = Counter()  # faster than a dict: the garbage collector tracks it from the start
+        self.aside: list[tuple[Any, Any]] = []  # counted while the same thread was changing `counts`
+        self.busy = False  # whether the thread is changing `counts`; used by this thread only
 
     def set_aside(self, pairs: Iterable[tuple[Any, Any]]) -> None:
-        """Hold counts where nothing is being changed."""
+        """Keep counts outside `counts`."""
         with self.lock:
             self.aside.extend(pairs)
 
 
 class _Token:
-    """Goes when its thread ends."""
+    """Freed when its thread ends."""
 
     __slots__ = ("__weakref__", "shard")
 
@@ -482,18 +490,18 @@ class _Token:
 class _Pending:
     """The shards of all threads, and the lock under which they are merged.
 
-    Who holds it may wait for a shard's lock; who holds a shard's lock never waits for it.
+    Lock order: this lock before that of a shard, never the other way round.
     """
 
     def __init__(self) -> None:
-        self.shards: Parts[_Shard] = Parts()
-        self.ended: list[_Shard] = []  # of threads that have ended, to be merged for the last time
-        self.left: list[tuple[Any, Any]] = []  # where a merge was ended by an exception, or interrupted by counting
+        self.shards: PerThread[_Shard] = PerThread()
+        self.ended: list[_Shard] = []  # of ended threads, to be merged once more
+        self.left: list[tuple[Any, Any]] = []  # left by a merge that raised, or counted during one
         self._renew_locks()
         renew_locks_in_children(self)
 
     def _renew_locks(self) -> None:
-        """Have new ones, in a forked child. It has what was merged until then, should the fork have come in between."""
+        """Replace the locks, in a forked child. After a fork during a merge, it has what was merged until then."""
         self.lock = RLock()
         self.depth = 0
         for shard in self.shards.all():

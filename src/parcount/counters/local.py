@@ -1,4 +1,4 @@
-"""`LocalCounter`: a Python integer for each thread, in `threading.local`."""
+"""`LocalCounter`: one Python integer for each thread, in `threading.local`."""
 
 from __future__ import annotations
 
@@ -7,26 +7,38 @@ from threading import Lock, get_ident, local
 from typing import NoReturn, SupportsIndex
 
 from parcount.counters.after_fork import renew_locks_in_children
-from parcount.counters.per_thread import Parts
-from parcount.counters.scalar import Scalar, fitting, integer, refuse_to_travel
+from parcount.counters.per_thread import PerThread
+from parcount.counters.scalar import Scalar, fitting, integer, refuse_pickling
 
 FULL = 1 << 40
-"""A part that would be more than this is added to the base."""
+"""A cell that would exceed this is moved to the base."""
 
 NEAR = 1 << 62
-"""The base up to which no sum needs to be compared with the limit: the parts of a million threads do not pass it."""
+"""Up to this base no sum needs to be compared with the limit: the cells of a million threads cannot reach it."""
 
 
 class LocalCounter(Scalar):
-    """A Python integer for each thread, found by `threading.local`, and summed up when the counter is read.
+    """A counter with one Python integer for each thread, in `threading.local`; reading it sums them up.
 
-    The textbook's other answer: no lock when counting, for no other thread writes there. `ShardedCounter` is this in C.
-    What a thread has counted stays when it ends. As with `LockedCounter`, no signal handler and no finalizer may count.
+    `ShardedCounter` is the same in C. `add` and `increment` return None. What a thread has counted stays when it ends.
 
     Parameters
     ----------
     value : int, optional
-        Where to begin.
+        Initial value.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not an integer.
+    OverflowError
+        If `value` does not fit into 64 bits.
+
+    Notes
+    -----
+    An addition takes O(1) time and no lock, because only its thread writes a cell; `value` and `reset` take O(threads)
+    time under a lock. It needs the GIL like any Python code. Memory is O(threads). As with `LockedCounter`, signal
+    handlers and finalizers must not use it.
 
     Examples
     --------
@@ -38,41 +50,41 @@ class LocalCounter(Scalar):
     6
     """
 
-    __slots__ = ("_here", "_sum")
+    __slots__ = ("_local", "_sum")
 
     def __init__(self, value: SupportsIndex = 0) -> None:
         self._sum = _Sum(integer(value))
-        # Not a part of the sum, to which the parts refer: what a `threading.local` holds must not hold that.
-        self._here = local()
+        # Outside the sum, to which the handles refer: the values of a `threading.local` must not refer to it.
+        self._local = local()
 
     def increment(self) -> None:
-        """Add one."""
+        """Add 1. `OverflowError` if the new value does not fit into 64 bits."""
         self.local().increment()
 
     def add(self, n: SupportsIndex, /) -> None:
-        """Add `n`."""
+        """Add `n`. `OverflowError` if the new value does not fit into 64 bits."""
         self.local().add(n)
 
     @property
     def value(self) -> int:
-        """What has been counted."""
+        """The current value."""
         return self._sum.read()
 
     def reset(self) -> int:
-        """Set to zero; return what was taken away."""
+        """Set to zero; return the value before."""
         return self._sum.take()
 
-    def local(self) -> LocalPart:
-        """A handle of the calling thread's own: its part."""
+    def local(self) -> LocalHandle:
+        """Return the calling thread's handle."""
         try:
-            part: LocalPart = self._here.part
+            handle: LocalHandle = self._local.handle
         except AttributeError:
-            part = self._here.part = self._sum.new_part()
-        return part
+            handle = self._local.handle = self._sum.new_handle()
+        return handle
 
 
-class LocalPart:
-    """What one thread has counted. In another's hands it adds to the base, under the lock."""
+class LocalHandle:
+    """The cell of one thread. In other threads it adds to the base, under the lock."""
 
     __slots__ = ("__weakref__", "_cell", "_sum", "_thread")
 
@@ -82,11 +94,11 @@ class LocalPart:
         self._thread = get_ident()
 
     def increment(self) -> None:
-        """Add one."""
+        """Add 1. `OverflowError` if the new value does not fit into 64 bits."""
         self.add(1)
 
     def add(self, n: SupportsIndex, /) -> None:
-        """Add `n`."""
+        """Add `n`. `OverflowError` if the new value does not fit into 64 bits."""
         n = index(n)
         mine = self._thread == get_ident()
         count = self._cell[0] + n
@@ -96,14 +108,14 @@ class LocalPart:
             self._sum.add(n, self._cell if mine else None)
 
     def __reduce__(self) -> NoReturn:
-        refuse_to_travel(self)
+        refuse_pickling(self)
 
 
 class _Sum:
-    """The base, and what each thread has in its part."""
+    """The base value, and the cells of the threads."""
 
     def __init__(self, base: int) -> None:
-        self.cells: Parts[list[int]] = Parts()
+        self.cells: PerThread[list[int]] = PerThread()
         self.base = base
         self.near = abs(base) > NEAR
         self._renew_locks()
@@ -112,20 +124,20 @@ class _Sum:
     def _renew_locks(self) -> None:
         self._lock = Lock()
 
-    def new_part(self) -> LocalPart:
+    def new_handle(self) -> LocalHandle:
         cell = [0]
-        part = LocalPart(self, cell)
+        handle = LocalHandle(self, cell)
         with self._lock:
-            self.cells.enter(part, cell)
+            self.cells.add(handle, cell)
             if self.cells.crowded:
                 self._fold()
-        return part
+        return handle
 
     def add(self, n: int, own: list[int] | None) -> None:
-        """Add to the base, and with it what a thread has in its `own` cell.
+        """Add to the base; move the count of the calling thread's `own` cell there too.
 
-        Where there is no GIL, what another thread is just about to write into its cell is not among what is added up
-        here: by that the total may pass the limit, and is exact all the same.
+        Without a GIL, the total misses what another thread is about to write into its cell. It may exceed 64 bits by
+        that, and is exact nevertheless.
         """
         with self._lock:
             fitting(self._total() + n)
@@ -153,6 +165,6 @@ class _Sum:
         self.near = abs(self.base) > NEAR
 
     def _fold(self) -> None:
-        """Add the parts of threads that have ended to the base."""
-        for cell in self.cells.ended():
+        """Move the cells of ended threads to the base."""
+        for cell in self.cells.take_ended():
             self._change(cell[0])

@@ -11,15 +11,25 @@ from parcount.counters.scalar import Scalar, fitting, integer
 
 
 class LockedCounter(Scalar):
-    """A Python integer under `threading.Lock`: the textbook answer, and what the others are measured by.
-
-    No signal handler and no finalizer may count with it: either may interrupt the very thread that holds the lock, and
-    wait for ever. The atomic and the sharded counter have none.
+    """A Python integer under a `threading.Lock`: the textbook solution, as a reference for the others.
 
     Parameters
     ----------
     value : int, optional
-        Where to begin.
+        Initial value.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not an integer.
+    OverflowError
+        If `value` does not fit into 64 bits.
+
+    Notes
+    -----
+    Every method takes O(1) time, and waits while another thread holds the lock; it needs the GIL like any Python code.
+    Signal handlers and finalizers must not use it: if they interrupt the thread that holds the lock, they wait for
+    ever. `AtomicCounter` and `ShardedCounter` have no lock.
 
     Examples
     --------
@@ -41,17 +51,17 @@ class LockedCounter(Scalar):
         renew_locks_in_children(self)
 
     def _renew_locks(self) -> None:
-        """Have a new lock, in a forked child."""
+        """Replace the lock, in a forked child."""
         self._lock = Lock()
 
     def increment(self) -> int:
-        """Add one; return the new value."""
+        """Add 1; return the new value. `OverflowError` if it does not fit into 64 bits."""
         with self._lock:
             self._value = value = fitting(self._value + 1)
             return value
 
     def add(self, n: SupportsIndex, /) -> int:
-        """Add `n`; return the new value."""
+        """Add `n`; return the new value. `OverflowError` if it does not fit into 64 bits."""
         n = index(n)
         with self._lock:
             self._value = value = fitting(self._value + n)
@@ -59,15 +69,15 @@ class LockedCounter(Scalar):
 
     @property
     def value(self) -> int:
-        """What has been counted."""
+        """The current value."""
         return self._value
 
     def reset(self) -> int:
-        """Set to zero; return what was taken away."""
+        """Set to zero; return the value before."""
         with self._lock:
             value, self._value = self._value, 0
             return value
 
     def local(self) -> Self:
-        """Return the counter itself: with one lock for all there is nothing that a thread could have to itself."""
+        """Return the counter itself: it has no state for each thread."""
         return self

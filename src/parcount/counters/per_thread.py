@@ -1,68 +1,60 @@
-"""A part for each thread, which stays behind when the thread ends."""
+"""Data of each thread that outlives the thread."""
 
 from __future__ import annotations
 
 from typing import Generic, TypeVar
 from weakref import ref
 
-Part = TypeVar("Part")
+Data = TypeVar("Data")
 
-FEW = 16
-"""Parts of which so many more than threads run are not worth looking for."""
+SPARE = 16
+"""Entries of ended threads that are not worth a search."""
 
 
-class Parts(Generic[Part]):
-    """The parts of all threads, of those that have ended too.
+class PerThread(Generic[Data]):
+    """An entry for each thread, including threads that have ended.
 
-    For each part its thread keeps a token, in a `threading.local`: when the thread ends the token goes, and nobody
-    writes the part any more. The owner of the parts guards them by a lock.
+    Each thread keeps a token for its entry in a `threading.local`. When the thread ends, the token is freed, and nobody
+    writes the entry any more. The owner guards the entries by a lock.
 
     Examples
     --------
     >>> class Token: pass
-    >>> parts, token = Parts(), Token()
-    >>> parts.enter(token, "what it counted")
-    >>> parts.ended()
+    >>> entries, token = PerThread(), Token()
+    >>> entries.add(token, "its counts")
+    >>> entries.take_ended()
     []
     >>> del token
-    >>> parts.ended()
-    ['what it counted']
+    >>> entries.take_ended()
+    ['its counts']
     """
 
     def __init__(self) -> None:
-        self._held: dict[int, tuple[ref[object], Part]] = {}
-        self._crowd = FEW
+        self._entries: dict[int, tuple[ref[object], Data]] = {}
+        self._limit = SPARE
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._entries)
 
-    def enter(self, token: object, part: Part) -> None:
-        """Hold a part from now on.
+    def add(self, token: object, data: Data) -> None:
+        """Add the entry of the thread that keeps `token`."""
+        self._entries[id(data)] = ref(token), data
 
-        Parameters
-        ----------
-        token : object
-            What its thread keeps.
-        part : object
-            What stays.
-        """
-        self._held[id(part)] = ref(token), part
+    def all(self) -> list[Data]:
+        """Every entry."""
+        return [data for _, data in list(self._entries.values())]
 
-    def all(self) -> list[Part]:
-        """Every part that is held."""
-        return [part for _, part in list(self._held.values())]
-
-    def ended(self) -> list[Part]:
-        """The parts of threads that have ended; they are held no longer."""
+    def take_ended(self) -> list[Data]:
+        """Remove and return the entries of threads that have ended."""
         ended = []
-        for key, (token, part) in list(self._held.items()):
+        for key, (token, data) in list(self._entries.items()):
             if token() is None:
-                del self._held[key]
-                ended.append(part)
-        self._crowd = 2 * len(self._held) + FEW
+                del self._entries[key]
+                ended.append(data)
+        self._limit = 2 * len(self._entries) + SPARE
         return ended
 
     @property
     def crowded(self) -> bool:
-        """Whether there are so many more parts than running threads had that it is time to call `ended`."""
-        return len(self._held) > self._crowd
+        """Whether `take_ended` is due: there are twice as many entries as there were running threads."""
+        return len(self._entries) > self._limit

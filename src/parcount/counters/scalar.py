@@ -1,4 +1,4 @@
-"""What counters of one number have in common, whatever they keep it in."""
+"""The common base of the scalar counters."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from operator import index
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 LEAST, MOST = -(1 << 63), (1 << 63) - 1
-"""The numbers of 64 bits."""
+"""Limits of a 64-bit integer."""
 
 
 class Scalar:
     """A counter of one number.
 
-    ``add(n)`` adds any integer, a negative one to count down, and ``increment()`` one; if the new value does not fit
-    into 64 bits they raise `OverflowError`, and the counter is as it was. What has one cell returns the new value; what
-    is spread over threads returns None, for only to sum up tells it. ``value`` and `int` read it, ``reset()`` sets it
-    to zero and returns what it took away, and ``local()`` gives the calling thread a handle of its own to count with. A
-    counter does not leave its process unless it can be shared.
+    ``add(n)`` adds an integer, which may be negative; ``increment()`` adds 1. If the new value does not fit into 64
+    bits, both raise `OverflowError` and the counter is unchanged. Counters with one cell return the new value; those
+    with a cell for each thread return None, because the new value is a sum over all threads. ``value`` and `int` read
+    the counter, ``reset()`` sets it to zero and returns the value before, and ``local()`` returns a handle for the
+    calling thread. Only shared counters can be pickled.
     """
 
     __slots__ = ()
 
-    if TYPE_CHECKING:  # in earnest it would stand before that of the compiled classes
+    if TYPE_CHECKING:  # at run time it would hide that of the compiled classes
 
         @property
         def value(self) -> int:
-            """What has been counted."""
+            """The current value."""
 
     def __int__(self) -> int:
         return self.value
@@ -34,35 +34,24 @@ class Scalar:
         return f"{type(self).__name__}({self.value})"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        refuse_to_travel(self)
+        refuse_pickling(self)
 
 
-def refuse_to_travel(counter: object) -> NoReturn:
-    """Raise the `TypeError` of a counter that cannot be pickled or copied.
-
-    Parameters
-    ----------
-    counter : object
-        Which.
-    """
+def refuse_pickling(counter: object) -> NoReturn:
+    """Raise the `TypeError` of a counter that cannot be pickled or copied."""
     raise TypeError(
-        f"{type(counter).__name__} cannot be copied or pickled: what is counted in the copy would be missing here. "
-        "A SharedCounter, or a CounterArray with shared=True, is seen by all processes that it is sent to."
+        f"{type(counter).__name__} cannot be copied or pickled: counts added to the copy would be missing here. "
+        "Use a SharedCounter, or a CounterArray with shared=True, to count in several processes."
     )
 
 
 def integer(value: SupportsIndex) -> int:
-    """`value` as a Python integer of at most 64 bits.
-
-    Parameters
-    ----------
-    value : int
-        Or what can stand for one.
+    """`value`, an int or an object with ``__index__``, as an int of at most 64 bits.
 
     Raises
     ------
     TypeError
-        If it is no integer.
+        If it is not an integer.
     OverflowError
         If it does not fit.
 
@@ -75,18 +64,7 @@ def integer(value: SupportsIndex) -> int:
 
 
 def fitting(total: int) -> int:
-    """`total`, if it fits into 64 bits.
-
-    Parameters
-    ----------
-    total : int
-        What a counter would come to.
-
-    Raises
-    ------
-    OverflowError
-        If it does not fit.
-    """
+    """`total`, if it fits into 64 bits; otherwise `OverflowError`."""
     if not LEAST <= total <= MOST:
         raise OverflowError(f"the count would be {total}, which does not fit into 64 bits")
     return total

@@ -1,4 +1,4 @@
-"""`ShardedCounter`: a cell for each thread."""
+"""`ShardedCounter`: one cell for each thread."""
 
 from __future__ import annotations
 
@@ -9,18 +9,32 @@ from parcount.counters.scalar import Scalar
 
 
 class ShardedCounter(Scalar, Sharded):
-    """A cell for each thread that counts, each on cache lines of its own, summed up when the counter is read.
+    """A counter with one cell for each thread; reading it sums them up.
 
-    Doug Lea's idea, known from Java's LongAdder. To add costs less than to one atomic cell, and does not slow down with
-    more threads; to read costs a step for each thread that counts. So `add` and `increment` return nothing, and where
-    there is no GIL a hot loop calls those of its thread's `local` handle. What a thread has counted stays when it ends.
-
-    A handle counts exactly in another thread's hands too, but slowly.
+    `add` and `increment` return None, because the new value is a sum over all threads. What a thread has counted stays
+    when it ends.
 
     Parameters
     ----------
     value : int, optional
-        Where to begin.
+        Initial value.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not an integer.
+    OverflowError
+        If `value` does not fit into 64 bits.
+
+    Notes
+    -----
+    The design is that of Java's ``LongAdder`` by Doug Lea (JEP 155). An addition is O(1), a plain read and write of the
+    thread's own cell, and does not slow down with more threads; `value` and `reset` are O(threads). Memory is about 330
+    bytes for each running thread: cells of different threads share no cache line, and that of an ended thread is freed.
+    The methods do not release the GIL, and do not need it. Signal handlers and finalizers may use them.
+
+    On a free-threaded Python, hot loops call the methods of their thread's `local` handle, as with `AtomicCounter`. A
+    handle that another thread uses counts exactly, but slowly.
 
     Examples
     --------

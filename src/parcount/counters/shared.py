@@ -1,4 +1,4 @@
-"""`SharedCounter`: one cell that many processes add to."""
+"""`SharedCounter`: one 64-bit cell in shared memory."""
 
 from __future__ import annotations
 
@@ -12,29 +12,41 @@ from parcount.shm.segment import create
 
 
 class SharedCounter(SharedBase, Scalar, Cell):
-    """One cell of 64 bits in named shared memory, added to by atomic operations: exact across processes, and no lock.
+    """A counter of one 64-bit cell in named shared memory, changed by atomic operations, without a lock.
 
-    It is pickled by its name, so it can be sent to worker processes, however they are started; a forked child has it
-    anyway; and any process of the same user can `attach` it. A process that is killed, at any instant, leaves what it
-    had counted, and nobody waits for it.
+    It is pickled by its name, so it can be sent to worker processes, however they are started. Forked children inherit
+    it, and any process of the same user can `attach` it. A process that is killed, at any instant, leaves its counts in
+    place and blocks nobody.
 
-    Every process that has it open owns it, and the last one to close it, or to end, unlinks it; on macOS and other
-    systems that cannot lock files in shared memory, the one that made it does. When it is sent to another process, it
-    has to be kept until it has arrived.
+    Every process that has it open owns it, and the last one to close it, or to end, unlinks it. On macOS and other
+    systems that cannot lock files in shared memory, the process that created it does. When it is sent to another
+    process, keep it open until it has arrived.
 
     Parameters
     ----------
     value : int, optional
-        Where to begin.
+        Initial value.
     name : str, optional
-        By which other processes can attach it; one that nobody else uses by default.
+        Name by which other processes attach it; a random one by default.
 
     Raises
     ------
     FileExistsError
         If the name is in use.
+    TypeError
+        If `value` is not an integer, or `name` is not a str.
+    ValueError
+        If `name` is empty or contains a slash, a backslash, a null or a tilde.
+    OverflowError
+        If `value` does not fit into 64 bits.
     OSError
-        If the system has no room for it.
+        If there is not enough shared memory.
+
+    Notes
+    -----
+    The methods are those of `AtomicCounter`, with the same costs and the same behaviour towards the GIL. They raise
+    `ValueError` once the counter is closed. On Linux, creating one takes O(segments of this user) time, because it
+    unlinks those that killed processes have left. Each takes one page of shared memory and two file descriptors.
 
     Examples
     --------

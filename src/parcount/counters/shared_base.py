@@ -1,4 +1,4 @@
-"""What lies in a segment of shared memory: it has a name, is closed, and travels by its name."""
+"""The common base of counters in shared memory: named, closed, pickled by name."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from parcount.shm.segment import Segment
 
 
 class SharedBase:
-    """A counter that may lie in a segment that this process owns."""
+    """A counter that may be in shared memory."""
 
     __slots__ = ()
 
     _kind: ClassVar[str]
-    """What its segments are for, as `parcount.shm.segment` wants it."""
+    """The kind of its segments; see `parcount.shm.segment`."""
 
     _segment: Segment | None
 
-    if TYPE_CHECKING:  # in earnest these would stand before those of the compiled classes
+    if TYPE_CHECKING:  # at run time these would hide those of the compiled classes
 
         def _use_memory(self, memory: Any) -> None: ...
         def _close(self) -> None: ...
@@ -29,7 +29,7 @@ class SharedBase:
 
     @classmethod
     def attach(cls, name: str) -> Self:
-        """Open what another process, or this one, made by this name.
+        """Open an existing counter, of this process or another.
 
         Parameters
         ----------
@@ -39,9 +39,15 @@ class SharedBase:
         Raises
         ------
         FileNotFoundError
-            If there is none; its last owner may be gone.
+            If there is no counter of that name; its last owner may have closed it.
+        PermissionError
+            If it belongs to another user.
+        TimeoutError
+            If another process holds its lock for several seconds.
+        TypeError
+            If `name` is not a str.
         ValueError
-            If there is something else of that name.
+            If `name` is not valid, or belongs to a counter of another type.
         """
         counter = cls.__new__(cls)
         counter._own(segment.attach(cls._kind, name))
@@ -53,11 +59,11 @@ class SharedBase:
 
     @property
     def name(self) -> str | None:
-        """By which other processes can attach it; None if they cannot, for it is not in shared memory."""
+        """The name by which other processes attach it; None if it is not in shared memory."""
         return None if self._segment is None else self._segment.name
 
     def close(self) -> None:
-        """Own it no longer. After that it can neither count nor be read. May be called again."""
+        """Close the counter: its methods raise ValueError from then on. Can be called repeatedly."""
         self._close()
         if self._segment is not None:
             self._segment.release()
@@ -71,7 +77,7 @@ class SharedBase:
         self.close()
 
     def _by_name(self) -> tuple[Callable[[str], Self], tuple[str]]:
-        """How it is pickled."""
+        """The result of `__reduce__`."""
         assert self._segment is not None
         if self._closed:
             raise ValueError("this counter is closed")

@@ -1,4 +1,4 @@
-"""Arrays over memory-mapped files, which cross to other processes as the file's name and their place in it."""
+"""Arrays in memory-mapped files, which are sent to other processes as a file name and a range of bytes."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from parcount.shm.blocks import address
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an array lies.
+class FileRange:
+    """The bytes of a file that an array occupies.
 
     Parameters
     ----------
     filename : str
         The file.
     inode : int
-        Which file that was: another may have its name by now.
+        Its inode: another file may have the name by now.
     mode : {"r", "r+"}
-        Whether what is written into the array goes into the file.
+        Whether writes to the array go to the file.
     offset : int
-        Of the array's first element, in bytes.
+        Offset of the array's first element, in bytes.
     stop : int
-        Up to where it takes the file.
+        Offset of the end of the array.
     """
 
     filename: str
@@ -41,11 +41,11 @@ class Place:
     stop: int
 
 
-def place_of(array: NDArray[Any]) -> Place | None:
-    """Where an array lies in a file that other processes can map too; None if it does not.
+def file_range_of(array: NDArray[Any]) -> FileRange | None:
+    """The range of an array in a file that other processes can map too, or None.
 
-    That is so for `numpy.memmap` and views of one, but not where writes are kept from the file (mode ``"c"``), or
-    where the file has been deleted, or another has its name.
+    None for arrays other than `numpy.memmap` and its views, in copy-on-write mode (``"c"``), and if the file has been
+    deleted or its name belongs to another file.
     """
     base: Any = array
     while not (isinstance(base, np.memmap) and isinstance(base.base, mmap.mmap)):
@@ -56,33 +56,33 @@ def place_of(array: NDArray[Any]) -> Place | None:
         return None
     filename = os.fspath(base.filename)
     try:
-        inode = os.stat(filename).st_ino  # noqa: PTH116 - the name may be any that the system takes
+        inode = os.stat(filename).st_ino  # noqa: PTH116 - the name may be bytes or a descriptor
     except OSError:
         return None
     if inode != _inode(base, inode):
         return None
     start = address(base) - base.offset
     _, stop = np.lib.array_utils.byte_bounds(array)
-    return Place(filename, inode, "r" if base.mode == "r" else "r+", address(array) - start, stop - start)
+    return FileRange(filename, inode, "r" if base.mode == "r" else "r+", address(array) - start, stop - start)
 
 
-def opened(place: Place) -> np.memmap[Any, Any]:
-    """The bytes of the whole file, mapped, in which a place is.
+def open_range(file_range: FileRange) -> np.memmap[Any, Any]:
+    """The whole file of a range, mapped.
 
     Raises
     ------
     OSError
-        If the file is gone, or another has its name now, or it has become too short.
+        If the file was deleted or truncated, or its name belongs to another file.
     """
-    key = place.filename, place.inode, place.mode
+    key = file_range.filename, file_range.inode, file_range.mode
     whole = _open.get(key)
-    if whole is None or whole.nbytes < place.stop:
-        with open(place.filename, "rb" if place.mode == "r" else "r+b") as file:  # noqa: PTH123 - as above
-            if os.fstat(file.fileno()).st_ino != place.inode:
-                raise FileNotFoundError(f"another file than the one that was sent has the name {place.filename} now")
-            whole = np.memmap(file, np.uint8, mode="r" if place.mode == "r" else "r+")
-    if whole.nbytes < place.stop:
-        raise OSError(f"{place.filename} has been cut to {whole.nbytes} bytes since it was mapped")
+    if whole is None or whole.nbytes < file_range.stop:
+        with open(file_range.filename, "rb" if file_range.mode == "r" else "r+b") as file:  # noqa: PTH123 - as above
+            if os.fstat(file.fileno()).st_ino != file_range.inode:
+                raise FileNotFoundError(f"{file_range.filename} is not the file that was sent: it has been replaced")
+            whole = np.memmap(file, np.uint8, mode="r" if file_range.mode == "r" else "r+")
+    if whole.nbytes < file_range.stop:
+        raise OSError(f"{file_range.filename} has been truncated to {whole.nbytes} bytes")
     _open[key] = whole
     return whole
 
@@ -92,12 +92,12 @@ _inodes: dict[int, tuple[weakref.ref[Any], int]] = {}
 
 
 def _inode(root: Any, otherwise: int) -> int:
-    """The inode that is mapped, as Linux lists it; asked once for each mapping."""
+    """The inode of a mapping, which Linux lists; cached for each mapping."""
     known = _inodes.get(id(root))
     if known is not None and known[0]() is root:
         return known[1]
     inode = otherwise
-    with suppress(OSError, ValueError):  # not on Linux: the name has to be believed
+    with suppress(OSError, ValueError):  # not on Linux: assume that the name is still that of the file
         for line in Path("/proc/self/maps").read_text(errors="replace").splitlines():
             span, _, _, _, found, *_ = line.split(maxsplit=5)
             start, stop = (int(end, 16) for end in span.split("-"))

@@ -200,12 +200,12 @@ class TestFiles:
         (half,) = pool.map(remote.first_half, [np.memmap(file, np.int64, "r")])
         assert half.base is not None
         assert np.array_equal(half, np.arange(N // 2))
-        assert memmap.place_of(half) is not None
+        assert memmap.file_range_of(half) is not None
 
     def test_a_file_that_only_the_worker_had_comes_back_as_its_content(self, pool: pc.Processes) -> None:
         (back,) = pool.map(remote.from_a_passing_file, [SHARED_COPY_MIN_BYTES])
         assert np.array_equal(back, np.arange(SHARED_COPY_MIN_BYTES))
-        assert memmap.place_of(back) is None
+        assert memmap.file_range_of(back) is None
 
     @pytest.mark.parametrize("mode", ["r+", "w+"])
     def test_what_a_worker_writes_is_in_it(self, pool: pc.Processes, file: Path, mode: str) -> None:
@@ -217,7 +217,7 @@ class TestFiles:
     def test_writes_that_are_kept_from_it_are_sent(self, pool: pc.Processes, file: Path) -> None:
         sent = np.memmap(file, np.int64, "c")
         sent[0] = 77
-        assert memmap.place_of(sent) is None
+        assert memmap.file_range_of(sent) is None
         (back,) = pool.map(remote.echo, [sent])
         assert np.array_equal(back, sent)
 
@@ -253,7 +253,7 @@ class TestFiles:
         other = file.with_name("other")
         other.write_bytes(b"something else")
         other.replace(file)
-        with pytest.raises(FileNotFoundError, match="another file than the one that was sent"):
+        with pytest.raises(FileNotFoundError, match="is not the file that was sent"):
             serialisation.loads(message)
 
     def test_one_that_has_been_cut(self, file: Path) -> None:
@@ -261,7 +261,7 @@ class TestFiles:
         message, _ = serialisation.dumps(sent, Packing())
         del sent
         os.truncate(file, 100)
-        with pytest.raises(OSError, match="has been cut to 100 bytes"):
+        with pytest.raises(OSError, match="has been truncated to 100 bytes"):
             serialisation.loads(message)
 
     def test_counting_one(self, pool: pc.Processes, file: Path) -> None:

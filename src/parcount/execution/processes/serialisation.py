@@ -132,7 +132,7 @@ class _Pickler(pickle.Pickler):
         block = block_of(obj)
         if block is not None and (block.lasting if self.received is None else block in self.received):
             return ("lasting", block.name, *_layout(obj, block.address))
-        if (place := memmap.place_of(obj)) and (self.received is None or self._came_from(place)):
+        if (place := memmap.file_range_of(obj)) and (self.received is None or self._came_from(place)):
             return ("file", place, *_layout(obj, address(obj) - place.offset))
         if obj.nbytes < min(self.packing.out_of_band_min, self.packing.shared_copy_min):
             return None
@@ -146,7 +146,7 @@ class _Pickler(pickle.Pickler):
         self.out_of_band.append(content)
         return ("out_of_band", len(self.out_of_band) - 1, *layout)
 
-    def _came_from(self, place: memmap.Place) -> bool:
+    def _came_from(self, place: memmap.FileRange) -> bool:
         received = self.received or ()
         return any(isinstance(one, np.memmap) and str(one.filename) == place.filename for one in received)
 
@@ -164,7 +164,7 @@ class _Unpickler(pickle.Unpickler):
         if how == "out_of_band":
             memory = self.out_of_band[where]
         elif how == "file":
-            memory = memmap.opened(where)
+            memory = memmap.open_range(where)
             self.lasting.append(memory)
         else:
             block = open_block(where, lasting=how == "lasting")
