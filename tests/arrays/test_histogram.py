@@ -269,3 +269,28 @@ class TestMemory:
         w = None if weights is None else np.ones(a.shape[::-1], weights).T
         assert self.most(a, 10, (0, 1), weights=w, threads=1) <= 2 * 3 * 8 * blocks.BLOCK + 400_000
         assert_same(pc.histogram(a, 10, (0, 1), weights=w, threads=3), np.histogram(a, 10, (0, 1), weights=w))
+
+
+def test_weights_of_two_dimensions_with_a_rule_are_refused_as_numpy_refuses_them() -> None:
+    a: Any = np.ones((30, 40))
+    for values, weights in [(a, a), (a.T, a.T), (a, a[0])]:
+        for keywords in ({}, {"threads": 2}):
+            expected = outcome(np.histogram, values, "auto", weights=weights)
+            assert isinstance(expected, type)
+            assert outcome(pc.histogram, values, "auto", weights=weights, **keywords) is expected
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint64", "int8"])
+def test_a_count_that_is_negative_is_no_reason_to_wrap(dtype: str) -> None:
+    edges: Any = [0.0, np.nan, 2.0]
+    counts = np.histogram([1.0, 3.0], edges)[0]
+    assert counts.min() < 0, "NumPy counts otherwise than it did"
+    for start in (5, 0):
+        out = np.full(2, start, dtype)
+        if start == 0 and dtype != "int8":
+            with pytest.raises(OverflowError, match="nothing was added"):
+                pc.histogram([1.0, 3.0], edges, out=out)
+            assert not out.any()
+        else:
+            pc.histogram([1.0, 3.0], edges, out=out)
+            assert out.tolist() == (start + counts).tolist()

@@ -132,3 +132,19 @@ def test_memory_is_tables_and_nothing_else(workers: int) -> None:
     finally:
         tracemalloc.stop()
     assert most <= (workers + 3) * 8 * 102 * 102 + workers * 60_000 + 100_000
+
+
+@warns_as_numpy_does
+@pytest.mark.parametrize("size", [5, 20_000])
+@pytest.mark.parametrize("dtype", ["M8[ns]", "M8[D]", "m8[s]"])
+@pytest.mark.parametrize("bins", [10, [np.arange(4), np.arange(4)], "edges"], ids=str)
+def test_times_are_numpys(size: int, dtype: str, bins: Any) -> None:
+    times, numbers = np.arange(size).astype(dtype), np.arange(size)
+    if bins == "edges":
+        bins = [times[:4], times[:4]]
+    for x, y in [(times, times), (times, numbers), (numbers, times)]:
+        assert_same(outcome(pc.histogram2d, x, y, bins), outcome(np.histogram2d, x, y, bins))
+        assert_same(outcome(pc.histogramdd, (x, y), bins), outcome(np.histogramdd, (x, y), bins))
+        assert_same(outcome(pc.histogramdd, (x, y), bins, threads=2), outcome(np.histogramdd, (x, y), bins))
+    rows = np.stack([times, times], axis=1)
+    assert_same(outcome(pc.histogramdd, rows, bins), outcome(np.histogramdd, rows, bins))

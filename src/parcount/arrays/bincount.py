@@ -1,4 +1,4 @@
-"""`bincount`: how often each non-negative integer occurs."""
+"""`bincount`: the number of occurrences of each non-negative integer."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from parcount.kernels.keys import KERNEL, glance
 from parcount.kernels.slices import Slices
 
 KEYS_A_BIN = 8
-"""Fewer, and private tables cost more than other workers spare (``bench/peers.py``: 20 million keys, 2^24 bins)."""
+"""Keys for each bin from which private tables pay (``bench/peers.py``: 20 million keys, 2^24 bins)."""
 
 OWNED = 1 << 16
-"""Bins up to which the result is copied out of the table it was counted in, which is longer."""
+"""Bins up to which the result is copied out of the longer table in which it was counted."""
 
 
 @dispatch_bincount(numpy_bincount)
@@ -37,57 +37,63 @@ def bincount(
     threads: int | None = None,
     on: Execution | None = None,
 ) -> NDArray[Any]:
-    """Count how often each value occurs in an array of non-negative integers: `numpy.bincount` on all cores.
+    """Count the occurrences of each value in an array of non-negative integers: `numpy.bincount` on all cores.
 
     Parameters
     ----------
     x : array_like, 1 dimension, of any integer dtype or bool
-        The keys. Unlike NumPy it takes ``uint64`` too, and widens no smaller dtype.
+        The keys. Unlike in NumPy they may be of uint64; smaller dtypes are not widened.
     weights : array_like, same shape as `x`, optional
         What each key adds, instead of one.
     minlength : int, optional
-        The least length of the result.
+        The minimum length of the result.
     out : ndarray, 1 dimension, optional
-        Where to add the counts to what there is, so that data that arrives in pieces is counted without temporaries:
-        of any integer dtype, or a floating one with `weights`. Keys must be less than its length.
+        The counts are added to this array, so that data that arrives in pieces is counted without temporaries. It is of
+        any integer dtype, or of a floating one with `weights`. Keys must be less than its length.
     threads : int, optional
-        How many threads; as many as pay off by default, at most `get_num_threads`.
+        Number of threads. The default is as many as pay off, at most `get_num_threads`.
     on : Execution, optional
-        Who runs it, in place of `threads`.
+        The execution that runs the call, instead of `threads`.
 
     Returns
     -------
     ndarray of int64, or of float64 with `weights`
-        Cell k holds the count of key k; as long as the largest key needs, but at least `minlength`. With `out`: that.
+        Cell k holds the count of key k. Its length is the largest key plus one, but at least `minlength`. `out`, if it
+        is given.
 
     Raises
     ------
     TypeError
-        As NumPy: if `x` is not of integers, or `weights` cannot be cast to float64 safely.
+        If `x` is not of integers, `weights` cannot be cast to float64 safely, or `minlength` is not an integer, as
+        NumPy. If `out` is not an array or has another kind of dtype, or `on` is not an execution.
     ValueError
-        As NumPy: if a key is negative, `x` has not one dimension, or `weights` has not its shape. If a key does not
-        fit into `out`, or `out` cannot be written.
+        If a key is negative, `x` does not have one dimension, or `weights` has another shape, as NumPy. If a key does
+        not fit into `out`, or `out` is read-only. If both `threads` and `on` are given, or `threads` is less than 1.
     OverflowError
-        If a count would pass the limit of `out`'s dtype; `out` is left as it was.
-    MemoryError
-        If there is no memory for as many bins as the largest key needs.
+        If a count does not fit into the dtype of `out`, which is then unchanged.
+    MemoryError, ValueError
+        If the largest key needs more bins than there is memory for.
 
     Notes
     -----
     One pass: O(len(x) + bins) time. At most ``8 * bins`` bytes for the result, and for each worker ``8 * bins`` and
     ``max(16384, bins)``, with `bins` rounded up to a power of two, or from 2**20 on by a 64th. Input that is not
-    contiguous or not in native byte order is converted 2**18 elements at a time. The GIL is released throughout.
+    contiguous or not in native byte order is converted 2**18 elements at a time. The GIL is released while the keys are
+    counted, except for arrays of fewer than 2**14 elements, which are counted at once.
 
-    Sums of floating `weights` may differ from NumPy's in their last bits, for each worker adds up its own part first:
-    by at most ``len(x) * eps`` times the sum of the absolute weights, as with any order. They are the same from call
-    to call for one number of workers.
+    Sums of floating `weights` may differ from NumPy's in their last bits, because each worker adds up its own part
+    first: by at most ``len(x) * eps`` times the sum of the absolute weights, as with any order. They are the same in
+    each call with the same number of workers.
 
-    Another thread that changes `x` meanwhile makes the counts wrong, but nothing outside the tables is written.
+    If another thread changes `x` during the call, the counts are wrong, but no memory outside the tables is written.
 
-    Nothing of a dask array is counted yet: what is returned, or raised, is as of `dask.array.bincount`, and
-    ``split_every=`` may be given as there. The tasks count each block by the same loops, on the one thread that runs
-    them, and merge the counts in a tree. parcount must be installed where they run. `out`, `threads` and `on` are a
-    TypeError.
+    Arrays of other libraries: if the type of an argument has an ``__array_function__`` of its own (NEP 18), the call
+    goes to NumPy's function, and so to that type. `threads` and `on` are left out, as they do not change the result;
+    `out` is a TypeError. This holds for all functions that stand for one of NumPy's.
+
+    Dask arrays: the result is lazy, as from `dask.array.bincount`, and ``split_every=`` may be given. Each task counts
+    a block by the same loops, on one thread of its scheduler, and the counts are merged in a tree. parcount must be
+    installed where the tasks run. `out`, `threads` and `on` are a TypeError.
 
     Examples
     --------
@@ -115,7 +121,7 @@ def bincount(
 
 
 def _job(x: ArrayLike, weights: ArrayLike | None, minlength: int, out: NDArray[Any] | None) -> Slices | None:
-    """The job, or None if it is not one for the compiled loops: NumPy then has the answer, or the error."""
+    """The job, or None if NumPy has the result, or the error: the compiled loops do not support the arguments."""
     if out is not None:
         check_out(out, None, np.int64 if weights is None else np.float64)
     keys = np.asarray(x)

@@ -1,4 +1,4 @@
-"""`histogram`: how many values lie in each bin."""
+"""`histogram`: the number of values in each bin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from parcount.kernels.slices import Slices
 from parcount.kernels.values import KERNEL, extent
 
 MOST_FLOAT32_BINS = 1 << 16
-"""NumPy computes a float32's bin in float32: with more, it is no longer the one that the edges say."""
+"""NumPy computes the bin of a float32 in float32. With more bins it is not always the one that the edges define."""
 
 
 @dispatch(numpy_histogram)
@@ -34,55 +34,59 @@ def histogram(
     threads: int | None = None,
     on: Execution | None = None,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Count the values that lie in each bin: `numpy.histogram` on all cores.
+    """Count the values in each bin: `numpy.histogram` on all cores.
 
-    All but the last bin hold their left edge and not their right one; the last holds both. Values outside, and NaN,
-    are not counted. The edges decide, to the last bit, as in NumPy.
+    A bin includes its left edge and not its right one; the last bin includes both. Values out of range, and NaN, are
+    not counted. Each value is compared with the edges exactly, as in NumPy.
 
     Parameters
     ----------
     a : array_like
         The values, of any shape. float32 is not widened.
     bins : int, sequence or str, optional
-        How many bins of equal width, or their edges, or the name of a rule that NumPy has for their number.
+        The number of bins of equal width, or their edges, or the name of one of NumPy's rules for their number.
     range : (float, float), optional
-        From where to where; from the least to the greatest value by default, for which these are looked up first.
+        The first and the last edge. The default is the minimum and the maximum, which takes a pass of its own.
     density : bool, optional
         Divide by the total and by each bin's width.
     weights : array_like, same shape as `a`, optional
         What each value adds, real or complex, instead of one.
     out : ndarray, 1 dimension, one cell a bin, optional
-        Where to add the counts to what there is: of any integer dtype, or a floating or complex one with `weights`.
+        The counts are added to this array: of any integer dtype, or a floating or complex one with `weights`.
     threads : int, optional
-        How many threads; as many as pay off by default, at most `get_num_threads`.
+        Number of threads. The default is as many as pay off, at most `get_num_threads`.
     on : Execution, optional
-        Who runs it, in place of `threads`.
+        The execution that runs the call, instead of `threads`.
 
     Returns
     -------
     hist : ndarray of int64, of the dtype of `weights`, or of float64 with `density`
-        One cell a bin. With `out`: that.
+        One cell a bin; `out`, if it is given.
     bin_edges : ndarray
-        One more than there are bins.
+        The edges, one more than there are bins.
 
     Raises
     ------
-    TypeError, ValueError
-        As NumPy. If `out` does not suit, or is given together with `density`.
+    TypeError
+        If `out` is not an array or has another kind of dtype, or `on` is not an execution. Otherwise as NumPy.
+    ValueError
+        If `out` is read-only, has not one cell a bin, or is given together with `density`. If both `threads` and `on`
+        are given, or `threads` is less than 1. Otherwise as NumPy.
     OverflowError
-        If a count would pass the limit of `out`'s dtype; `out` is left as it was.
+        If a sum does not fit into the dtype of `out`, which is then unchanged.
 
     Notes
     -----
-    O(a.size) time if the edges are equally spaced, or spaced by a factor; a binary search among the edges that lie very
-    close together otherwise. Besides the result each worker takes at most ``104 * bins + 40000`` bytes, and at most
-    4 MB for finding places among uneven edges. Input that is not contiguous is converted 2**18 elements at a time. The
-    GIL is released throughout. float16, longdouble and other dtypes are left to NumPy.
+    O(a.size) time if the edges are spaced evenly in linear or logarithmic scale; otherwise with a binary search among
+    edges that lie very close together. Each worker takes at most ``104 * bins + 40000`` bytes, and at most 4 MB to
+    search uneven edges. Input that is not contiguous is converted 2**18 elements at a time. The GIL is released while
+    the values are counted. float16, longdouble and other dtypes are counted by NumPy.
 
-    Sums of floating `weights` may differ from NumPy's in their last bits, for their order does; they are the same from
-    call to call for one number of workers.
+    Sums of floating `weights` may differ from NumPy's in their last bits, because they are added in another order. They
+    are the same in each call with the same number of workers.
 
-    A dask array gives what `dask.array.histogram` does, lazily: see `bincount`.
+    For a dask array the result is lazy, as from `dask.array.histogram`; see `bincount`, also for arrays of other
+    libraries.
 
     Examples
     --------
@@ -92,13 +96,13 @@ def histogram(
     array([0, 2, 1])
     """
     if out is not None and density:
-        raise ValueError("density divides by a total that out= does not have yet: give one of the two")
+        raise ValueError("density= and out= cannot be combined: the total is not known before all data is counted")
     values = np.asarray(a)
     heavy = None if weights is None else np.asarray(weights)
     edges = None
-    if _ours(values, heavy):
+    if _ours(values, heavy) and not (isinstance(bins, str) and heavy is not None):  # NumPy refuses that
         column = flat(values, "K" if heavy is None else "C")
-        edges = _edges(column, bins, range, heavy, threads)
+        edges = _edges(column, bins, range, threads)
     if edges is None or not _same_as_numpys(values, heavy, bins, edges):
         hist, edges = numpy_histogram(a, bins, range, None if out is not None else density, weights)
     else:
@@ -106,7 +110,7 @@ def histogram(
         on = choose_execution(values.size, threads, on)
         hist = count(job, KERNEL, on, shares=pieces(values.size, len(edges) - 1, on))
         if heavy is not None:
-            # Where NumPy takes differences, of sums at uneven edges, they come out in native byte order.
+            # With uneven edges NumPy takes differences of cumulative sums, which are in native byte order.
             hist = hist.astype(heavy.dtype if _uniform(bins) else heavy.dtype.newbyteorder("="))
         if density:
             return hist / np.array(np.diff(edges), float) / hist.sum(), edges
@@ -119,7 +123,7 @@ def histogram(
 
 
 def _ours(values: NDArray[Any], weights: NDArray[Any] | None) -> bool:
-    """Whether these are for the compiled loops."""
+    """Whether the compiled loops support them."""
     if not values.size or not (values.dtype.kind in "iu" or values.dtype.type in (np.float32, np.float64)):
         return False
     return weights is None or (
@@ -136,26 +140,25 @@ def _edges(
     values: NDArray[Any],
     bins: Any,
     range: tuple[float, float] | None,  # noqa: A002
-    weights: NDArray[Any] | None,
     threads: int | None,
 ) -> NDArray[Any]:
-    """The edges, from NumPy; it is shown no more values than it needs for them."""
+    """The edges, which NumPy computes from the extremes, or from nothing but `range`."""
     if isinstance(bins, str):
-        return np.histogram_bin_edges(values, bins, range, weights)
+        return np.histogram_bin_edges(values, bins, range)
     if range is not None or not _uniform(bins):
         return np.histogram_bin_edges(values[:0], bins, range)
     return np.histogram_bin_edges(np.array(between(values, threads), values.dtype), bins)
 
 
 def between(values: NDArray[Any], threads: int | None) -> tuple[Any, Any]:
-    """The least and the greatest value, looked up by threads."""
+    """The minimum and the maximum."""
     on = choose_execution(len(values), threads, None)
     both = on.map(extent, [values[start:stop] for start, stop in cuts(len(values), on.concurrency) if start < stop])
     return np.min([least for least, _ in both]), np.max([greatest for _, greatest in both])
 
 
 def float64_serves(values: NDArray[Any], edges: NDArray[Any]) -> bool:
-    """Whether values lie between float64 edges just as they lie, for NumPy, between these."""
+    """Whether values compare with the edges as float64 as they do, in NumPy, with the edges as they are."""
     if len(edges) < 2 or edges.dtype.kind not in "iuf" or edges.dtype.itemsize not in (1, 2, 4, 8):
         return False
     if np.isnan(edges).any() or edges.dtype == np.float16:
@@ -166,10 +169,10 @@ def float64_serves(values: NDArray[Any], edges: NDArray[Any]) -> bool:
 
 
 def _same_as_numpys(values: NDArray[Any], weights: NDArray[Any] | None, bins: Any, edges: NDArray[Any]) -> bool:
-    """Whether the compiled loops go by what NumPy goes by."""
+    """Whether the compiled loops give NumPy's result."""
     if not float64_serves(values, edges):
         return False
     if _uniform(bins) and values.dtype == np.float32 and len(edges) > MOST_FLOAT32_BINS:
         return False
-    # NumPy adds up in integers between uneven edges, which is exact beyond float64's 53 bits.
+    # With uneven edges NumPy adds integers as integers, which is exact beyond the 53 bits of a float64.
     return _uniform(bins) or weights is None or weights.dtype.kind not in "iu" or weights.dtype.itemsize < 8

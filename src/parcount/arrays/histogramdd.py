@@ -1,4 +1,4 @@
-"""`histogramdd` and `histogram2d`: how many rows lie in each cell of several axes."""
+"""`histogramdd` and `histogram2d`: the number of rows in each cell of several axes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from parcount.kernels.histogramdd import KERNEL
 from parcount.kernels.slices import Slices
 
 MOST_CELLS_A_ROW = 4
-"""Private tables of more cells than this for each row cost more than other workers spare."""
+"""Cells for each row up to which private tables pay."""
 
 
 @dispatch(numpy_histogramdd)
@@ -32,24 +32,24 @@ def histogramdd(
     threads: int | None = None,
     on: Execution | None = None,
 ) -> tuple[NDArray[np.float64], tuple[NDArray[Any], ...]]:
-    """Count the rows that lie in each cell of several axes: `numpy.histogramdd` on all cores.
+    """Count the rows in each cell of several axes: `numpy.histogramdd` on all cores.
 
     Parameters
     ----------
     sample : ndarray, shape (N, D), or sequence of D array_likes of length N
         The rows, or their columns. Columns of float32 or float64 are not copied.
     bins : int, or sequence of D ints or arrays, optional
-        How many bins each axis has, or their edges.
+        The number of bins of each axis, or their edges.
     range : sequence of D (float, float) or None, optional
-        From where to where each axis goes; from its least to its greatest value by default.
+        The range of each axis. The default is from its minimum to its maximum.
     density : bool, optional
         Divide by the total and by each cell's volume.
     weights : array_like, shape (N,), optional
         What each row adds, instead of one.
     threads : int, optional
-        How many threads; as many as pay off by default, at most `get_num_threads`.
+        Number of threads. The default is as many as pay off, at most `get_num_threads`.
     on : Execution, optional
-        Who runs it, in place of `threads`.
+        The execution that runs the call, instead of `threads`.
 
     Returns
     -------
@@ -60,17 +60,21 @@ def histogramdd(
 
     Raises
     ------
-    TypeError, ValueError
-        As NumPy.
+    TypeError
+        If `on` is not an execution. Otherwise as NumPy.
+    ValueError
+        If both `threads` and `on` are given, or `threads` is less than 1. Otherwise as NumPy.
 
     Notes
     -----
-    O(N * D + cells) time; each worker has a table of 8 bytes a cell, where every axis has two bins more than asked
-    for, and takes up to 4 MB for uneven edges. Columns that are not contiguous are converted 2**18 rows at a time. The
-    GIL is released throughout. Dtypes other than integers, float32 and float64 are left to NumPy. Sums of `weights`
-    may differ from NumPy's in their last bits; they are the same from call to call for one number of workers.
+    O(N * D + cells) time. Each worker has a table of 8 bytes a cell, with two more bins on every axis, and up to 4 MB
+    to search uneven edges. Columns that are not contiguous are converted 2**18 rows at a time. The GIL is released
+    while the rows are counted. Columns that are not all of one dtype, which must be an integer one, float32 or float64,
+    are counted by NumPy. Sums of `weights` may differ from NumPy's in their last bits. They are the same in each call
+    with the same number of workers.
 
-    Dask arrays give what `dask.array.histogramdd` does, lazily: see `bincount`.
+    For dask arrays the result is lazy, as from `dask.array.histogramdd`; see `bincount`, also for arrays of other
+    libraries.
 
     Examples
     --------
@@ -114,16 +118,16 @@ def histogram2d(
     threads: int | None = None,
     on: Execution | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[Any]]:
-    """Count the points that lie in each cell of two axes: `numpy.histogram2d` on all cores.
+    """Count the points in each cell of two axes: `numpy.histogram2d` on all cores.
 
     Parameters
     ----------
     x, y : array_like, shape (N,)
-        The points' coordinates. float32 and float64 are not copied.
+        The coordinates of the points. float32 and float64 are not copied.
     bins : int, array, or (int or array, int or array), optional
-        How many bins both axes have, or their edges; or those of each.
+        The number of bins of both axes, or their edges; or those of each axis.
     range : ((float, float), (float, float)), optional
-        From where to where each axis goes; from its least to its greatest value by default.
+        The range of each axis. The default is from its minimum to its maximum.
     density, weights, threads, on
         As for `histogramdd`.
 
@@ -137,11 +141,11 @@ def histogram2d(
     Raises
     ------
     TypeError, ValueError
-        As NumPy.
+        As `histogramdd`.
 
     Notes
     -----
-    As for `histogramdd`; of dask arrays, as `dask.array.histogram2d`.
+    As for `histogramdd`. For dask arrays the result is lazy, as from `dask.array.histogram2d`.
 
     Examples
     --------
@@ -164,19 +168,21 @@ def histogram2d(
 
 
 def _columns(sample: Any) -> list[NDArray[Any]] | None:
-    """The columns, without a copy; None if NumPy is to make sense of the sample."""
+    """The columns, without a copy; None if NumPy counts the sample."""
     if isinstance(sample, np.ndarray):
         return [sample[:, axis] for axis in range(sample.shape[1])] if sample.ndim == 2 else None
     if hasattr(sample, "shape") or not isinstance(sample, list | tuple):
         return None
     columns = [np.asarray(column) for column in sample]
-    common = np.result_type(*columns) if columns else None
-    # NumPy puts them into one array first, of one dtype; where that says anything else than its parts, it is NumPy's.
-    return columns if all(column.ndim == 1 and column.dtype == common for column in columns) else None
+    # NumPy first makes one array of them, of one dtype in native byte order: if that changes a column, it is NumPy's
+    # call.
+    dtypes = {column.dtype for column in columns}
+    same = len(dtypes) == 1 and dtypes.pop().isnative
+    return columns if same and all(column.ndim == 1 for column in columns) else None
 
 
 def _suit(columns: list[NDArray[Any]], weights: NDArray[Any] | None) -> bool:
-    """Whether these are for the compiled loops."""
+    """Whether the compiled loops support them."""
     if not columns or len(columns) > 32 or not len(columns[0]) or len({len(column) for column in columns}) > 1:
         return False
     kind, type_ = columns[0].dtype.kind, columns[0].dtype.type
@@ -193,7 +199,7 @@ def _edges(
     range: Any,  # noqa: A002
     threads: int | None,
 ) -> tuple[NDArray[Any], ...]:
-    """The edges, from NumPy, which is shown two rows for the whole: the least and the greatest values."""
+    """The edges, which NumPy computes from two rows: the minima and the maxima."""
     dtype = columns[0].dtype
     given = range is not None and len(range) == len(columns)
     ends = [

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from parcount.arrays.bincount import bincount as count_keys
 from parcount.arrays.histogram import histogram as count_values
 from parcount.arrays.histogramdd import histogramdd as count_rows
-from parcount.arrays.unique import Result
+from parcount.arrays.unique import UniqueCountsResult
 from parcount.arrays.unique import unique_counts as count_distinct
 from parcount.kernels.unique_counts import Found, merged
 
@@ -110,11 +110,11 @@ def unique_counts(x: Any, *, sorted: bool = True, **others: Any) -> Any:  # noqa
     """`parcount.unique_counts`, as ``dask.array.unique(x, return_counts=True)``."""
     _refuse(others)
     if not _ours([x]):
-        return Result(*da.unique(x, return_counts=True))
+        return UniqueCountsResult(*da.unique(x, return_counts=True))
     total = _counted(_distinct_in_block, [x], _united, object)
     values = _placed(_values_of, total, UNKNOWN, np.empty(0, x.dtype), like=x.dtype)
     counts = _placed(_counts_of, total, UNKNOWN, np.empty(0, np.intp))
-    return Result(values, counts)
+    return UniqueCountsResult(values, counts)
 
 
 def _density(counts: Any, edges: Sequence[Any]) -> Any:
