@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock, get_ident
@@ -17,7 +17,7 @@ from uuid import uuid4
 import numpy as np
 
 import parcount as pc
-from parcount.execution.processes import serialisation
+from parcount.execution.processes import channel, serialisation
 from tests import plain
 from tests.plain import TIME_LIMIT, until
 
@@ -348,3 +348,19 @@ class HangsOnArrival:
 
     def __reduce__(self) -> Any:
         return hang, (None,)
+
+
+def stop_halfway(n: int) -> np.ndarray:
+    """Stop this process after it has sent the first bytes of its answer, which is a large array."""
+
+    def write(connection: Any, buffers: Sequence[bytes], _: object) -> None:
+        os.write(connection.fileno(), buffers[0])
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    channel._write = write
+    return np.ones(n)
+
+
+def stop(_: object) -> None:
+    """Stop this process."""
+    os.kill(os.getpid(), signal.SIGSTOP)

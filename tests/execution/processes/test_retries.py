@@ -107,6 +107,9 @@ def test_an_array_is_sent_again_as_it_was(pool: pc.Processes) -> None:
     assert pool.map(remote.CountUpAndDie(pc.shared_array(1)), [np.zeros(LARGE, np.int64)]) == [(1, 1)]
 
 
+stops = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system does not stop processes")
+
+
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[pc.Processes]:
     with pc.Processes(2, timeout=0.5, retries=1) as pool:
@@ -136,6 +139,30 @@ class TestTimeout:
         with pytest.raises(pc.WorkerDied, match=r"was ended at the timeout of 0\.5 s, at the last of 2") as caught:
             getattr(hasty, call)(remote.echo, [remote.HangsOnArrival()], idempotent=idempotent)
         assert (caught.value.part, caught.value.tries) == (0, 2)
+
+    @stops
+    @pytest.mark.parametrize("transport", ["pipe", "pickle"])
+    def test_it_holds_while_an_array_is_sent(self, transport: Any) -> None:
+        with pc.Processes(1, timeout=0.5, retries=0, transport=transport) as pool:
+            (pid,) = pool.map(remote.pid, [0])
+            os.kill(pid, signal.SIGSTOP)
+            with pytest.raises(pc.WorkerDied, match=r"item 0 was ended at the timeout of 0\.5 s"):
+                pool.map(np.sum, [np.ones(4_000_000)])
+            assert pool.map(abs, [-1]) == [1]
+
+    @stops
+    @pytest.mark.parametrize("transport", ["pipe", "pickle"])
+    def test_it_holds_while_an_array_is_received(self, transport: Any) -> None:
+        with pc.Processes(1, timeout=0.5, retries=0, transport=transport) as pool:
+            with pytest.raises(pc.WorkerDied, match=r"item 0 was ended at the timeout of 0\.5 s"):
+                pool.map(remote.stop_halfway, [4_000_000])
+            assert pool.map(abs, [-1]) == [1]
+
+    @stops
+    def test_it_holds_for_the_initializer(self) -> None:
+        pool = pc.Processes(1, timeout=0.1, initializer=remote.stop, initargs=(np.ones(4_000_000),))
+        with pytest.raises(pc.WorkerDied, match=r"was ended at the timeout of 0\.1 s before its first item"):
+            pool.map(abs, [-1])
 
     @pytest.mark.parametrize("timeout", [math.inf, 1e12, np.float32(20)])
     def test_any_positive_number_will_do(self, timeout: float) -> None:

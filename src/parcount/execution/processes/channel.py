@@ -1,52 +1,67 @@
 """How messages travel between the caller and one worker: through a pipe, or through queues.
 
-Each is a tag of one byte, an item's position and a payload. To the worker: a task, a task to hold until told, go, stop.
-From it: ready, a result, an error. Ready tells of an item that is held; before the first item, of the worker itself.
+A message is a tag of one byte, an item's position and a payload. Tags to the worker: set up (call the initializer),
+task, hold (a task that waits for go), go, stop. Tags from it: ready, result, error. Ready follows the start of the
+worker, its initializer, and the arrival of a task on hold.
 """
 
 from __future__ import annotations
 
+import io
 import os
+import select
 import struct
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.queues import Queue as StandardQueue
+from time import monotonic
 from typing import Any
 
 import numpy as np
 
 from parcount.execution.processes.serialisation import Message
 
-TASK, HOLD, GO, STOP = b"t", b"h", b"g", b"s"
+SETUP, TASK, HOLD, GO, STOP = b"i", b"t", b"h", b"g", b"s"
 READY, RESULT, ERROR = b"r", b"o", b"e"
 
 NONE = -1
-"""The position in messages that are about no item."""
+"""The position in messages that concern no item."""
 
-INLINE_MAX_BYTES = 1 << 16
-"""Bytes up to which a message is copied together with its head, which spares a call of the system."""
+LONGEST_WAIT = 3600.0
+"""Seconds to wait in one system call: its milliseconds must fit 31 bits."""
+
+BUFFERS_PER_CALL = 64
+
+SMALL_MESSAGE = 1 << 14
+"""Bytes up to which copying a message is cheaper than keeping a view of it."""
 
 Received = tuple[bytes, int, Message]
 
-_HEAD = struct.Struct("=cqq?")
+_HEAD = struct.Struct("=cqqq")
+"""Tag, position, bytes of the pickled data, number of out-of-band buffers."""
 
 
 class Channel(ABC):
-    """One end of the way to a worker."""
+    """One end of the connection to a worker."""
 
     @property
     @abstractmethod
     def waitable(self) -> Any:
-        """What becomes ready, for `multiprocessing.connection.wait`, when there is something to receive."""
+        """An object for `multiprocessing.connection.wait` that is ready when a message, or the end, can be received."""
 
     @abstractmethod
-    def send(self, tag: bytes, position: int = NONE, message: Message | None = None) -> None:
-        """Send.
+    def send(
+        self, tag: bytes, position: int = NONE, message: Message | None = None, deadline: float | None = None
+    ) -> None:
+        """Send a message.
 
         Raises
         ------
+        TimeoutError
+            If the other end has not taken all of it by `deadline`, a time of `time.monotonic`.
         OSError
             If the other end has been closed, and that is noticed.
         """
@@ -56,22 +71,24 @@ class Channel(ABC):
         """Whether there is something to receive, or the other end has been closed."""
 
     @abstractmethod
-    def receive(self) -> Received:
+    def receive(self, deadline: float | None = None) -> Received:
         """Wait for the next message.
 
         Raises
         ------
+        TimeoutError
+            If not all of it has come by `deadline`, a time of `time.monotonic`.
         EOFError, OSError
             If the other end has been closed.
         """
 
     @abstractmethod
     def close_peer(self) -> None:
-        """Close what was only here to be handed to the other side, which has it now."""
+        """Close this process's copy of the other end, which the other process has now."""
 
     @abstractmethod
     def close_inherited(self) -> None:
-        """Close what the system has open of this end, and nothing more: a forked child, with an end of its parent's."""
+        """Close the file descriptors of this end only: for a forked child that has copied its parent's end."""
 
     def close(self) -> None:
         """Close this end."""
@@ -79,14 +96,14 @@ class Channel(ABC):
 
 
 class Pipe(Channel):
-    """A pipe of the system's for both directions.
+    """A socket pair (on Windows a named pipe) for both directions.
 
     Parameters
     ----------
     connection : Connection
-        This side's end.
+        This process's end.
     other : Connection, optional
-        The other side's, until that has it.
+        The other process's, until that has it.
     """
 
     def __init__(self, connection: Connection, other: Connection | None = None) -> None:
@@ -98,38 +115,39 @@ class Pipe(Channel):
         """The connection."""
         return self._connection
 
-    def send(self, tag: bytes, position: int = NONE, message: Message | None = None) -> None:
-        """Write the head, then the message, then what follows it, from where that lies."""
+    def send(
+        self, tag: bytes, position: int = NONE, message: Message | None = None, deadline: float | None = None
+    ) -> None:
+        """Write the head and the message, the out-of-band buffers from where they lie."""
         message = message or Message()
-        inline = len(message.data) <= INLINE_MAX_BYTES
         sizes = [buffer.nbytes for buffer in message.out_of_band]
-        head = _HEAD.pack(tag, position, len(sizes), inline) + struct.pack(f"={len(sizes)}q", *sizes)
-        if inline:
-            self._connection.send_bytes(head + message.data)
-        else:
-            self._connection.send_bytes(head)
-            self._connection.send_bytes(message.data)
-        for buffer in message.out_of_band:
-            _write(self._connection, buffer)
+        parts = [
+            _HEAD.pack(tag, position, len(message.data), len(sizes)),
+            struct.pack(f"={len(sizes)}q", *sizes),
+            message.data,
+        ]
+        if sys.platform != "win32" and len(message.data) <= SMALL_MESSAGE:
+            parts = [b"".join(parts)]
+        _write(self._connection, [*parts, *message.out_of_band], deadline)
 
     def poll(self) -> bool:
         """Whether there is something to read, or the end."""
         return self._connection.poll()
 
-    def receive(self) -> Received:
-        """Read a message, and what follows it into where it stays."""
-        head = self._connection.recv_bytes()
-        tag, position, count, inline = _HEAD.unpack_from(head)
-        start = _HEAD.size + 8 * count
-        sizes = struct.unpack_from(f"={count}q", head, _HEAD.size)
-        data = head[start:] if inline else self._connection.recv_bytes()
-        apart = [np.empty(size, np.uint8) for size in sizes]
-        for buffer in apart:
-            _read(self._connection, buffer.data)
-        return tag, position, Message(data, apart)
+    def receive(self, deadline: float | None = None) -> Received:
+        """Read a message, and its out-of-band buffers to where they stay."""
+        tag, position, length, count = _HEAD.unpack(_read_bytes(self._connection, _HEAD.size, deadline))
+        if not count and length <= SMALL_MESSAGE:
+            return tag, position, Message(_read_bytes(self._connection, length, deadline))
+        sizes = struct.iter_unpack("=q", _read_bytes(self._connection, 8 * count, deadline))
+        buffers = [np.empty(size, np.uint8) for (size,) in sizes]
+        data = io.BytesIO(bytes(length))  # filled in place, and `getvalue` does not copy either
+        with data.getbuffer() as view:
+            _read(self._connection, [view, *buffers], deadline)
+        return tag, position, Message(data.getvalue(), buffers)
 
     def close_peer(self) -> None:
-        """Close the other side's end."""
+        """Close the other process's end."""
         if self._other is not None:
             self._other.close()
 
@@ -139,7 +157,7 @@ class Pipe(Channel):
 
 
 class Queues(Channel):
-    """A `multiprocessing.Queue` for each direction, each filled by a thread: to send does not wait for the receiver.
+    """A `multiprocessing.Queue` for each direction, each filled by a thread: sending never waits for the receiver.
 
     Parameters
     ----------
@@ -157,7 +175,13 @@ class Queues(Channel):
         """The reading end of the queue."""
         return self._inwards._reader  # type: ignore[attr-defined]
 
-    def send(self, tag: bytes, position: int = NONE, message: Message | None = None) -> None:
+    def send(
+        self,
+        tag: bytes,
+        position: int = NONE,
+        message: Message | None = None,
+        deadline: float | None = None,  # noqa: ARG002
+    ) -> None:
         """Put it into the queue."""
         self._outwards.put((tag, position, (message or Message()).data))
 
@@ -165,8 +189,8 @@ class Queues(Channel):
         """Whether there is something to get, or the end."""
         return bool(self.waitable.poll())
 
-    def receive(self) -> Received:
-        """Get the next message."""
+    def receive(self, deadline: float | None = None) -> Received:  # noqa: ARG002
+        """Get the next message. The deadline does not hold: a queue reads a message whole."""
         tag, position, data = self._inwards.get()
         return tag, position, Message(data)
 
@@ -199,20 +223,71 @@ def queues(context: BaseContext) -> tuple[Channel, Channel]:
     return Queues(to_worker, from_worker), Queues(from_worker, to_worker)
 
 
-def _write(connection: Connection, buffer: memoryview) -> None:
+def _write(connection: Connection, buffers: list[Any], deadline: float | None) -> None:
     if sys.platform == "win32":
-        connection.send_bytes(buffer)
-        return
-    while buffer:
-        buffer = buffer[os.write(connection.fileno(), buffer) :]
+        for buffer in filter(len, buffers):
+            connection.send_bytes(buffer)
+    else:
+        _transfer(os.writev, select.POLLOUT, connection.fileno(), buffers, deadline)
 
 
-def _read(connection: Connection, buffer: memoryview) -> None:
+def _read(connection: Connection, buffers: list[Any], deadline: float | None) -> None:
     if sys.platform == "win32":
-        connection.recv_bytes_into(buffer)
-        return
-    while buffer:
-        count = os.readv(connection.fileno(), [buffer])
+        for buffer in filter(len, buffers):
+            connection.recv_bytes_into(buffer)
+    else:
+        _transfer(os.readv, select.POLLIN, connection.fileno(), buffers, deadline)
+
+
+def _read_bytes(connection: Connection, size: int, deadline: float | None) -> bytes:
+    """Read a few bytes: in less time than `_read` if all of them are there."""
+    if size == 0 or sys.platform == "win32":
+        return connection.recv_bytes() if size else b""
+    fd = connection.fileno()
+    if deadline is not None:
+        os.set_blocking(fd, False)
+    data = b""
+    while len(data) < size:
+        try:
+            more = os.read(fd, size - len(data))
+        except BlockingIOError:
+            _wait(fd, select.POLLIN, deadline)
+            continue
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+def _transfer(
+    call: Callable[[int, list[memoryview]], int], event: int, fd: int, buffers: list[Any], deadline: float | None
+) -> None:
+    """Write or read all of `buffers`; TimeoutError if that takes until after `deadline`."""
+    if deadline is not None:  # it stays so: to block in the kernel is faster, but has no time limit
+        os.set_blocking(fd, False)
+    views = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
+    while views:
+        try:
+            count = call(fd, views[:BUFFERS_PER_CALL])
+        except BlockingIOError:
+            _wait(fd, event, deadline)
+            continue
         if not count:
             raise EOFError
-        buffer = buffer[count:]
+        while views and count >= views[0].nbytes:
+            count -= views.pop(0).nbytes
+        if count:
+            views[0] = views[0][count:]
+
+
+def _wait(fd: int, event: int, deadline: float | None) -> None:
+    poll = select.poll()
+    poll.register(fd, event)
+    while not poll.poll(1000 * seconds_until(deadline)):
+        if deadline is not None and deadline <= monotonic():
+            raise TimeoutError
+
+
+def seconds_until(deadline: float | None) -> float:
+    """How long to wait at most, in one system call, for something that is due by `deadline`."""
+    return LONGEST_WAIT if deadline is None else min(max(0.0, deadline - monotonic()), LONGEST_WAIT)

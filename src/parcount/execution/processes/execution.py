@@ -7,7 +7,6 @@ arrays through a pipe. This one has a channel for each worker and, but for that 
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import sys
 from collections import Counter
@@ -20,14 +19,11 @@ from typing import Any, Self
 from parcount.execution.base import Execution, check_initializer, integer
 from parcount.execution.errors import RemoteTraceback, WorkerDied
 from parcount.execution.pickling import ARGUMENT, make_picklable, unpicklable
-from parcount.execution.processes.channel import ERROR, GO, HOLD, READY, TASK, Received
+from parcount.execution.processes.channel import ERROR, GO, HOLD, READY, TASK, Received, seconds_until
 from parcount.execution.processes.serialisation import check, dumps, loads
 from parcount.execution.processes.supervisor import MAX_FAILED_STARTS, PendingTask, Worker, WorkerPool
 from parcount.execution.processes.transports import TRANSPORTS
 from parcount.execution.stream import Outcome, TaskStream, stream_results
-
-LONGEST_WAIT = 3600.0
-"""Seconds to wait at a time: the system takes no number of milliseconds beyond 31 bits."""
 
 
 class Processes(Execution):
@@ -64,7 +60,8 @@ class Processes(Execution):
         How many more workers get an item if the one that has it dies. That holds for `together` as a whole: there all
         items begin again, on new workers.
     timeout : float, optional
-        Seconds that an item may take; a worker that takes longer is killed, which counts as its death. None by default.
+        Seconds that an item may take, its way to the worker and back included, and that the initializer may take. A
+        worker that takes longer is killed, which counts as its death. No limit by default.
     initializer : callable, optional
         What each process calls before its first item. What it raises ends the call, with the worker's traceback.
     initargs : tuple, optional
@@ -177,6 +174,7 @@ class Processes(Execution):
             self.threads,
             setup,
             self.max_tasks_per_worker,
+            self.timeout,
         )
         try:
             pool.start_all()
@@ -324,9 +322,8 @@ class _ProcessStream(TaskStream):
     def _patience(self) -> float | None:
         if self.timeout is None:
             return None
-        deadlines = [task.deadline for worker in self.pool.workers for task in worker.pending.values()]
-        first = min((deadline for deadline in deadlines if deadline is not None), default=math.inf)
-        return min(max(0.0, first - monotonic()), LONGEST_WAIT)
+        deadlines = [worker.deadline for worker in self.pool.workers if worker.deadline is not None]
+        return seconds_until(min(deadlines, default=None))
 
     def _heard(self, worker: Worker, message: Received) -> Outcome | None:
         tag, position, payload = message

@@ -13,14 +13,14 @@ from multiprocessing import connection as mpc
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from threading import Lock, get_ident
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 from parcount.execution import pinned_threads
 from parcount.execution.errors import RemoteTraceback, WorkerDied
 from parcount.execution.pickling import hide_missing_main_file
-from parcount.execution.processes.channel import ERROR, STOP, Channel, Received
-from parcount.execution.processes.serialisation import Packing, dumps, loads
+from parcount.execution.processes.channel import ERROR, NONE, SETUP, STOP, Channel, Received, seconds_until
+from parcount.execution.processes.serialisation import Message, Packing, dumps, loads
 from parcount.execution.processes.transports import Transport
 from parcount.execution.processes.worker import WorkerConfig, serve
 from parcount.shm import blocks
@@ -64,19 +64,36 @@ class Worker:
     channel: Channel
     name_prefix: str
     ready: bool = False
+    initializer_deadline: float | None = None
+    initializing: bool = False
+    stalled: bool = False
     completed: int = 0
     pending: dict[int, PendingTask] = field(default_factory=dict)
 
-    def send(self, *message: Any) -> None:
-        """Send, unless it has ended: that is found, with its exit code, when it is listened to."""
+    @property
+    def deadline(self) -> float | None:
+        """When the first of what it does now must be done."""
+        deadlines = [self.initializer_deadline, *(task.deadline for task in self.pending.values())]
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def send(self, tag: bytes, position: int = NONE, message: Message | None = None) -> None:
+        """Send, unless it has ended, which is found with its exit code by `receive`, or stalls until its deadline."""
+        if self.stalled:
+            return
         with suppress(BrokenPipeError, ConnectionResetError):
-            self.channel.send(*message)
+            try:
+                self.channel.send(tag, position, message, self.deadline)
+            except TimeoutError:
+                self.stalled = True
 
     def receive(self) -> Received | None:
-        """Its next message; None if there is none: it has ended."""
+        """Its next message, or None if it has ended; TimeoutError if the message is not complete by the deadline."""
         try:
             # What it has started itself may hold its end of the channel open: its own end is noticed apart.
-            return self.channel.receive() if self.channel.poll() else None
+            return self.channel.receive(self.deadline) if self.channel.poll() else None
+        except TimeoutError:
+            self.stalled = True
+            raise
         except (EOFError, OSError):
             return None
 
@@ -98,6 +115,8 @@ class WorkerPool:
         What each calls before its first part, and with what.
     max_tasks : int, optional
         After how many parts a worker is replaced.
+    timeout : float, optional
+        Seconds that the initializer may take.
     """
 
     def __init__(
@@ -108,15 +127,16 @@ class WorkerPool:
         threads: int = 1,
         setup: tuple[Callable[..., object], tuple[Any, ...]] | None = None,
         max_tasks: int | None = None,
+        timeout: float | None = None,
     ) -> None:
         self.size = size
         self.threads = threads
         self.max_tasks = max_tasks
-        self._setup = b""
+        self._timeout = timeout
+        self._setup: Message | None = None
         self._copies: list[blocks.Block] = []
         if setup is not None:
-            message, self._copies = dumps(setup, Packing(shared_copy_min=transport.packing.shared_copy_min))
-            self._setup = message.data
+            self._setup, self._copies = dumps(setup, Packing(shared_copy_min=transport.packing.shared_copy_min))
         self._transport = transport
         self._retiring: list[Worker] = []
         self.workers: list[Worker] = []
@@ -222,8 +242,17 @@ class WorkerPool:
         for worker in self.workers:
             sources[worker.channel.waitable] = sources[worker.process.sentinel] = worker
         said = []
+        deadlines = [worker.initializer_deadline for worker in self.workers if worker.initializer_deadline is not None]
+        if deadlines:
+            left = seconds_until(min(deadlines))
+            timeout = left if timeout is None else min(left, timeout)
         for worker in dict.fromkeys(sources[source] for source in mpc.wait(list(sources), timeout)):
-            message = worker.receive()
+            if worker.stalled:
+                continue
+            try:
+                message = worker.receive()
+            except TimeoutError:
+                continue
             if worker.ready:
                 said.append((worker, message))
             elif message is None:
@@ -233,8 +262,17 @@ class WorkerPool:
                 if tag == ERROR:
                     error, text = loads(payload)[0]
                     raise error from RemoteTraceback(text)
-                worker.ready = True
-                self._failures = 0
+                if self._setup is not None and not worker.initializing:
+                    worker.initializing = True
+                    worker.initializer_deadline = None if self._timeout is None else monotonic() + self._timeout
+                    worker.send(SETUP, NONE, self._setup)
+                else:
+                    worker.ready, worker.initializer_deadline = True, None
+                    self._failures = 0
+        for worker in list(self.workers):
+            if worker.initializer_deadline is not None and worker.initializer_deadline <= monotonic():
+                worker.process.kill()
+                self._failed(worker, self._timeout)
         return said
 
     def remove(self, worker: Worker) -> int | None:
@@ -247,7 +285,10 @@ class WorkerPool:
         """Whether a worker can have another part now."""
         coming = worker.completed + len(worker.pending)
         return (
-            worker.ready and len(worker.pending) < self.threads and (self.max_tasks is None or coming < self.max_tasks)
+            worker.ready
+            and not worker.stalled
+            and len(worker.pending) < self.threads
+            and (self.max_tasks is None or coming < self.max_tasks)
         )
 
     def task_done(self, worker: Worker) -> None:
@@ -314,7 +355,7 @@ class WorkerPool:
         name_prefix = blocks.name_prefix_for_worker()
         config = WorkerConfig(
             name_prefix,
-            self._setup,
+            self._setup is not None,
             self._transport.packing,
             self.threads,
             thread_limits.threads_per_worker(available_cores(), self.size * self.threads),
@@ -340,13 +381,13 @@ class WorkerPool:
         ours.close_peer()
         return Worker(process, ours, name_prefix)
 
-    def _failed(self, worker: Worker) -> None:
+    def _failed(self, worker: Worker, timeout: float | None = None) -> None:
         """Start another in place of a worker that never was ready; not for ever, and not if it ended by itself."""
         exitcode = self._last_exitcode = self.remove(worker)
         self._failures += 1
         in_vain = self._failures >= MAX_FAILED_STARTS and not any(worker.ready for worker in self.workers)
         if exitcode is None or exitcode >= 0 or in_vain:
-            raise WorkerDied(None, exitcode, self._failures)
+            raise WorkerDied(None, exitcode, self._failures, timeout)
         self.start_missing()
 
     def _dispose(self, worker: Worker) -> int | None:

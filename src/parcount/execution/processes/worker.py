@@ -29,8 +29,8 @@ class WorkerConfig:
     ----------
     name_prefix : str
         What the names of its blocks begin with.
-    setup : bytes
-        The initializer and its arguments, pickled, or nothing.
+    initializes : bool
+        Whether its first message is an initializer and its arguments.
     packing : Packing
         How its answers' arrays go.
     threads : int
@@ -40,7 +40,7 @@ class WorkerConfig:
     """
 
     name_prefix: str
-    setup: bytes
+    initializes: bool
     packing: Packing
     threads: int
     thread_limit: int
@@ -72,7 +72,9 @@ def serve(channel: Channel, inherited: Sequence[Channel], config: WorkerConfig) 
         else _ThreadedServer(channel, config.packing, config.threads)
     )
     with suppress(EOFError, OSError):  # the caller is gone
-        server.set_up(config.setup)
+        server.send(READY)
+        if config.initializes:
+            server.initialize(channel.receive()[2])
         server.run()
 
 
@@ -85,12 +87,11 @@ class _Server:
         self.own = local()
         self.sending = Lock()
 
-    def set_up(self, setup: bytes) -> None:
-        """Run the initializer, and say how that went."""
+    def initialize(self, message: Message) -> None:
+        """Call the initializer and report how that ended."""
         try:
-            if setup:
-                (initializer, arguments), _ = loads(Message(setup))
-                initializer(*arguments)
+            (initializer, arguments), _ = loads(message)
+            initializer(*arguments)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is who must know
             self.answer_with(NONE, error, [])
         else:
