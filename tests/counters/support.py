@@ -1,4 +1,4 @@
-"""The kinds of counters, and the segments that they lie in."""
+"""The types of counters, and the segments that they use."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ ONE_CELL: dict[str, Any] = {"locked": pc.LockedCounter, "atomic": pc.AtomicCount
 SPREAD: dict[str, Any] = {"sharded": pc.ShardedCounter, "local": pc.LocalCounter}
 
 UNNOTICED = 75 if sysconfig.get_config_var("Py_GIL_DISABLED") else 25
-"""Blocks of memory that Python may keep after 50 counters: without a GIL, one for each thread that has ended."""
+"""Memory blocks that Python may keep after 50 counters: without a GIL, one for each ended thread."""
 
 SCALARS = ONE_CELL | SPREAD
 
@@ -31,16 +31,16 @@ OF_ONE_PROCESS = [name for name in SCALARS if name != "shared"]
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the process that made it unlinks it")
 
 MARK = f"test{os.getpid()}-"
-"""What the names of segments that these tests make begin with: others may run them at the same time."""
+"""Prefix of the segments of these tests: other runs may be active."""
 
 
 def left() -> set[str]:
-    """The segments of these tests that there are; only Linux can list them."""
+    """The segments of these tests that exist; only Linux lists them."""
     return {path.name for path in Path("/dev/shm").glob(f"parcount-{MARK}*")}
 
 
 def exists(name: str | None) -> bool:
-    """Whether others can still find a segment."""
+    """Whether a segment has its name."""
     return Path(f"/dev/shm/parcount-{name}").exists()
 
 
@@ -48,7 +48,7 @@ Start = Callable[[Any, tuple[Any, ...]], BaseProcess]
 
 
 def ended(process: BaseProcess) -> int:
-    """The exit code of a process that ends."""
+    """Wait for a process; return its exit code."""
     process.join(TIME_LIMIT)
     assert process.exitcode is not None, "it goes on"
     return int(process.exitcode)

@@ -1,4 +1,4 @@
-"""`CounterArray`: many totals of many threads or processes."""
+"""`CounterArray`."""
 
 import copy
 import pickle
@@ -50,27 +50,27 @@ class TestCells:
             c.add(0)
 
     @pytest.mark.parametrize("n", [-1, -(1 << 70)])
-    def test_fewer_than_none(self, make: Any, n: int) -> None:
+    def test_negative_size(self, make: Any, n: int) -> None:
         with pytest.raises(ValueError, match="n must not be negative"):
             make(n)
 
     @pytest.mark.parametrize("n", NO_INTEGERS, ids=repr)
-    def test_a_number_that_is_none(self, make: Any, n: Any) -> None:
+    def test_size_that_is_not_an_integer(self, make: Any, n: Any) -> None:
         with pytest.raises(TypeError):
             make(n)
 
-    def test_more_than_there_can_be(self, make: Any) -> None:
+    def test_too_large(self, make: Any) -> None:
         with pytest.raises((MemoryError, OSError)):
             make(1 << 45)
 
-    def test_add_tells_the_new_value(self, make: Any) -> None:
+    def test_add_returns_the_new_value(self, make: Any) -> None:
         c = make(4)
         assert [c.add(1), c.add(1, 5), c.add(-1, -3), c.add(np.uint8(3), Index(1)), c.add(True)] == [1, 6, -3, -2, 7]
         assert c.values().tolist() == [0, 7, 0, -2]
         assert type(c.add(0)) is int
 
     @pytest.mark.parametrize("i", [4, -5, 1 << 70, -(1 << 70)])
-    def test_no_such_cell(self, make: Any, i: int) -> None:
+    def test_index_out_of_bounds(self, make: Any, i: int) -> None:
         c = make(4)
         with pytest.raises(IndexError, match=f"index {i} is out of bounds for axis 0 with size 4"):
             c.add(i)
@@ -79,7 +79,7 @@ class TestCells:
         assert not c.values().any()
 
     @pytest.mark.parametrize("i", NO_INTEGERS, ids=repr)
-    def test_what_is_no_index(self, make: Any, i: Any) -> None:
+    def test_indices_that_are_not_integers(self, make: Any, i: Any) -> None:
         c = make(4)
         for use in (c.add, c.__getitem__, lambda n: c.add(0, n), lambda n: c.add_at([0], n)):
             with pytest.raises(TypeError):
@@ -96,7 +96,7 @@ class TestCells:
         for part in [slice(a, b, s) for a in (None, 0, 3, -2, 40) for b in (None, 0, 7, -1, -40) for s in steps]:
             assert c[part].tolist() == expected[part]
 
-    def test_what_is_read_is_a_copy(self, make: Any) -> None:
+    def test_reading_copies(self, make: Any) -> None:
         c = make(3)
         for read in (c.values(), c[:], np.asarray(c), np.array(c), c[::-1]):
             assert read.dtype == np.int64
@@ -105,7 +105,7 @@ class TestCells:
         with pytest.raises(TypeError):
             c[0] = 1
 
-    def test_is_an_array_to_numpy(self, make: Any) -> None:
+    def test_converts_to_an_array(self, make: Any) -> None:
         c = make(3)
         c.add_at([0, 2, 2])
         assert np.asarray(c, np.float32).tolist() == [1.0, 0.0, 2.0]
@@ -114,7 +114,7 @@ class TestCells:
         with pytest.raises(ValueError, match="a copy"):
             np.array(c, copy=False)
 
-    def test_iterates_over_what_there_is_at_the_start(self, make: Any) -> None:
+    def test_iterates_over_a_copy(self, make: Any) -> None:
         c = make(3)
         seen = []
         for value in c:
@@ -123,14 +123,14 @@ class TestCells:
         assert seen == [0, 0, 0]
         assert all(type(value) is int for value in c)
 
-    def test_reset_takes_everything_away(self, make: Any) -> None:
+    def test_reset_returns_the_values_and_zeroes(self, make: Any) -> None:
         c = make(3)
         c.add_at([1, 2, 2])
         assert c.reset().tolist() == [0, 1, 2]
         assert c.values().tolist() == [0, 0, 0]
         assert c.add(1) == 1
 
-    def test_shows_itself(self) -> None:
+    def test_repr(self) -> None:
         c = pc.CounterArray(3)
         c.add_at([0, 2, 2])
         assert repr(c) == "<CounterArray of 3 cells: [1 0 2]>"
@@ -139,10 +139,10 @@ class TestCells:
             assert repr(shared) == f"<CounterArray {shared.name!r} of 2 cells: [0 0]>"
         assert repr(shared) == f"<CounterArray {shared.name!r}, closed>"
 
-    def test_arrays_are_told_apart(self, make: Any) -> None:
+    def test_arrays_are_compared_by_identity(self, make: Any) -> None:
         assert make(2) != make(2)
 
-    def test_a_closed_one_says_so(self, make: Any) -> None:
+    def test_closed_counters_raise(self, make: Any) -> None:
         c = make(3)
         c.close()
         c.close()
@@ -169,7 +169,7 @@ class TestAddAt:
         st.one_of(st.integers(0, 20), st.integers(0, 1000)),
         st.integers(-3, 3),
     )
-    def test_is_numpys(self, data: st.DataObject, dtype: str, cells: int, size: int, n: int) -> None:
+    def test_equals_numpys_add_at(self, data: st.DataObject, dtype: str, cells: int, size: int, n: int) -> None:
         random = np.random.default_rng(data.draw(st.integers(0, 99)))
         limits = np.iinfo(dtype)
         low, high = max(-cells, limits.min), min(cells - 1, int(limits.max))
@@ -189,7 +189,7 @@ class TestAddAt:
         np.add.at(expected, np.asarray(indices, np.int64), 1)
         assert np.array_equal(c.values(), expected)
 
-    def test_large_strided_ones(self) -> None:
+    def test_large_strided_input(self) -> None:
         keys = np.random.default_rng(0).integers(-50, 50, (1000, 1200))[:, ::2]
         for cells in (50, 1_000_000):
             c, expected = pc.CounterArray(cells), np.zeros(cells, np.int64)
@@ -200,7 +200,7 @@ class TestAddAt:
     @pytest.mark.parametrize("size", [10, 1000])
     @pytest.mark.parametrize("position", [0, 5, -1])
     @pytest.mark.parametrize("index", [100, -101, 1 << 40, MOST, LEAST])
-    def test_an_index_outside_adds_nothing(self, index: int, position: int, size: int) -> None:
+    def test_an_index_out_of_bounds_adds_nothing(self, index: int, position: int, size: int) -> None:
         keys = np.zeros(size, np.int64)
         keys[position] = index
         c = pc.CounterArray(100)
@@ -220,7 +220,7 @@ class TestAddAt:
     @pytest.mark.parametrize(
         "indices", [[0.0], [True, False], "a", None, np.zeros(0), np.zeros(2, "m8[s]"), [1 << 70]], ids=repr
     )
-    def test_what_is_no_index(self, indices: Any) -> None:
+    def test_indices_that_are_not_integers(self, indices: Any) -> None:
         c = pc.CounterArray(3)
         with pytest.raises(TypeError, match="indices must be integers, not"):
             c.add_at(indices)
@@ -228,7 +228,7 @@ class TestAddAt:
 
     @pytest.mark.parametrize("size", [5, 500])
     @pytest.mark.parametrize(("value", "n"), [(MOST - 3, 1), (LEAST + 3, -1), (1, MOST // 3), (-1, LEAST // 3 - 1)])
-    def test_what_led_beyond_64_bits_is_taken_back(self, size: int, value: int, n: int) -> None:
+    def test_overflow_is_rolled_back(self, size: int, value: int, n: int) -> None:
         c = pc.CounterArray(100)
         c.add(50, value)
         c.add(99, 7)
@@ -240,7 +240,7 @@ class TestAddAt:
         assert np.array_equal(c.values(), before)
 
     @pytest.mark.parametrize("size", [4, 400])
-    def test_every_number_of_64_bits_is_reached(self, size: int) -> None:
+    def test_reaches_every_64_bit_value(self, size: int) -> None:
         c = pc.CounterArray(100)
         c.add(3, LEAST)
         times = size
@@ -251,13 +251,13 @@ class TestAddAt:
         assert c[3] == LEAST
 
     @pytest.mark.parametrize("n", [1 << 63, LEAST - 1, 1 << 100])
-    def test_a_number_of_more_than_64_bits(self, n: int) -> None:
+    def test_amounts_beyond_64_bits(self, n: int) -> None:
         c = pc.CounterArray(3)
         with pytest.raises(OverflowError):
             c.add_at([0], n)
         assert not c.values().any()
 
-    def test_gives_the_gil_away(self, bumper: Bumper) -> None:
+    def test_releases_the_gil(self, bumper: Bumper) -> None:
         keys = np.random.default_rng(0).integers(0, 1 << 21, 1 << 20)
         for cells in (1 << 21, 1 << 20):  # one by one, and by a table
             c = pc.CounterArray(cells)
@@ -285,7 +285,7 @@ def steps() -> st.SearchStrategy[Any]:
 
 
 @given(st.integers(1, 5), steps())
-def test_counts_as_a_list_of_integers_would(size: int, steps: Any) -> None:
+def test_equals_a_list_of_integers(size: int, steps: Any) -> None:
     c, model = pc.CounterArray(size), [0] * size
     for step, *arguments in steps:
         if step == "reset":
@@ -332,7 +332,7 @@ class TestManyThreads:
         expected[3] += 200
         assert np.array_equal(c.values(), expected)
 
-    def test_reset_loses_nothing_and_takes_nothing_twice(self, make: Any) -> None:
+    def test_concurrent_resets_return_each_count_once(self, make: Any) -> None:
         c = make(50)
         taken: list[Any] = []
         together(
@@ -340,7 +340,7 @@ class TestManyThreads:
         )
         assert (sum(taken) + c.values()).tolist() == [1800] * 50
 
-    def test_what_is_read_while_others_count_is_between(self, make: Any) -> None:
+    def test_concurrent_reads_are_monotonic(self, make: Any) -> None:
         c = make(100)
         read: list[Any] = []
         together(*[repeat(lambda: c.add_at(np.arange(200) % 100), 200)] * 2, repeat(lambda: read.append(c[::7]), 200))
@@ -348,7 +348,7 @@ class TestManyThreads:
         assert (read[-1] <= 800).all()
         assert (c.values() == 800).all()
 
-    def test_what_is_taken_back_is_what_was_added(self) -> None:
+    def test_rollback_subtracts_what_was_added(self) -> None:
         c = pc.CounterArray(100)
         c.add(99, MOST)
         keys = np.arange(1000) % 100
@@ -362,7 +362,7 @@ class TestManyThreads:
         assert c.values().tolist() == [300] * 99 + [MOST]
 
     @pytest.mark.parametrize("size", [500, 50_000])
-    def test_keys_that_change_meanwhile_write_nowhere_else(self, size: int) -> None:
+    def test_keys_that_change_meanwhile_write_nothing_outside(self, size: int) -> None:
         guarded = Guarded(1000)
         c = pc.CounterArray.__new__(pc.CounterArray)
         c._use_memory(guarded.table)
@@ -439,7 +439,7 @@ class TestNative:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer signals")
-def test_interruption_takes_back_what_was_added(run_script: Run) -> None:
+def test_interruption_is_rolled_back(run_script: Run) -> None:
     ran = run_script("""
 import signal
 import numpy as np, parcount as pc
@@ -463,18 +463,18 @@ for keys in (np.arange(7_999_999), np.arange(8_000_000)):
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
-class TestTravelling:
-    def test_a_private_one_stays(self) -> None:
+class TestPickling:
+    def test_private_arrays_cannot_be_pickled(self) -> None:
         for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
             with pytest.raises(TypeError, match="CounterArray cannot be copied or pickled"):
                 attempt(pc.CounterArray(2))
         assert pc.CounterArray(2).name is None
 
-    def test_a_name_is_for_shared_ones(self) -> None:
+    def test_only_shared_arrays_have_names(self) -> None:
         with pytest.raises(ValueError, match="shared=True"):
             pc.CounterArray(2, name="private")
 
-    def test_a_shared_one_is_pickled_by_its_name(self) -> None:
+    def test_shared_arrays_are_pickled_by_name(self) -> None:
         with pc.CounterArray(3, shared=True) as c:
             also = pickle.loads(pickle.dumps(c))
             also.add_at([1, 1, 2])
@@ -501,7 +501,7 @@ with pc.CounterArray.attach({c.name!r}) as c:
             assert (ran.stdout, ran.stderr) == ("5\n", "")
             assert c.values().tolist() == [1, 0, 0, 0, 2]
 
-    def test_is_no_counter_and_a_counter_is_none(self) -> None:
+    def test_attach_checks_the_type(self) -> None:
         with pc.CounterArray(5, shared=True) as c, pc.SharedCounter() as counter:
             with pytest.raises(ValueError, match="is a CounterArray, not a SharedCounter"):
                 pc.SharedCounter.attach(str(c.name))

@@ -60,7 +60,7 @@ IN_PLACE = {"+=": operator.iadd, "-=": operator.isub, "|=": operator.ior, "&=": 
 
 
 def do(c: Any, step: str, *arguments: Any) -> Any:
-    """Do to a counter, of ours or of Python's, and say what came of it."""
+    """Apply a step to a counter of either type; return its result."""
     match step, arguments:
         case "update" | "subtract", (elements, way):
             return getattr(c, step)(WAYS[way](elements))
@@ -96,7 +96,7 @@ def do(c: Any, step: str, *arguments: Any) -> Any:
 
 class TestIsACounter:
     @given(STEPS)
-    def test_does_what_counter_does(self, steps: Any) -> None:
+    def test_behaves_as_counter(self, steps: Any) -> None:
         ours, pythons = pc.ConcurrentCounter(), Counter()
         for step in steps:
             assert do(ours, *step) == do(pythons, *step)
@@ -116,7 +116,7 @@ class TestIsACounter:
         assert repr(ours) == "Concurrent" + repr(pythons)
 
     @given(counts, counts)
-    def test_calculates_and_compares_as_counter_does(self, one: Any, other: Any) -> None:
+    def test_arithmetic_and_comparison_equal_those_of_counter(self, one: Any, other: Any) -> None:
         a, b = pc.ConcurrentCounter(one), pc.ConcurrentCounter(other)
         p, q = Counter(one), Counter(other)
         for result, expected in [(a + b, p + q), (a - b, p - q), (a | b, p | q), (a & b, p & q), (+a, +p), (-a, -p)]:
@@ -133,7 +133,7 @@ class TestIsACounter:
             assert (left > right) is (p > q)
 
     @pytest.mark.parametrize("other", [5, {"a": 1}, [("a", 1)], None], ids=repr)
-    def test_calculates_with_nothing_else(self, other: Any) -> None:
+    def test_arithmetic_with_other_types_raises(self, other: Any) -> None:
         c = pc.ConcurrentCounter("a")
         for operation in (operator.add, operator.sub, operator.and_, operator.lt, operator.ge):
             with pytest.raises(TypeError, match=r"unsupported operand|not supported between"):
@@ -178,7 +178,7 @@ class TestIsACounter:
             found.append(kind(elements)["more"])
         assert found == [1, 1]
 
-    def test_no_integer_counts(self) -> None:
+    def test_counts_that_are_not_integers(self) -> None:
         c = pc.ConcurrentCounter(a=0.5)
         c.add("a", 0.25)
         c.update({"a": 1.25})
@@ -186,7 +186,7 @@ class TestIsACounter:
         assert dict(c) == {"a": 2.0, "b": None}
 
     @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-    def test_is_pickled_and_copied_with_what_is_pending(self, protocol: int) -> None:
+    def test_pickles_and_copies_include_pending_counts(self, protocol: int) -> None:
         c = pc.ConcurrentCounter("ab")
         c.update("bc")
         for made in (pickle.loads(pickle.dumps(c, protocol)), copy.copy(c), copy.deepcopy(c), c.copy()):
@@ -195,7 +195,7 @@ class TestIsACounter:
             assert list(made.items()) == [("a", 1), ("b", 2), ("c", 1), ("z", 1)]
         assert "z" not in c
 
-    def test_c_code_that_looks_into_a_dict_finds_everything(self) -> None:
+    def test_c_code_that_reads_the_dict_finds_everything(self) -> None:
         for count in (lambda c: c.update("ab"), lambda c: [c.increment("a"), c.add("b")]):
             c = pc.ConcurrentCounter()
             count(c)
@@ -267,7 +267,7 @@ class TestExceptions:
         raise LookupError
 
     @pytest.mark.parametrize("size", [0, 3, CHUNK, CHUNK + 3])
-    def test_what_came_before_is_counted(self, size: int) -> None:
+    def test_elements_before_an_exception_are_counted(self, size: int) -> None:
         ours, pythons = pc.ConcurrentCounter(), Counter()
         for c in (ours, pythons):
             with pytest.raises(LookupError):
@@ -277,7 +277,7 @@ class TestExceptions:
         assert list(ours.items()) == list(pythons.items())
 
     @pytest.mark.parametrize("kind", [list, iter])
-    def test_what_came_before_an_element_that_has_no_hash(self, kind: Any) -> None:
+    def test_elements_before_an_unhashable_one_are_counted(self, kind: Any) -> None:
         ours, pythons = pc.ConcurrentCounter(), Counter()
         for c in (ours, pythons):
             with pytest.raises(TypeError, match="unhashable"):
@@ -290,7 +290,7 @@ class TestExceptions:
         assert ours.total() == 2
 
     @pytest.mark.parametrize("wrong", [5, 1.5, object()])
-    def test_what_cannot_be_counted(self, wrong: Any) -> None:
+    def test_arguments_that_are_not_iterable(self, wrong: Any) -> None:
         c = pc.ConcurrentCounter("a")
         for attempt in (c.update, c.subtract, pc.ConcurrentCounter):
             with pytest.raises(TypeError, match="is not iterable"):
@@ -299,7 +299,7 @@ class TestExceptions:
             c.update("a", "b")
         assert dict(c) == {"a": 1}
 
-    def test_a_count_that_nothing_can_be_added_to(self) -> None:
+    def test_a_count_that_cannot_be_added_to(self) -> None:
         c = pc.ConcurrentCounter(a=1, b=2)
         c["a"] = "text"
         c.update("abcd")
@@ -386,7 +386,7 @@ class Interruption:
         return self.trace
 
 
-class TestUsersCode:
+class TestReentrancy:
     def test_an_iterator_runs_outside_all_locks(self) -> None:
         c = pc.ConcurrentCounter()
         sizes = []
@@ -439,7 +439,7 @@ class TestUsersCode:
         assert (c["increment"], c["add"], c["update"]) == (calls, 2 * calls, 2 * calls)
         assert (c["mapping"], c["subtract"], c["set"]) == (calls, -calls, 5)
 
-    def test_and_nobody_waits_for_ever(self) -> None:
+    def test_keys_that_use_the_counter_cause_no_deadlock(self) -> None:
         # A thread hashes a key, under its shard's lock, for which another waits that merges; then the first one reads.
         c = pc.ConcurrentCounter("x")
         hashing, merging = Event(), Event()
@@ -501,7 +501,7 @@ print("exact" if (counted["handled"], counted["a"]) == (handled, count + handled
 
     @pytest.mark.thread_unsafe(reason="CPython 3.13 traces not all instructions where several threads trace the same")
     @pytest.mark.parametrize(("interrupted", "counting"), list(interruptions()))
-    def test_whatever_is_interrupted_no_count_is_lost(self, interrupted: str, counting: str) -> None:
+    def test_interruptions_lose_no_count(self, interrupted: str, counting: str) -> None:
         begin, go_on = pc.ConcurrentCounter, partial(one_merged_and_one_pending, "a")
         for make in (begin, go_on):
             alone = make()
@@ -569,7 +569,7 @@ class TestManyThreads:
         assert c.total() == 2 * 1500 * 4
         assert c["z"] == 3000
 
-    def test_what_is_done_in_place_is_done_at_once(self) -> None:
+    def test_in_place_operators_are_atomic(self) -> None:
         c = pc.ConcurrentCounter(a=10)
 
         def add() -> None:
@@ -589,7 +589,7 @@ class TestManyThreads:
         together(repeat(take, 100), repeat(take, 100), repeat(lambda: c.increment("a"), 100))
         assert (c["a"], c["b"], c["i"]) == (510, 200, 500)
 
-    def test_popping_takes_nothing_twice(self) -> None:
+    def test_pop_returns_each_key_once(self) -> None:
         c = pc.ConcurrentCounter()
         taken: list[int] = []
 
@@ -602,7 +602,7 @@ class TestManyThreads:
         together(*[repeat(lambda: c.increment("a"), 2000)] * 2, repeat(pop, 300), repeat(pop, 300))
         assert sum(taken) + c["a"] == 4000
 
-    def test_two_that_are_added_to_each_other(self) -> None:
+    def test_two_counters_added_to_each_other(self) -> None:
         # If either held its own lock while it waits for the other's, both would wait for ever.
         a, b = pc.ConcurrentCounter(x=1), pc.ConcurrentCounter(y=1)
 
@@ -633,7 +633,7 @@ class TestManyThreads:
         assert len(c) == 6
         assert not any(shard.counts or shard.aside for shard in c._pending.shards.all())
 
-    def test_thousands_of_threads_leave_their_counts_and_no_shards(self) -> None:
+    def test_shards_of_ended_threads_are_freed(self) -> None:
         c = pc.ConcurrentCounter()
         for _ in range(500):
             together(*[lambda: c.update("ab")] * 4)
@@ -643,7 +643,7 @@ class TestManyThreads:
 
     @pytest.mark.thread_unsafe(reason="counts the blocks of memory of all threads")
     @pytest.mark.usefixtures("no_collector")
-    def test_nothing_is_left_of_a_counter(self) -> None:
+    def test_counters_leave_no_memory(self) -> None:
         def blocks() -> int:
             for _ in range(50):
                 c = pc.ConcurrentCounter("abc")
@@ -659,7 +659,7 @@ class TestManyThreads:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_forked_child_counts_on_for_itself(run_script: Run) -> None:
+def test_a_forked_child_counts_independently(run_script: Run) -> None:
     ran = run_script("""
 import os, sys, threading, warnings
 import parcount as pc
@@ -700,7 +700,7 @@ print(c["own"])
     assert ran.stderr == ""
 
 
-def test_garbage_that_counts() -> None:
+def test_finalizers_that_count() -> None:
     # A finalizer runs wherever the collector does: in the midst of counting too.
     c = pc.ConcurrentCounter()
 

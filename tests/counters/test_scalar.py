@@ -1,4 +1,4 @@
-"""The counters of one number: what they all have to do."""
+"""The scalar counters."""
 
 import copy
 import gc
@@ -35,12 +35,12 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 @pytest.fixture(params=["counter", "handle"])
 def way(request: pytest.FixtureRequest) -> Any:
-    """What to count with: a counter, or a handle of it."""
+    """Count by the counter or by a handle."""
     return {"counter": lambda counter: counter, "handle": lambda counter: counter.local()}[request.param]
 
 
 class Index:
-    """What stands for an integer."""
+    """An object with ``__index__``."""
 
     def __init__(self, number: int, first: Any = lambda: None) -> None:
         self.number, self.first = number, first
@@ -53,8 +53,8 @@ class Index:
 NO_INTEGERS = [1.0, np.float64(2), "1", None, Decimal(1), Fraction(1), [1], 1j]
 
 
-class TestOne:
-    def test_begins_at_zero_or_where_it_is_told(self, kind: Kind) -> None:
+class TestScalar:
+    def test_initial_value(self, kind: Kind) -> None:
         assert kind().value == 0
         assert kind(-7).value == -7
         assert kind(value=7).value == 7
@@ -70,7 +70,7 @@ class TestOne:
         way(counter).add(n)
         assert counter.value == n
 
-    def test_one_cell_tells_the_new_value_and_many_cannot(self, way: Any) -> None:
+    def test_only_single_cells_return_the_new_value(self, way: Any) -> None:
         for kind in ONE_CELL.values():
             one = way(kind(10))
             assert [one.increment(), one.add(5), one.add(-20), one.add(1 << 50)] == [11, 16, -4, (1 << 50) - 4]
@@ -78,13 +78,13 @@ class TestOne:
             many = way(kind(10))
             assert [many.increment(), many.add(5), many.add(1 << 50)] == [None, None, None]
 
-    def test_reads_as_an_integer(self, kind: Kind) -> None:
+    def test_converts_to_int(self, kind: Kind) -> None:
         counter = kind(3)
         assert int(counter) == 3
         assert type(int(counter)) is type(counter.value) is int
         assert repr(counter).startswith(f"{kind.__name__}(3")
 
-    def test_reset_takes_everything_away(self, kind: Kind, way: Any) -> None:
+    def test_reset_returns_the_values_and_zeroes(self, kind: Kind, way: Any) -> None:
         counter = kind(5)
         one = way(counter)
         one.add(7)
@@ -95,7 +95,7 @@ class TestOne:
         assert counter.reset() == 1
 
     @pytest.mark.parametrize("n", [True, np.int8(-3), np.uint64(1 << 40), Index(9), np.array(4)], ids=repr)
-    def test_whatever_stands_for_an_integer_is_one(self, kind: Kind, way: Any, n: Any) -> None:
+    def test_accepts_objects_with_index(self, kind: Kind, way: Any, n: Any) -> None:
         counter = kind(n)
         way(counter).add(n)
         assert counter.value == 2 * n.__index__()
@@ -103,7 +103,7 @@ class TestOne:
         assert type(kind(n).value) is int
 
     @pytest.mark.parametrize("n", NO_INTEGERS, ids=repr)
-    def test_anything_else_is_not(self, kind: Kind, way: Any, n: Any) -> None:
+    def test_rejects_what_is_not_an_integer(self, kind: Kind, way: Any, n: Any) -> None:
         with pytest.raises(TypeError):
             kind(n)
         counter = kind(3)
@@ -117,7 +117,7 @@ class TestOne:
             counter.value = 4
         assert counter.value == 3
 
-    def test_takes_one_number_without_its_name(self, kind: Kind, way: Any) -> None:
+    def test_add_takes_one_positional_argument(self, kind: Kind, way: Any) -> None:
         for wrong in [(), (1, 2)]:
             with pytest.raises(TypeError):
                 way(kind()).add(*wrong)
@@ -129,7 +129,7 @@ class TestOne:
         way(counter).add(Index(2, first=counter.increment))
         assert counter.value == 3
 
-    def test_counters_are_told_apart(self, kind: Kind) -> None:
+    def test_counters_are_compared_by_identity(self, kind: Kind) -> None:
         one, other = kind(), kind()
         one.increment()
         assert (one.value, other.value) == (1, 0)
@@ -180,7 +180,7 @@ class TestSafety:
 
 class TestLimit:
     @pytest.mark.parametrize(("value", "n"), [(MOST, 1), (LEAST, -1), (MOST - 10, 11), (LEAST + (1 << 40), -(2 << 40))])
-    def test_no_more_than_64_bits(self, kind: Kind, way: Any, value: int, n: int) -> None:
+    def test_add_overflows(self, kind: Kind, way: Any, value: int, n: int) -> None:
         counter = kind(value)
         one = way(counter)
         for _ in range(3):
@@ -190,13 +190,13 @@ class TestLimit:
         one.add(-n)
         assert counter.value == value - n
 
-    def test_increment_too(self, kind: Kind, way: Any) -> None:
+    def test_increment_overflows(self, kind: Kind, way: Any) -> None:
         counter = kind(MOST)
         with pytest.raises(OverflowError, match=str(1 << 63)):
             way(counter).increment()
         assert counter.value == MOST
 
-    def test_every_number_of_64_bits_is_reached(self, kind: Kind, way: Any) -> None:
+    def test_reaches_every_64_bit_value(self, kind: Kind, way: Any) -> None:
         counter = kind(LEAST)
         one = way(counter)
         one.add(MOST - LEAST)  # as a number by itself it needs 65 bits
@@ -207,7 +207,7 @@ class TestLimit:
         assert counter.value == -1
 
     @pytest.mark.parametrize("n", [1 << 63, -(1 << 63) - 1, 1 << 64, 1 << 200, -(1 << 200)])
-    def test_numbers_that_lead_beyond(self, kind: Kind, way: Any, n: int) -> None:
+    def test_amounts_that_overflow(self, kind: Kind, way: Any, n: int) -> None:
         counter = kind(0)
         with pytest.raises(OverflowError):
             way(counter).add(n)
@@ -216,7 +216,7 @@ class TestLimit:
         assert counter.value == 0
 
     @pytest.mark.parametrize(("limit", "sign"), [(MOST, 1), (LEAST, -1)])
-    def test_parts_of_many_threads_add_up_to_the_limit_and_no_further(self, kind: Kind, limit: int, sign: int) -> None:
+    def test_cells_of_many_threads_add_up_to_the_limit(self, kind: Kind, limit: int, sign: int) -> None:
         counter = kind(limit - 800 * sign)
 
         def count() -> int:
@@ -257,7 +257,7 @@ def steps() -> st.SearchStrategy[Any]:
 
 
 @given(st.sampled_from(list(SCALARS)), st.integers(LEAST, MOST), steps())
-def test_counts_as_an_integer_of_64_bits_would(kind: str, model: int, steps: Any) -> None:
+def test_equals_an_integer_of_64_bits(kind: str, model: int, steps: Any) -> None:
     counter = SCALARS[kind](model)
     handle = counter.local()
     for step, n in steps:
@@ -297,14 +297,14 @@ class TestManyThreads:
             together(up, down, up, down)
             assert counter.value == 100 + 4000 * done
 
-    def test_every_value_is_told_once(self) -> None:
+    def test_each_value_is_returned_once(self) -> None:
         for kind in ONE_CELL.values():
             counter = kind()
             told = together(*[lambda counter=counter: [counter.increment() for _ in range(2000)]] * 4)
             assert sorted(chain(*told)) == list(range(1, 8001))
             assert all(values == sorted(values) for values in told)
 
-    def test_reset_loses_nothing_and_takes_nothing_twice(self, kind: Kind) -> None:
+    def test_concurrent_resets_return_each_count_once(self, kind: Kind) -> None:
         counter = kind()
         taken: list[int] = []
         together(
@@ -313,7 +313,7 @@ class TestManyThreads:
         )
         assert sum(taken) + counter.value == 9000
 
-    def test_what_is_read_while_others_count_is_between(self, kind: Kind) -> None:
+    def test_concurrent_reads_are_monotonic(self, kind: Kind) -> None:
         counter = kind()
         read: list[int] = []
         together(*[repeat(counter.local().increment, 3000)] * 2, repeat(lambda: read.append(int(counter)), 300))
@@ -321,7 +321,7 @@ class TestManyThreads:
         assert read[0] >= 0
         assert read[-1] <= counter.value == 6000
 
-    def test_a_handle_counts_exactly_in_any_threads_hands(self, kind: Kind) -> None:
+    def test_a_handle_is_exact_in_any_thread(self, kind: Kind) -> None:
         counter = kind()
         handle = counter.local()
         other = in_a_thread(counter.local)  # whose thread has ended
@@ -339,7 +339,7 @@ class TestManyThreads:
             handle.add(-1)
         in_a_thread(handle.increment)
 
-    def test_what_threads_counted_stays_when_they_end(self, kind: Kind) -> None:
+    def test_counts_outlive_their_threads(self, kind: Kind) -> None:
         counter = kind()
         for _ in range(50):
             in_a_thread(lambda: (counter.increment(), counter.local().add(2)))
@@ -366,7 +366,7 @@ class TestManyThreads:
             counter.increment()
         assert [counter.value for counter in counters] == [11] * 50
 
-    def test_what_a_thread_holds_may_count_when_the_thread_ends(self, kind: Kind) -> None:
+    def test_finalizers_at_the_end_of_a_thread_may_count(self, kind: Kind) -> None:
         counter, here = kind(), local()
 
         class Last:
@@ -383,10 +383,10 @@ class TestManyThreads:
         assert counter.value == 60
 
 
-class TestGoingAway:
+class TestLifetime:
     @pytest.mark.thread_unsafe(reason="counts the blocks of memory of all threads")
     @pytest.mark.usefixtures("no_collector")
-    def test_nothing_is_left_of_a_counter(self, kind: Kind) -> None:
+    def test_counters_leave_no_memory(self, kind: Kind) -> None:
         def blocks() -> int:
             for _ in range(50):
                 counter = kind()
@@ -400,7 +400,7 @@ class TestGoingAway:
         first = blocks()
         assert blocks() - first < UNNOTICED
 
-    def test_a_counter_may_go_while_a_thread_that_counted_runs_on(self, kind: Kind) -> None:
+    def test_a_counter_is_freed_while_its_threads_run(self, kind: Kind) -> None:
         ready, go = Event(), Event()
         counters = [kind()]
 
@@ -421,15 +421,15 @@ class TestGoingAway:
         assert not thread.is_alive()
 
 
-class TestTravelling:
+class TestPickling:
     @pytest.mark.parametrize("name", OF_ONE_PROCESS)
-    def test_a_counter_of_one_process_stays_there(self, name: str) -> None:
+    def test_private_counters_cannot_be_pickled(self, name: str) -> None:
         kind = SCALARS[name]
         for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
             with pytest.raises(TypeError, match=rf"{kind.__name__} cannot be copied or pickled.*SharedCounter"):
                 attempt(kind())
 
-    def test_a_handle_stays_with_its_thread(self, kind: Kind) -> None:
+    def test_handles_cannot_be_pickled(self, kind: Kind) -> None:
         for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
             with pytest.raises(TypeError, match="cannot be copied or pickled"):
                 attempt(kind().local())
@@ -437,7 +437,7 @@ class TestTravelling:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.parametrize("name", OF_ONE_PROCESS)
-def test_a_forked_child_counts_on_for_itself(run_script: Run, name: str) -> None:
+def test_a_forked_child_counts_independently(run_script: Run, name: str) -> None:
     # While it forks, others count and hold whatever lock there is; none of them goes on in the child.
     ran = run_script(
         f"""
@@ -481,7 +481,7 @@ print(counter.value - before)
     assert ran.stderr == ""
 
 
-def test_what_all_kinds_have_in_common() -> None:
+def test_all_kinds_have_the_same_methods() -> None:
     for kind in SCALARS.values():
         assert issubclass(kind, Scalar)
         for name in ("add", "increment", "local", "reset", "value"):

@@ -1,4 +1,4 @@
-"""`SharedCounter`: one total of many processes."""
+"""`SharedCounter`."""
 
 import errno
 import gc
@@ -28,8 +28,8 @@ from tests.together import repeat, together
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("nothing_is_left")]
 
 
-class Obeying:
-    """A process that has a counter and does as it is told."""
+class RemoteCounter:
+    """A counter in another process."""
 
     def __init__(self, start: Start, counter: Any) -> None:
         self.pipe, theirs = multiprocessing.Pipe()
@@ -56,15 +56,15 @@ class TestCounting:
             assert counter.value == 7 + 4 * 3000
 
     @pytest.mark.parametrize("method", START_METHODS)
-    def test_it_is_an_item_as_any(self, method: str) -> None:
+    def test_is_sent_to_workers_of_a_pool(self, method: str) -> None:
         with pc.SharedCounter() as counter, pc.Processes(2, start_method=method) as processes:
             for _ in range(5):
                 processes.together(workers.count, [counter] * 2)
             assert counter.value == 10 * 3000
 
-    def test_a_worker_takes_away_what_others_counted(self, start: Start) -> None:
+    def test_a_worker_resets_the_counts_of_others(self, start: Start) -> None:
         with pc.SharedCounter() as counter:
-            other = Obeying(start, counter)
+            other = RemoteCounter(start, counter)
             counter.add(4)
             assert other("reset") == 5
             assert counter.value == 0
@@ -111,9 +111,9 @@ with pc.SharedCounter.attach(sys.argv[1]) as there, pc.SharedCounter.attach(sys.
             assert counter.value == -2
 
 
-class TestDeaths:
+class TestKilledWorkers:
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to kill a process with")
-    def test_a_killed_worker_costs_nothing_but_what_it_had_not_counted(self, start: Start) -> None:
+    def test_a_killed_worker_loses_only_its_uncounted_items(self, start: Start) -> None:
         many, times = 4, 20_000
         order = random.Random(1)
         before, after = multiprocessing.RawArray("q", many), multiprocessing.RawArray("q", many)
@@ -136,7 +136,7 @@ class TestDeaths:
 
     @on_linux
     @pytest.mark.parametrize("end", [workers.end_at_once, workers.die_counting])
-    def test_the_name_stays_with_the_others(self, start: Start, end: Any) -> None:
+    def test_other_owners_keep_the_name(self, start: Start, end: Any) -> None:
         with pc.SharedCounter() as counter:
             assert ended(start(end, (counter,))) in (3, -signal.SIGKILL)
             assert exists(counter.name)
@@ -144,7 +144,7 @@ class TestDeaths:
         assert not exists(counter.name)
 
     @on_linux
-    def test_a_family_that_is_killed_is_swept_away_by_the_next(self, run_script: Run) -> None:
+    def test_the_next_segment_unlinks_those_of_killed_processes(self, run_script: Run) -> None:
         ran = run_script("""
 import os, signal, parcount as pc
 
@@ -168,7 +168,7 @@ class TestOwners:
     def test_the_last_to_end_unlinks(self, start: Start) -> None:
         counter = pc.SharedCounter()
         name = counter.name
-        others = [Obeying(start, counter) for _ in range(2)]
+        others = [RemoteCounter(start, counter) for _ in range(2)]
         counter.close()
         assert exists(name)
         assert others[0].end() == 0
@@ -182,17 +182,17 @@ class TestOwners:
 
     def test_the_last_to_close_unlinks(self, start: Start) -> None:
         counter = pc.SharedCounter()
-        other = Obeying(start, counter)
+        other = RemoteCounter(start, counter)
         counter.close()
         assert exists(counter.name)
         other("close")
         assert not exists(counter.name)
         assert other.end() == 0
 
-    def test_one_that_goes_is_closed(self, start: Start) -> None:
+    def test_freed_counters_are_closed(self, start: Start) -> None:
         counter = pc.SharedCounter()
         name = counter.name
-        other = Obeying(start, counter)
+        other = RemoteCounter(start, counter)
         del counter
         gc.collect()
         assert exists(name)
@@ -267,14 +267,14 @@ sys.exit(0)
         (name,) = set(ran.stdout.split())
         assert not exists(name)
 
-    def test_a_program_that_is_started_does_not_own_it(self) -> None:
+    def test_a_subprocess_does_not_own_it(self) -> None:
         counter = pc.SharedCounter()
         with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False) as other:
             counter.close()
             assert not exists(counter.name)
             other.communicate(b"\n", TIME_LIMIT)
 
-    def test_no_file_stays_open(self) -> None:
+    def test_no_descriptor_leaks(self) -> None:
         def churn() -> int:
             for _ in range(20):
                 with pc.SharedCounter() as counter:
@@ -284,7 +284,7 @@ sys.exit(0)
 
         assert churn() == churn()
 
-    def test_neither_in_a_forked_child_nor_in_its_parent(self, run_script: Run) -> None:
+    def test_no_descriptor_leaks_in_forks(self, run_script: Run) -> None:
         ran = run_script("""
 import os, parcount as pc
 
@@ -299,7 +299,7 @@ print(len(os.listdir("/proc/self/fd")) - before)
 """)
         assert (ran.stdout, ran.stderr) == ("0\n", "")
 
-    def test_attaching_and_closing_all_the_time(self) -> None:
+    def test_concurrent_attach_and_close(self) -> None:
         with pc.SharedCounter() as counter:
 
             def again() -> None:
@@ -310,13 +310,13 @@ print(len(os.listdir("/proc/self/fd")) - before)
             together(*[repeat(again, 100)] * 4)
             assert counter.value == 400
 
-    def test_of_all_that_close_at_once_one_unlinks(self) -> None:
+    def test_concurrent_closes_unlink_once(self) -> None:
         for _ in range(30):
             counter = pc.SharedCounter()
             together(*[pc.SharedCounter.attach(counter.name).close for _ in range(4)], counter.close)
             assert not exists(counter.name)
 
-    def test_forking_while_others_attach(self) -> None:
+    def test_fork_during_attach(self) -> None:
         segment_linux = pytest.importorskip("parcount.shm.segment_linux", reason="elsewhere forks need no care")
         counters = [pc.SharedCounter() for _ in range(20)]
 
@@ -334,7 +334,7 @@ print(len(os.listdir("/proc/self/fd")) - before)
             counter.close()
         assert not any(exists(counter.name) for counter in counters)
 
-    def test_a_descriptor_too_few_for_the_child(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_too_many_open_files_at_a_fork(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def full(*_: Any) -> int:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
@@ -362,7 +362,7 @@ class TestNames:
         with pc.SharedCounter(4, name=counter.name) as counter:
             assert counter.value == 4
 
-    def test_one_of_many_gets_it(self) -> None:
+    def test_one_of_many_creates_the_name(self) -> None:
         def attempt() -> bool:
             try:
                 made.append(pc.SharedCounter(name=f"{MARK}race"))
@@ -375,19 +375,19 @@ class TestNames:
             assert sum(together(*[attempt] * 4)) == 1
             made[0].close()
 
-    def test_a_name_that_nobody_has(self) -> None:
+    def test_an_unknown_name(self) -> None:
         with pytest.raises(FileNotFoundError):
             pc.SharedCounter.attach("nobody-has-this-name")
 
     @pytest.mark.parametrize("name", ["", "a/b", "../x", "a\0b", "a~b"])
-    def test_what_is_no_name(self, name: str) -> None:
+    def test_invalid_names(self, name: str) -> None:
         with pytest.raises(ValueError, match="name must not"):
             pc.SharedCounter(name=name)
         with pytest.raises(ValueError, match="name must not"):
             pc.SharedCounter.attach(name)
 
     @pytest.mark.parametrize("name", [b"bytes", 5])
-    def test_what_is_no_str(self, name: Any) -> None:
+    def test_names_that_are_not_str(self, name: Any) -> None:
         with pytest.raises(TypeError, match="name must be a str"):
             pc.SharedCounter(name=name)
 
@@ -432,7 +432,7 @@ class TestNames:
                 link.unlink()
 
     @on_linux
-    def test_a_lock_that_is_held_ends_the_attempt(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_held_lock_times_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
         fcntl = pytest.importorskip("fcntl")
         monkeypatch.setattr("parcount.shm.segment_linux.LOCK_TIMEOUT", 0.02)
         path = Path(f"/dev/shm/parcount-{MARK}locked")
@@ -446,7 +446,7 @@ class TestNames:
 
 
 class TestClosing:
-    def test_a_closed_one_says_so(self) -> None:
+    def test_closed_counters_raise(self) -> None:
         counter = pc.SharedCounter(5)
         handle = counter.local()
         counter.close()
@@ -490,9 +490,9 @@ class TestClosing:
             together(partial(count, counter.increment), partial(count, handle.increment), counter.close)
 
 
-class TestRoom:
+class TestMemory:
     @on_linux
-    def test_no_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_not_enough_shared_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def full(*_: Any) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -506,8 +506,8 @@ class TestRoom:
                     create()
 
 
-class TestElsewhere:
-    """Where files in shared memory cannot be locked: tried here too, for Linux has what is then used."""
+class TestPortableSegment:
+    """The segments of other systems, which work on Linux too."""
 
     @pytest.fixture(autouse=True)
     def elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -523,7 +523,7 @@ class TestElsewhere:
             with pytest.raises(FileNotFoundError):
                 pc.SharedCounter.attach(counter.name)
 
-    def test_attaching_takes_nothing_away(self, run_script: Run) -> None:
+    def test_attached_processes_do_not_unlink(self, run_script: Run) -> None:
         with pc.SharedCounter() as counter:
             for value in (1, 2):
                 ran = run_script(f"""

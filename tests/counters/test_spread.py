@@ -1,4 +1,4 @@
-"""Counters of a cell for each thread: the cells."""
+"""Counters with one cell for each thread: the cells."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.thread_unsafe(reason="the counter is the fixture's, and
 
 
 def cells(counter: Any) -> int:
-    """How many cells there are."""
+    """The number of cells."""
     return counter.cells if isinstance(counter, pc.ShardedCounter) else len(counter._sum.cells)
 
 
@@ -22,7 +22,7 @@ def counter(request: pytest.FixtureRequest) -> Any:
     return request.param()
 
 
-def test_thousands_of_threads_leave_their_counts_and_no_cells(counter: Any) -> None:
+def test_cells_of_ended_threads_are_freed(counter: Any) -> None:
     for _ in range(500):
         together(*[repeat(counter.increment, 3)] * 4)
         assert cells(counter) <= 2 * 5 + SPARE + 1
@@ -30,7 +30,7 @@ def test_thousands_of_threads_leave_their_counts_and_no_cells(counter: Any) -> N
     assert cells(counter) == 0
 
 
-def test_a_thread_has_one_cell_and_each_of_its_handles_another() -> None:
+def test_each_thread_and_each_handle_has_a_cell() -> None:
     counter = pc.ShardedCounter()
     for _ in range(3):
         counter.increment()
@@ -43,7 +43,7 @@ def test_a_thread_has_one_cell_and_each_of_its_handles_another() -> None:
     assert counter.value == 8
 
 
-def test_the_handle_of_a_local_counter_is_the_threads_part() -> None:
+def test_a_local_counter_has_one_handle_a_thread() -> None:
     counter = pc.LocalCounter()
     assert counter.local() is counter.local()
     assert in_a_thread(counter.local) is not counter.local()

@@ -1,4 +1,4 @@
-"""What tests of the shared counters have other processes do, which import this module by name."""
+"""Functions that the tests of shared counters run in other processes."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tests.remote import TIME_LIMIT
 
 
 def count(counter: Any) -> int:
-    """Count up by 3000, in every way there is."""
+    """Add 3000, by every method."""
     handle = counter.local()
     for _ in range(500):
         counter.increment()
@@ -32,20 +32,20 @@ def obey(pipe: Connection, counter: Any) -> None:
 
 
 def end_at_once(counter: Any) -> NoReturn:
-    """Count one, and be gone with nothing done."""
+    """Count one and exit without clean-up."""
     counter.increment()
     os._exit(3)
 
 
 def die_counting(counter: Any) -> NoReturn:
-    """Count one, and be killed."""
+    """Count one and be killed."""
     counter.increment()
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
 def report_and_count(counter: Any, before: Any, after: Any, worker: int, times: int) -> None:
-    """Count one by one; tell in a place of its own what is about to be counted, and what has been."""
+    """Count one by one; record each count before and after."""
     for done in range(1, times + 1):
         before[worker] = done
         counter.increment()
@@ -58,7 +58,7 @@ def keys_of(size: int, seed: int) -> np.ndarray:
 
 
 def count_keys(cells: Any, seed: int) -> None:
-    """Count keys, all at once and in small pieces, and one by one."""
+    """Count keys at once, in small pieces and one by one."""
     keys = keys_of(len(cells), seed)
     for _ in range(20):
         cells.add_at(keys)
@@ -69,7 +69,7 @@ def count_keys(cells: Any, seed: int) -> None:
 
 
 def counts_of_keys(size: int, seed: int) -> np.ndarray:
-    """What `count_keys` comes to."""
+    """The result of `count_keys`."""
     return np.bincount(keys_of(size, seed), minlength=size) * 23
 
 

@@ -1,4 +1,4 @@
-"""Arrays in shared memory, and how they cross."""
+"""Arrays in shared memory."""
 
 import errno
 import os
@@ -48,13 +48,13 @@ class TestSharedArray:
         with pytest.raises(TypeError, match="contains pointers"):
             pc.shared_array(3, dtype)  # type: ignore[arg-type]
 
-    def test_two_lie_apart(self) -> None:
+    def test_arrays_do_not_overlap(self) -> None:
         a, b = pc.shared_array(1), pc.shared_array(1)
         a[0] = 1
         assert b[0] == 0
         assert not np.shares_memory(a, b)
 
-    def test_threads_make_them_while_others_look_where_theirs_lie(self) -> None:
+    def test_lookup_during_creation(self) -> None:
         others = [pc.shared_array(1) for _ in range(20)]
         own = pc.shared_array(1)
         block = blocks.block_of(own)
@@ -70,7 +70,7 @@ class TestSharedArray:
         together(make, look, make, look)
         assert not any(np.shares_memory(own, other) for other in others)
 
-    def test_threads_that_open_the_same_map_it_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_concurrent_opens_map_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         a = pc.shared_array(1)
         block = blocks.block_of(a)
         assert block is not None
@@ -82,14 +82,14 @@ class TestSharedArray:
 
 
 @lists_blocks
-class TestLittleRoom:
+class TestMemory:
     @pytest.fixture(autouse=True)
     def nothing_is_left(self) -> Iterator[None]:
         before = remote.blocks(MARK)
         yield
         assert remote.blocks(MARK) == before
 
-    def test_more_than_there_can_be_raises(self) -> None:
+    def test_more_than_the_file_system_has_raises(self) -> None:
         # Without reserving, the array would be made, and the process killed by SIGBUS when it fills it.
         total = shutil.disk_usage("/dev/shm").total
         with pytest.raises(OSError, match="shm") as caught:
@@ -102,7 +102,7 @@ class TestLittleRoom:
             pc.shared_array(n)
         assert caught.value.errno in (errno.ENOSPC, errno.ENOMEM)
 
-    def test_more_than_there_is_now_raises(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_more_than_is_free_raises(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def full(descriptor: int, offset: int, size: int) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -111,7 +111,7 @@ class TestLittleRoom:
             pc.shared_array(100)
         assert caught.value.errno == errno.ENOSPC
 
-    def test_a_system_that_cannot_reserve_does_without(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_file_system_without_fallocate(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def unsupported(descriptor: int, offset: int, size: int) -> None:
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
@@ -120,7 +120,7 @@ class TestLittleRoom:
 
 
 @lists_blocks
-def test_a_forked_copy_of_the_process_takes_nothing_away(run_script: Run) -> None:
+def test_forked_children_do_not_unlink(run_script: Run) -> None:
     ran = run_script("""
 import os
 import parcount as pc
@@ -142,7 +142,7 @@ print(os.path.exists(f"/dev/shm/{name}"))
 
 
 @lists_blocks
-def test_what_a_dead_worker_left_is_swept_away() -> None:
+def test_blocks_of_a_dead_worker_are_unlinked() -> None:
     before = remote.blocks(MARK)
     mark = blocks.name_prefix_for_worker()
     (Path("/dev/shm") / f"{mark}-0").write_bytes(b"made, and not registered")
