@@ -1,8 +1,8 @@
-"""How far the workers of a process pool are, while they are at it: ``python examples/progress.py``.
+"""Show the progress of a process pool within its tasks: ``python examples/progress.py``.
 
-Counts the prime numbers below a million. A pool tells when a task is done, and no sooner; here each worker adds to a
-counter in shared memory as it goes, and to a table of the smallest divisors, and the parent reads both whenever it
-likes. Nobody waits for anybody.
+The program counts the prime numbers below a million. A pool reports a task when it is done; here each worker adds to a
+counter and to an array of counters in shared memory while it works, and the parent reads both at any time, without
+locks.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from math import isqrt
 
 import parcount as pc
 
-OFTEN = 1000
-"""Numbers after which a worker says how far it is: to do so costs it less than to try one number."""
+BATCH = 1000
+"""Numbers after which a worker reports its progress, which costs less than testing one number."""
 
-MOST = 200
-"""A smallest divisor that is greater counts as this one."""
+MAX_DIVISOR = 200
+"""Largest divisor that is counted separately; larger ones are counted as this one."""
 
 
 def primes(first: int, last: int, done: pc.SharedCounter, smallest: pc.CounterArray) -> int:
-    """How many prime numbers there are from `first` to before `last`."""
+    """Number of primes from `first` up to but not including `last`."""
     found = 0
     divisors: list[int] = []
     for number in range(first, last):
         divisor = next((divisor for divisor in range(2, isqrt(number) + 1) if number % divisor == 0), number)
         found += divisor == number > 1
-        divisors.append(min(divisor, MOST))
-        if len(divisors) == OFTEN or number == last - 1:
+        divisors.append(min(divisor, MAX_DIVISOR))
+        if len(divisors) == BATCH or number == last - 1:
             smallest.add_at(divisors)
             done.add(len(divisors))
             divisors.clear()
@@ -36,23 +36,23 @@ def primes(first: int, last: int, done: pc.SharedCounter, smallest: pc.CounterAr
 
 
 def main() -> None:
-    """Hand out the work, and show how it goes."""
+    """Distribute the work and print the progress."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--below", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=pc.available_cores())
-    words = parser.parse_args()
-    step = max(1, words.below // (4 * words.workers))
-    with pc.SharedCounter() as done, pc.CounterArray(MOST + 1, shared=True) as smallest:
-        with ProcessPoolExecutor(words.workers) as pool:
+    options = parser.parse_args()
+    step = max(1, options.below // (4 * options.workers))
+    with pc.SharedCounter() as done, pc.CounterArray(MAX_DIVISOR + 1, shared=True) as smallest:
+        with ProcessPoolExecutor(options.workers) as pool:
             tasks = [
-                pool.submit(primes, first, min(first + step, words.below), done, smallest)
-                for first in range(0, words.below, step)
+                pool.submit(primes, first, min(first + step, options.below), done, smallest)
+                for first in range(0, options.below, step)
             ]
             running = set(tasks)
             while running:
                 _, running = wait(running, timeout=0.2)
-                print(f"{done.value:>10} of {words.below} numbers, {done.value / words.below:4.0%}", flush=True)
-        print(f"{sum(task.result() for task in tasks)} prime numbers below {words.below}")
+                print(f"{done.value:>10} of {options.below} numbers, {done.value / options.below:4.0%}", flush=True)
+        print(f"{sum(task.result() for task in tasks)} prime numbers below {options.below}")
         print(f"the smallest divisor is 2 of {smallest[2]}, 3 of {smallest[3]}, 5 of {smallest[5]}")
 
 

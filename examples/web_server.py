@@ -1,8 +1,8 @@
-"""A web server whose workers, forked beforehand, count their requests together: ``python examples/web_server.py``.
+"""A pre-fork web server whose workers share request counters: ``python examples/web_server.py``.
 
-The parent listens, and forks the workers, which accept connections from the one socket as the system deals them out.
-Every answer tells its number, and ``/status`` how many there were of each kind: whichever worker is asked, the counts
-are those of all. A worker that dies, by whatever signal, is replaced, and takes no count with it.
+The parent opens the socket and forks the workers, which accept connections from it. Each response has the number of
+the request, and ``/status`` the number of responses of each kind, over all workers. A worker that dies is replaced; no
+count is lost.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ KINDS = ("pages", "status", "missing")
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one request, in whichever worker got it."""
+    """Handles one request in a worker."""
 
     served: pc.SharedCounter
     kinds: pc.CounterArray
 
     def do_GET(self) -> None:
-        """Count the request, and answer it."""
+        """Count the request and respond."""
         number = self.served.increment()
         if self.path == "/":
-            self.answer(200, "pages", f"you are number {number}, and worker {os.getpid()} says hello\n")
+            self.respond(200, "pages", f"you are number {number}, and worker {os.getpid()} says hello\n")
         elif self.path == "/status":
             counts = dict(zip(KINDS, self.kinds, strict=True))
-            self.answer(200, "status", f"{number} requests: {counts}\n")
+            self.respond(200, "status", f"{number} requests: {counts}\n")
         else:
-            self.answer(404, "missing", f"there is no {self.path}\n")
+            self.respond(404, "missing", f"there is no {self.path}\n")
 
-    def answer(self, code: int, kind: str, text: str) -> None:
-        """Count the answer, and send it."""
+    def respond(self, code: int, kind: str, text: str) -> None:
+        """Count the response and send it."""
         self.kinds.add(KINDS.index(kind))
         body = text.encode()
         self.send_response(code)
@@ -47,27 +47,27 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, form: str, *arguments: object) -> None:
-        """Say nothing: the counts do."""
+        """Print nothing."""
 
 
 def work(server: HTTPServer) -> NoReturn:
-    """Serve until the parent says that it is enough."""
+    """Serve until the parent sends SIGTERM."""
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # of Ctrl-C the parent tells its workers
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends its workers
         server.serve_forever()
     finally:
         os._exit(1)
 
 
-def leave(*_: object) -> NoReturn:
+def interrupt(*_: object) -> NoReturn:
     """End as after Ctrl-C."""
     raise KeyboardInterrupt
 
 
 def serve(port: int, workers: int) -> None:
-    """Listen, keep so many workers, and tell at the end what they have done."""
-    signal.signal(signal.SIGTERM, leave)
+    """Listen, keep `workers` running, and print the counts at the end."""
+    signal.signal(signal.SIGTERM, interrupt)
     with (
         HTTPServer(("127.0.0.1", port), Handler) as server,
         pc.SharedCounter() as served,
@@ -94,14 +94,14 @@ def serve(port: int, workers: int) -> None:
 
 
 def main() -> None:
-    """Read the command line, and serve."""
+    """Parse the command line and serve."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--port", type=int, default=0, help="0, which is the default: any that is free")
+    parser.add_argument("--port", type=int, default=0, help="0, the default, chooses a free port")
     parser.add_argument("--workers", type=int, default=pc.available_cores())
-    words = parser.parse_args()
+    options = parser.parse_args()
     if not hasattr(os, "fork"):
         sys.exit("this system cannot fork")
-    serve(words.port, words.workers)
+    serve(options.port, options.workers)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What a user gets: the files and the metadata of the distribution, and of the wheel if there is one.
+"""The files and the metadata of the distribution.
 
-The wheel is the one that PARCOUNT_WHEEL names, as `make wheel` does; without it the package as installed is checked.
+If PARCOUNT_WHEEL names a wheel, as in `make wheel`, it is checked; otherwise the installed package.
 """
 
 import ast
@@ -25,7 +25,7 @@ import parcount
 WHEEL = Path(os.environ["PARCOUNT_WHEEL"]) if "PARCOUNT_WHEEL" in os.environ else None
 PACKAGE = Path(parcount.__file__).parent
 ROOT = Path(__file__).parents[1]
-SUFFIX = EXTENSION_SUFFIXES[0]  # the first names this very interpreter: .cpython-311-x86_64-linux-gnu.so
+SUFFIX = EXTENSION_SUFFIXES[0]  # the most specific one: .cpython-311-x86_64-linux-gnu.so
 MODULES = sorted(source.stem for source in (ROOT / "native").glob("*.pyx"))
 
 
@@ -36,7 +36,7 @@ def installed() -> Distribution:
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
-    """Every file of the package by its path, such as ``parcount/py.typed``."""
+    """The content of every file of the package by its path, such as ``parcount/py.typed``."""
     if WHEEL is None:
         return {
             path.relative_to(PACKAGE.parent).as_posix(): path.read_bytes()
@@ -56,7 +56,7 @@ def metadata(installed: Distribution) -> Message:
         return message_from_bytes(wheel.read(name))
 
 
-def test_one_version(metadata, installed):
+def test_versions_agree(metadata, installed):
     assert metadata["Version"] == installed.version == parcount.__version__
 
 
@@ -65,11 +65,11 @@ def test_numpy_is_the_only_dependency_outside_the_extras(metadata):
     assert [re.match(r"[\w.-]+", need)[0] for need in always] == ["numpy"]
 
 
-def test_the_extras_that_the_documents_name(metadata):
+def test_the_documented_extras_exist(metadata):
     assert {"all", "bench", "dask", "loky", "mpi", "numba", "study", "test"} <= set(metadata.get_all("Provides-Extra"))
 
 
-def test_licence_travels_along(metadata, installed):
+def test_the_licence_is_included(metadata, installed):
     assert metadata.get_all("License-File") == ["LICENSE"]
     text = installed.read_text("licenses/LICENSE")
     assert text is not None
@@ -82,11 +82,11 @@ def test_every_entry_point_loads(installed):
     assert all(point.load() is not None for point in points)
 
 
-def test_types_are_promised(files):
+def test_types_are_included(files):
     assert {"parcount/py.typed", "parcount/__init__.pyi"} <= files.keys()
 
 
-def test_every_source_is_compiled_and_described(files):
+def test_every_source_has_a_compiled_module_and_a_stub(files):
     assert MODULES
     compiled = {name.removesuffix(SUFFIX) for name in files if name.endswith(SUFFIX)}
     stubs = {name.removesuffix(".pyi") for name in files if name.endswith(".pyi")} - {"parcount/__init__"}
@@ -94,22 +94,22 @@ def test_every_source_is_compiled_and_described(files):
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_stub_says_what_its_module_holds(name, files):
+def test_a_stub_has_the_names_of_its_module(name, files):
     module = importlib.import_module(f"parcount._native.{name}")
     stub = ast.parse(files[f"parcount/_native/{name}.pyi"])
-    promised = {node.name: node for node in stub.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    promised |= {node.target.id: node for node in stub.body if isinstance(node, ast.AnnAssign)}
-    held = {
+    declared = {node.name: node for node in stub.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    declared |= {node.target.id: node for node in stub.body if isinstance(node, ast.AnnAssign)}
+    defined = {
         name: thing
         for name, thing in vars(module).items()
         if not (name.startswith("_") or isinstance(thing, ModuleType))
-        and getattr(thing, "__module__", module.__name__) == module.__name__  # defined here, not imported
+        and getattr(thing, "__module__", module.__name__) == module.__name__
     }
-    assert promised.keys() == held.keys()
-    for function in (node for node in promised.values() if isinstance(node, ast.FunctionDef)):
+    assert declared.keys() == defined.keys()
+    for function in (node for node in declared.values() if isinstance(node, ast.FunctionDef)):
         taken = function.args
         described = [*taken.posonlyargs, *taken.args, *filter(None, [taken.vararg]), *taken.kwonlyargs]
-        assert [each.arg for each in described] == list(inspect.signature(held[function.name]).parameters)
+        assert [each.arg for each in described] == list(inspect.signature(defined[function.name]).parameters)
 
 
 def test_no_sources_of_compiled_modules_and_no_tests(files):
@@ -126,7 +126,7 @@ def test_the_tests_run_on_the_installed_wheel():
 
 
 @needs_wheel
-def test_the_wheel_holds_the_package_and_nothing_else():
+def test_the_wheel_contains_only_the_package():
     with ZipFile(WHEEL) as wheel:
         tops = {name.split("/")[0] for name in wheel.namelist()}
     assert tops == {"parcount", f"parcount-{parcount.__version__}.dist-info"}  # no parcount.libs: nothing is bundled

@@ -1,4 +1,4 @@
-"""The example programs, run as a reader would run them."""
+"""Run the example programs."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from tests.remote import TIME_LIMIT, is_alive, until
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
-pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="the examples do not lie beside these tests")
+pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="there are no examples beside these tests")
 
 
 def test_every_example_is_tested() -> None:
@@ -43,7 +43,7 @@ def test_progress() -> None:
 
 @pytest.fixture
 def server() -> Iterator["subprocess.Popen[str]"]:
-    """The web server, with two workers."""
+    """The web server with two workers."""
     with subprocess.Popen(
         [sys.executable, EXAMPLES / "web_server.py", "--workers", "2"],
         stdout=subprocess.PIPE,
@@ -72,7 +72,7 @@ def test_web_server(server: "subprocess.Popen[str]") -> None:
         pages = list(visitors.map(get, ["/"] * 200))
         assert {status for status, _ in pages} == {200}
         numbers = [int(re.search(r"number (\d+),", text)[1]) for _, text in pages]  # type: ignore[index]
-        assert sorted(numbers) == list(range(1, 201))  # each its own, whichever worker answered
+        assert sorted(numbers) == list(range(1, 201))  # every number once, over all workers
         workers = {int(re.search(r"worker (\d+) ", text)[1]) for _, text in pages}  # type: ignore[index]
         for worker in workers:
             os.kill(worker, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What `import parcount` costs, gives, and shows in its docstrings."""
+"""The import time of the package, its public names, and the examples in docstrings."""
 
 import doctest
 import importlib
@@ -25,13 +25,13 @@ MODULES = sorted(
 
 
 def loaded_by(run_script: Run, source: str) -> set[str]:
-    """The modules that a fresh Python has loaded after some statements."""
+    """The modules that a new interpreter has loaded after running `source`."""
     ran = run_script(f"{source}\nimport sys\nprint(*sys.modules)")
     assert ran.returncode == 0, ran.stderr
     return set(ran.stdout.splitlines()[-1].split())
 
 
-class TestCost:
+class TestLoadedModules:
     def test_importing_loads_nothing(self, run_script: Run) -> None:
         loaded = loaded_by(run_script, "import parcount")
         assert [name for name in loaded if name.startswith("parcount")] == ["parcount"]
@@ -54,24 +54,24 @@ class TestCost:
         assert not loaded_by(run_script, "import parcount as pc; pc.SharedCounter()") & set(OPTIONAL)
 
 
-@pytest.mark.skipif(not get_config_var("Py_GIL_DISABLED"), reason="there is always a GIL in this build of CPython")
+@pytest.mark.skipif(not get_config_var("Py_GIL_DISABLED"), reason="this build of CPython always has the GIL")
 class TestGIL:
-    """Whatever loads a module that does not declare itself safe without the GIL turns it back on, and warns."""
+    """Importing a module that does not declare support for running without the GIL enables it, with a warning."""
 
-    def stays_off(self, run_script: Run, source: str) -> None:
+    def assert_disabled_after(self, run_script: Run, source: str) -> None:
         check = "import sys\nassert not sys._is_gil_enabled()\n"
         ran = run_script(check + source + check, environment={"PYTHON_GIL": "", "PYTHONWARNINGS": "error"})
         assert ran.returncode == 0, ran.stderr
 
-    def test_no_public_name_turns_it_on(self, run_script: Run) -> None:
-        self.stays_off(run_script, "from parcount import *\n")
+    def test_no_public_name_enables_it(self, run_script: Run) -> None:
+        self.assert_disabled_after(run_script, "from parcount import *\n")
 
     @pytest.mark.parametrize("module", COMPILED)
-    def test_no_compiled_module_turns_it_on(self, module: str, run_script: Run) -> None:
-        self.stays_off(run_script, f"import parcount._native.{module}\n")
+    def test_no_compiled_module_enables_it(self, module: str, run_script: Run) -> None:
+        self.assert_disabled_after(run_script, f"import parcount._native.{module}\n")
 
 
-class TestFace:
+class TestPublicNames:
     @pytest.mark.parametrize("name", parcount.__all__)
     def test_every_public_name_resolves(self, name: str) -> None:
         public = getattr(parcount, name)
@@ -109,7 +109,7 @@ class TestFace:
         assert 'user.py:2: error: Module has no attribute "juggle"' in error
         assert '"def () -> int"' in revealed
 
-    def test_tells_its_version(self) -> None:
+    def test_version(self) -> None:
         assert parcount.__version__.count(".") >= 2
 
 
