@@ -16,9 +16,9 @@ import pytest
 from parcount.cli import main
 from parcount.kernels import VARIANTS
 from parcount.studies.core.cells import Cell
+from parcount.studies.core.registry import STUDIES, find_experiment
 from parcount.studies.counters.methods import METHODS
-from parcount.studies.gil.runner import CellRunner
-from parcount.studies.registry import STUDIES
+from parcount.studies.gil.experiment import GilExperiment
 
 COMMAND = [sys.executable, "-m", "parcount"]
 LIMIT = 100
@@ -84,7 +84,7 @@ def test_a_study_of_counters(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "way to count" in done.stdout
     content = json.loads((tmp_path / "a.json").read_text())
-    assert content["options"]["question"] == "counters"
+    assert content["options"]["study"] == "counters"
     assert {cell["variant"] for cell in content["cells"]} == {"counter += 1", "AtomicCounter"}
     assert "<svg" in (tmp_path / "a.svg").read_text()
 
@@ -96,7 +96,7 @@ def test_a_study_of_io(tmp_path: Path) -> None:
     assert done.stderr == ""
     assert "answered after 0.5 ms" in done.stdout
     content = json.loads((tmp_path / "a.json").read_text())
-    assert content["options"]["question"] == "io"
+    assert content["options"]["study"] == "io"
     assert content["options"]["delay"] == 0.5
     assert {cell["execution"] for cell in content["cells"]} == {"serial", "threads", "asyncio"}
     assert {cell["work"] for cell in content["cells"] if cell["workload"] == "fetch"} == {9}
@@ -108,10 +108,10 @@ def test_a_study_of_transports(tmp_path: Path) -> None:
                     "--json", tmp_path / "a.json", "--plot", tmp_path / "a.png")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    for word in ("an integer", "there: to a worker", "back: made by a worker", "brought what was sent"):
+    for word in ("an integer", "there: to a worker", "back: made by a worker", "returned what was sent"):
         assert word in done.stdout
     content = json.loads((tmp_path / "a.json").read_text())
-    assert content["options"]["question"] == "transports"
+    assert content["options"]["study"] == "transports"
     assert content["complete"] is True
     assert {cell["status"] for cell in content["cells"]} == {"measured"}
     assert all(cell["exact"] for cell in content["cells"])
@@ -121,38 +121,38 @@ def test_a_study_of_transports(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def small_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_studies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every question, of little: what each measures is tested where it is at home."""
     pytest.importorskip("rich")
     pytest.importorskip("matplotlib")
     few = {name: METHODS[name] for name in ("counter += 1", "AtomicCounter")}
-    monkeypatch.setattr("parcount.studies.gil.cells.VARIANTS", {"cython": VARIANTS["cython"]})
-    monkeypatch.setattr("parcount.studies.LEAST_TARGET", 0.001)
-    monkeypatch.setattr("parcount.studies.counters.cells.METHODS", few)
-    monkeypatch.setattr("parcount.studies.io.LEAST_TARGET", 0.001)
+    monkeypatch.setattr("parcount.studies.gil.experiment.VARIANTS", {"cython": VARIANTS["cython"]})
+    monkeypatch.setattr("parcount.studies.counters.experiment.METHODS", few)
+    for name in STUDIES:
+        monkeypatch.setattr(find_experiment(name), "least_target", 0.001)
 
 
-@pytest.mark.usefixtures("small_questions")
-def test_all_questions_one_after_the_other_a_file_for_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("small_studies")
+def test_all_studies_one_after_the_other_a_file_for_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["all", "--workers", "1", "--seconds", "0.3", "--seed", "3"]
     assert main(["study", *words, "--json", f"{tmp_path}/a.json", "--plot", f"{tmp_path}/a.svg"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    for question in STUDIES:
-        content = json.loads((tmp_path / f"a-{question}.json").read_text())
-        assert content["options"]["question"] == question
+    for name in STUDIES:
+        content = json.loads((tmp_path / f"a-{name}.json").read_text())
+        assert content["options"]["study"] == name
         assert content["options"]["seed"] == 3
         assert content["options"]["seconds"] == 0.3 / len(STUDIES)
         assert content["verdict"]["sentences"][0] in out
-        assert "<svg" in (tmp_path / f"a-{question}.svg").read_text()
+        assert "<svg" in (tmp_path / f"a-{name}.svg").read_text()
     assert len(list(tmp_path.iterdir())) == 2 * len(STUDIES)
 
 
-@pytest.mark.usefixtures("small_questions")
-def test_ctrl_c_ends_all_questions_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(self: CellRunner, cell: Cell) -> None:
+@pytest.mark.usefixtures("small_studies")
+def test_ctrl_c_ends_all_studies_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: GilExperiment, cell: Cell) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(CellRunner, "run", interrupted)
+    monkeypatch.setattr(GilExperiment, "run", interrupted)
     assert main(["study", "all", "--workers", "1", "--json", f"{tmp_path}/a.json"]) == 130
     assert [path.name for path in tmp_path.iterdir()] == ["a-gil.json"]
 
@@ -191,22 +191,18 @@ def test_numba_not_installed_stands_in_the_table(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["abacus"], "invalid choice: 'abacus'"),
-        (["counters", "--variants", "cython"], "no way to count 'cython'"),
-        (["counters", "--data", __file__], "argument --data: the study of counters has none"),
-        (["counters", "--executions", "threads"], "argument --executions: the study of counters has none"),
-        (["io", "--variants", "python"], "argument --variants: the study of io has none"),
-        (["io", "--workload", "tally"], "argument --workload: the study of io has none"),
-        (["io", "--data", __file__], "argument --data: the study of io has none"),
+        (["counters", "--variants", "cython"], "no method 'cython'"),
+        (["counters", "--data", __file__], "unrecognized arguments: --data"),
+        (["counters", "--executions", "threads"], "unrecognized arguments: --executions"),
         (["io", "--executions", "gpu"], "there are serial, threads, processes, asyncio"),
-        (["io", "--delay", "soon"], "argument --delay: 'soon' is no number of milliseconds"),
+        (["io", "--delay", "soon"], "argument --delay: 'soon' is not a number"),
         (["io", "--delay=-1"], "the delay must be from 0 to 60000 milliseconds"),
-        (["io", "--size", "0"], "the size must be at least 1"),
-        (["--delay", "5"], "argument --delay: the study of gil has none"),
-        (["transports", "--variants", "pigeon"], "no way 'pigeon'; there are pickle, pipe, queue, shared_memory"),
-        (["transports", "--size", "8"], "the size must be at least 1024"),
-        (["transports", "--workers", "2"], "argument --workers: the study of transports has none"),
-        (["counters", "--delay", "5"], "argument --delay: the study of counters has none"),
-        (["all", "--variants", "python"], "argument --variants: not for all: name the question that it is for"),
+        (["io", "--size", "0"], "the size must be at least 1 page"),
+        (["--delay", "5"], "unrecognized arguments: --delay"),
+        (["transports", "--variants", "pigeon"], "no method 'pigeon'; there are pickle, pipe, queue, shared_memory"),
+        (["transports", "--size", "8"], "the size must be at least 1024 bytes"),
+        (["transports", "--workers", "2"], "unrecognized arguments: --workers"),
+        (["all", "--variants", "python"], "unrecognized arguments: --variants"),
         (["all", "--workers", "0"], "at least 1"),
         (["all", "--json", "no/such/folder/a.json"], "cannot write no/such/folder/a-gil.json"),
         (["--workload", "tallly"], "there are tally, increment, bincount, histogram"),
@@ -214,14 +210,14 @@ def test_numba_not_installed_stands_in_the_table(tmp_path: Path) -> None:
         (["--executions", "gpu"], "there are serial, threads, processes"),
         (["--workers", "0"], "at least 1"),
         (["--workers=-2"], "at least 1"),
-        (["--workers", "two"], "no whole number"),
-        (["--workers", "1.5"], "no whole number"),
+        (["--workers", "two"], "is not an integer"),
+        (["--workers", "1.5"], "is not an integer"),
         (["--workers", ""], "no number of workers"),
         (["--size", "-1"], "at least 0"),
-        (["--size", "many"], "no whole number"),
+        (["--size", "many"], "is not an integer"),
         (["--seed", "-1"], "seed"),
-        (["--seconds", "0"], "no positive number of seconds"),
-        (["--seconds", "nan"], "no positive number of seconds"),
+        (["--seconds", "0"], "is not a positive number of seconds"),
+        (["--seconds", "nan"], "is not a positive number of seconds"),
         (["--seconds", "5", "--quick"], "not allowed with"),
         (["--data", "no/such/file"], "cannot read no/such/file"),
         (["--data", "."], "cannot read ."),
@@ -261,9 +257,9 @@ INTERRUPTED = """
 import os, signal
 from parcount.cli import run
 from parcount.shm import blocks
-from parcount.studies.gil.runner import CellRunner
+from parcount.studies.gil.experiment import GilExperiment as Experiment
 
-real, calls = CellRunner.run, []
+real, calls = Experiment.run, []
 mark = blocks._name_prefix  # what the names of its shared memory, and of its workers', begin with
 
 def interrupted(self, cell):
@@ -273,7 +269,7 @@ def interrupted(self, cell):
     return real(self, cell)
 
 if __name__ == "__main__":
-    CellRunner.run = interrupted
+    Experiment.run = interrupted
     print(mark, flush=True)
     run()
 """
@@ -308,9 +304,9 @@ def test_ctrl_c_reports_what_was_measured_and_leaves_nothing(executions: str, tm
 INTERRUPTED_IO = """
 import os, signal
 from parcount.cli import run
-from parcount.studies.io.runner import CellRunner
+from parcount.studies.io.experiment import IoExperiment as Experiment
 
-real, calls = CellRunner.run, []
+real, calls = Experiment.run, []
 
 def interrupted(self, cell):
     calls.append(cell)
@@ -320,7 +316,7 @@ def interrupted(self, cell):
     return real(self, cell)
 
 if __name__ == "__main__":
-    CellRunner.run = interrupted
+    Experiment.run = interrupted
     run()
 """
 

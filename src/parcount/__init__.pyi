@@ -31,9 +31,6 @@ from parcount.execution.threads import Threads as Threads
 from parcount.shm.blocks import shared_array as shared_array
 from parcount.studies import Study as Study
 from parcount.studies import study as study
-from parcount.studies.counters import study_counters as study_counters
-from parcount.studies.io import study_io as study_io
-from parcount.studies.transports import study_transports as study_transports
 from parcount.system.cores import available_cores as available_cores
 
 __version__: Final[str]

@@ -15,18 +15,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from parcount.kernels import VARIANTS, WORKLOADS
 from parcount.report.stream import discard_output, use_ascii_fallbacks
-from parcount.studies.core.options import QUICK_SECONDS, SECONDS, how_long
+from parcount.studies.core.driver import run_study
+from parcount.studies.core.experiment import Experiment
+from parcount.studies.core.options import QUICK_SECONDS, SECONDS, parse_integer, parse_integers, parse_number
 from parcount.studies.core.output import check_writable, is_regular, is_standard_output
-from parcount.studies.gil.cells import EXECUTIONS, file_bytes
-from parcount.studies.registry import DEFAULT, STUDIES, StudyEntry
+from parcount.studies.core.registry import DEFAULT, STUDIES, find_experiment
+from parcount.studies.gil.experiment import file_bytes
 
 ALL = "all"
-"""The word for every question, one after the other."""
-
-TO_ALL = ("workers",)
-"""Keywords that mean the same to every question that takes them."""
+"""The subcommand that runs every study."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     parser = _parser()
-    words = parser.parse_args(argv)
+    words = parser.parse_args(_with_default_study(sys.argv[1:] if argv is None else argv))
     return int(words.command(words))
 
 
@@ -60,78 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"parcount {version('parcount')}")
     commands = parser.add_subparsers(required=True, metavar="command", title="commands")
 
-    study = commands.add_parser(
-        "study",
-        help="measure threads against processes against compiled loops on this machine",
-        description=f"{_summaries()} {ALL}: each of these, one after the other. Every run is checked for exactness. "
-        "Ends in a table and a verdict. Ctrl-C reports what has been measured by then.",
-        epilog="Lists are separated by commas: --variants python,cython --workers 1,2,4",
-    )
-    study.add_argument("question", nargs="?", choices=(*STUDIES, ALL), default=DEFAULT, help="what to measure")
-    particular = [  # to some questions; their keywords say which
-        study.add_argument(
-            "--workload",
-            dest="workloads",
-            type=_workloads,
-            metavar="LIST",
-            help=f"of {', '.join(WORKLOADS)}, or all; tally by default",
-        ),
-        study.add_argument(
-            "--variants",
-            type=_list,
-            metavar="LIST",
-            help=f"of {', '.join(VARIANTS)}; all by default. For counters and transports: ways, as "
-            "their tables spell them",
-        ),
-        study.add_argument(
-            "--executions",
-            type=_list,
-            metavar="LIST",
-            help=f"of {', '.join(EXECUTIONS)}; for io asyncio instead of the last; all that there are here by default. "
-            "Serial always runs: it is the baseline",
-        ),
-        study.add_argument(
-            "--workers",
-            type=_integers,
-            metavar="LIST",
-            help="how many at once; 1, 2, … all available cores by default. For io: who fetch; 2, 8, 32 by default",
-        ),
-        study.add_argument(
-            "--size",
-            type=_integer,
-            metavar="N",
-            help="increments in each run; by default as many as each variant does in about a tenth of a second. For "
-            "io: pages; for transports: bytes of the largest array",
-        ),
-        study.add_argument("--data", metavar="FILE", help="count this file's bytes, by the bincount workload"),
-        study.add_argument(
-            "--delay",
-            type=_milliseconds,
-            metavar="MS",
-            help="for io: milliseconds that the server waits before each answer; 10 by default",
-        ),
-    ]
-    study.set_defaults(command=_study, parser=study, particular=particular)
-    study.add_argument("--seed", type=_integer, default=0, metavar="N", help="of the generated data (0)")
-    how_long = study.add_mutually_exclusive_group()
-    how_long.add_argument(
-        "--quick",
-        action="store_true",
-        help=f"take {QUICK_SECONDS:.0f} seconds for a question rather than {SECONDS:.0f}: wider intervals, more often "
-        "undecided",
-    )
-    how_long.add_argument("--seconds", type=_seconds, metavar="S", help="take this long instead, in all")
-    study.add_argument(
-        "--json",
-        metavar="FILE",
-        help=f"write the result file: every sample, and the environment. For {ALL}: one for each question, a.json "
-        f"becoming a-{DEFAULT}.json and so on",
-    )
-    study.add_argument(
-        "--plot",
-        metavar="FILE",
-        help=f"draw the study; PNG or SVG by the extension. For {ALL}: a picture for each question, named likewise",
-    )
+    _add_study(commands)
 
     plan = commands.add_parser(
         "plan",
@@ -145,19 +72,31 @@ def _parser() -> argparse.ArgumentParser:
     plan.set_defaults(command=_plan, parser=plan)
     plan.add_argument("--workload", metavar="NAME", help="bincount (the default) or tally")
     plan.add_argument("--dtype", metavar="NAME", help="of bincount's keys: int64 by default, or a smaller one")
-    plan.add_argument("--bins", type=_integer, metavar="N", help="how many: 1024 by default, 256 for tally")
-    plan.add_argument("--size", type=_integer, metavar="N", help="how many keys: 100 million by default")
     plan.add_argument(
-        "--workers", type=_integers, metavar="LIST", help="what to predict: by default all cores here, 16 and 128"
+        "--bins", type=_argument(parse_integer), metavar="N", help="how many: 1024 by default, 256 for tally"
     )
     plan.add_argument(
-        "--nodes", type=_integers, metavar="LIST", help="of a cluster, to predict: 10,100,1000 by default"
+        "--size", type=_argument(parse_integer), metavar="N", help="how many keys: 100 million by default"
+    )
+    plan.add_argument(
+        "--workers",
+        type=_argument(parse_integers),
+        metavar="LIST",
+        help="what to predict: by default all cores here, 16 and 128",
+    )
+    plan.add_argument(
+        "--nodes",
+        type=_argument(parse_integers),
+        metavar="LIST",
+        help="of a cluster, to predict: 10,100,1000 by default",
     )
     plan.add_argument(
         "--cost", action="append", default=[], metavar="NAME=VALUE", help="take this instead of measuring; any number"
     )
     plan.add_argument("--from", dest="saved", metavar="FILE", help="take the costs from what --json has written")
-    plan.add_argument("--seconds", type=_seconds, metavar="S", help="how long to measure: 10 by default")
+    plan.add_argument(
+        "--seconds", type=_argument(_positive_seconds), metavar="S", help="how long to measure: 10 by default"
+    )
     plan.add_argument("--json", metavar="FILE", help="write the costs and the predictions")
 
     info = commands.add_parser(
@@ -171,69 +110,125 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _summaries() -> str:
-    sentences = [f"{question.name}: {question.summary}." for question in STUDIES.values()]
-    return " ".join([sentences[0].replace(":", " (the default):", 1), *sentences[1:]])
+def _with_default_study(words: Sequence[str]) -> list[str]:
+    """Name the default study where ``parcount study`` is followed by an option, or by nothing."""
+    if words[:1] == ["study"] and (len(words) == 1 or (words[1][:1] == "-" and words[1] not in ("-h", "--help"))):
+        return ["study", DEFAULT, *words[1:]]
+    return list(words)
+
+
+def _add_study(commands: Any) -> None:
+    """Add ``parcount study`` with a subcommand for each study."""
+    study = commands.add_parser(
+        "study",
+        help="measure threads, processes, counters, I/O or transports on this machine",
+        description="Measures this machine, checks every result for exactness, and ends in a table and a verdict. "
+        f"Without a name, {DEFAULT}. Ctrl-C reports what has been measured by then.",
+    )
+    studies = study.add_subparsers(required=True, metavar="study", title="studies")
+    experiments = [find_experiment(name) for name in STUDIES]
+    for experiment in experiments:
+        own = _add_one_study(studies, experiment.name, experiment.summary, [experiment])
+        for option in experiment.parameters:
+            own.add_argument(
+                option.flag,
+                dest=option.keyword,
+                type=_argument(option.parse),
+                metavar=option.metavar,
+                help=option.help,
+            )
+    every = _add_one_study(studies, ALL, "each of these studies, one after the other", experiments)
+    every.add_argument(
+        "--workers", type=_argument(parse_integers), metavar="LIST", help="numbers of workers, where a study has them"
+    )
+
+
+def _add_one_study(
+    studies: Any, name: str, summary: str, experiments: Sequence[type[Experiment]]
+) -> argparse.ArgumentParser:
+    """Add a subcommand with the options that all studies have."""
+    parser: argparse.ArgumentParser = studies.add_parser(
+        name,
+        help=summary,
+        description=f"Measures {summary}.",
+        epilog="LIST: values separated by commas. FILE: '-' is standard output.",
+    )
+    parser.set_defaults(command=_study, parser=parser, experiments=experiments)
+    parser.add_argument(
+        "--seed", type=_argument(parse_integer), default=0, metavar="N", help="seed of data and order; default: 0"
+    )
+    how_long = parser.add_mutually_exclusive_group()
+    how_long.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"take {QUICK_SECONDS:.0f} seconds rather than {SECONDS:.0f} for a study: wider intervals, more often "
+        "undecided",
+    )
+    how_long.add_argument("--seconds", type=_argument(_positive_seconds), metavar="S", help="time to take in all")
+    each = "" if len(experiments) == 1 else f"; one for each study: a.json becomes a-{DEFAULT}.json and so on"
+    parser.add_argument("--json", metavar="FILE", help=f"write the result: every sample, and the environment{each}")
+    parser.add_argument("--plot", metavar="FILE", help=f"draw a figure, PNG or SVG by the extension{each}")
+    return parser
 
 
 def _study(words: argparse.Namespace) -> int:
     refuse = words.parser.error
-    questions = list(STUDIES.values()) if words.question == ALL else [STUDIES[words.question]]
-    calls = [(question, _asked(question, words, len(questions))) for question in questions]
-    for question, asked in calls:
+    names = [experiment.name for experiment in words.experiments]
+    seconds = QUICK_SECONDS if words.quick else SECONDS
+    if words.seconds is not None:
+        seconds = words.seconds / len(names)
+    experiments: list[Experiment] = []
+    for experiment in words.experiments:
+        given = {option.keyword: getattr(words, option.keyword, None) for option in experiment.parameters}
         try:
-            question.check(**asked)
+            experiments.append(experiment(seed=words.seed, seconds=seconds, **given))
         except ValueError as error:
             refuse(str(error))
-    _check_files(refuse, words, questions)
+    _check_files(refuse, words, names)
     try:
-        from parcount.report.terminal import progress_bar, show
+        from parcount.report.terminal import progress_bar
 
         if words.plot is not None:
-            from parcount.report import figure as plot
+            from parcount.report import figure
     except ImportError as error:
         refuse(f"a study needs {error.name}: pip install 'parcount[study]'")
     if words.plot is not None:
         try:
-            plot.image_format(words.plot)
+            figure.image_format(words.plot)
         except ValueError as error:
             refuse(f"argument --plot: {error}")
 
     code = 0
-    for question, asked in calls:
+    for experiment in experiments:
         try:
             with progress_bar(sys.stderr) as progress:
-                result = question.ask(**asked, progress=progress)
+                result = run_study(experiment, progress)
         except OSError as error:
             print(f"parcount study: {error}", file=sys.stderr)
             return 1
-        saved = _save(result.save, words.json, question, questions)
+        saved = _save(result.save, words.json, experiment.name, names)
         if words.plot is not None:
-            saved &= _save(partial(plot.save, result), words.plot, question, questions)
-        if not saved:
-            code = 1
+            saved &= _save(partial(figure.save, experiment.draw(result)), words.plot, experiment.name, names)
         try:  # after the files; a failure stops neither them nor the next study
             stream = _table_stream(words.json, words.plot)
-            show(result, stream)
+            experiment.show(result, stream)
             stream.flush()
         except OSError as error:
             code = _output_failed(error)
         if not result.complete:
             return 130
-        if not result.exact:
+        if not (result.exact and saved):
             code = 1
     return code
 
 
-def _save(
-    save: Callable[[Path], None], name: str | None, question: StudyEntry, questions: Sequence[StudyEntry]
-) -> bool:
+def _save(save: Callable[[Path], None], file: str | None, name: str, names: Sequence[str]) -> bool:
     """Write a file of a study, if one was asked for; False, after a message, if that fails."""
     try:
-        if name is not None:
-            save(_file(name, question, questions))
+        if file is not None:
+            save(_file(file, name, names))
     except OSError as error:
-        print(f"parcount study: cannot write {name}: {error.strerror}", file=sys.stderr)
+        print(f"parcount study: cannot write {file}: {error.strerror}", file=sys.stderr)
         return False
     return True
 
@@ -243,29 +238,12 @@ def _table_stream(*files: str | None) -> TextIO:
     return sys.stderr if any(file is not None and is_standard_output(file) for file in files) else sys.stdout
 
 
-def _asked(question: StudyEntry, words: argparse.Namespace, questions: int) -> dict[str, Any]:
-    """The keywords of one of so many questions, from the command's words; what it has no use for is refused."""
-    seconds = how_long(words.seconds and words.seconds / questions, words.quick)
-    asked: dict[str, Any] = {"seed": words.seed, "seconds": seconds}
-    for option in words.particular:
-        value = getattr(words, option.dest)
-        if questions > 1 and value is not None and option.dest not in TO_ALL:
-            words.parser.error(f"argument {option.option_strings[0]}: not for {ALL}: name the question that it is for")
-        if option.dest in question.takes:
-            asked[option.dest] = value
-        elif value is not None and questions == 1:
-            words.parser.error(f"argument {option.option_strings[0]}: the study of {question.name} has none")
-    return asked
-
-
-def _file(name: str, question: StudyEntry, questions: Sequence[StudyEntry]) -> Path:
-    """Where a question's result goes: of several, each to a file that has its name too."""
-    path = Path(name)
-    return (
-        path
-        if len(questions) == 1 or not is_regular(name)
-        else path.with_name(f"{path.stem}-{question.name}{path.suffix}")
-    )
+def _file(file: str, name: str, names: Sequence[str]) -> Path:
+    """Return where a study's result goes: of several studies, each to a file that has its name."""
+    path = Path(file)
+    if len(names) == 1 or not is_regular(file):
+        return path
+    return path.with_name(f"{path.stem}-{name}{path.suffix}")
 
 
 def _plan(words: argparse.Namespace) -> int:
@@ -311,16 +289,16 @@ def _plan(words: argparse.Namespace) -> int:
     return 0
 
 
-def _check_files(refuse: Any, words: argparse.Namespace, questions: Sequence[StudyEntry]) -> None:
-    """Refuse files that cannot be read or written now, rather than after a minute of measuring."""
-    if words.data is not None:
+def _check_files(refuse: Any, words: argparse.Namespace, names: Sequence[str]) -> None:
+    """Refuse files that cannot be read or written before a minute of measuring rather than after it."""
+    if (data := getattr(words, "data", None)) is not None:
         try:
-            file_bytes(words.data)
+            file_bytes(data)
         except OSError as error:
-            refuse(f"argument --data: cannot read {words.data}: {error.strerror}")
-    for option, name in (("--json", words.json), ("--plot", words.plot)):
-        for question in questions if name is not None else ():
-            _check_writable(refuse, option, _file(name, question, questions))
+            refuse(f"argument --data: cannot read {data}: {error.strerror}")
+    for option, file in (("--json", words.json), ("--plot", words.plot)):
+        for name in names if file is not None else ():
+            _check_writable(refuse, option, _file(file, name, names))
 
 
 def _check_writable(refuse: Any, option: str, path: Path) -> None:
@@ -359,41 +337,23 @@ def _info(words: argparse.Namespace) -> int:
     return 0
 
 
-def _list(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
+def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Have argparse show the message of a ValueError, which it would replace by one of its own."""
+
+    def parsed(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parsed
 
 
-def _workloads(text: str) -> list[str]:
-    words = _list(text)
-    return list(WORKLOADS) if words == ["all"] else words
-
-
-def _integer(text: str) -> int:
-    try:
-        return int(text.replace("_", ""))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
-
-
-def _milliseconds(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of milliseconds") from None
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
+def _positive_seconds(text: str) -> float:
+    seconds = parse_number(text)
     if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive number of seconds")
+        raise ValueError(f"{text!r} is not a positive number of seconds")
     return seconds
-
-
-def _integers(text: str) -> list[int]:
-    return [_integer(word) for word in _list(text)]
 
 
 def run() -> NoReturn:

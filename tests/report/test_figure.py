@@ -6,8 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from parcount.report.figure import draw, save
+from parcount.report.figure import save
 from parcount.studies.core.result import Study
+from parcount.studies.gil.figure import draw
 
 
 def test_a_panel_for_each_variant_with_its_medians(study: Study) -> None:
@@ -26,16 +27,16 @@ def test_axes_are_named_and_every_line_is_in_the_legend(study: Study) -> None:
 
 
 def test_png_and_svg_by_the_extension(study: Study, tmp_path: Path) -> None:
-    save(study, tmp_path / "a.png")
+    save(draw(study), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    save(study, tmp_path / "a.SVG")
+    save(draw(study), tmp_path / "a.SVG")
     assert ElementTree.parse(tmp_path / "a.SVG").getroot().tag.endswith("svg")
 
 
 @pytest.mark.parametrize("name", ["a.pdf", "a", "png"])
 def test_other_extensions_are_refused(study: Study, name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\.png or \.svg"):
-        save(study, tmp_path / name)
+        save(draw(study), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 from rich.text import Text
 
-from parcount.report.terminal import progress_bar, show
+from parcount.report.terminal import progress_bar
 from parcount.studies.core.analysis import CellResult
 from parcount.studies.core.result import Study
+from parcount.studies.gil.experiment import GilExperiment
 
 
 class Terminal(io.StringIO):
@@ -24,7 +25,7 @@ def of_a_usual_kind(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def shown(study: Study) -> str:
     stream = io.StringIO()
-    show(study, stream)
+    GilExperiment.show(study, stream)
     return stream.getvalue()
 
 
@@ -49,7 +50,7 @@ def test_it_fits_the_terminal(study: Study, columns: str, monkeypatch: pytest.Mo
     monkeypatch.setenv("COLUMNS", columns)
     more = [replace(cell, workers=3) for cell in study.cells if cell.execution != "serial"]
     stream = Terminal()
-    show(replace(study, cells=[*study.cells, *more]), stream)
+    GilExperiment.show(replace(study, cells=[*study.cells, *more]), stream)
     lines = [Text.from_ansi(line).plain.rstrip() for line in stream.getvalue().splitlines()]
     assert max(map(len, lines)) <= int(columns)
     row = next(line for line in lines if "threads" in line)

@@ -1,29 +1,27 @@
-"""A study as a picture, in a file."""
+"""Figures in files."""
 
 from __future__ import annotations
 
 import io
 import os
-from importlib import import_module
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from parcount.studies.core.output import is_regular, write_output
-from parcount.studies.core.result import Study
 
 FORMATS = (".png", ".svg")
 
 
-def save(study: Study, path: str | os.PathLike[str]) -> None:
-    """Draw a study into a file.
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure to a file.
 
     Parameters
     ----------
-    study : Study
-        With at least one measured cell that is not serial; panels without are left out.
+    figure : Figure
+        What to write.
     path : path
-        Where to; PNG or SVG by its extension.
+        Where to write; PNG or SVG by its extension.
 
     Raises
     ------
@@ -33,7 +31,7 @@ def save(study: Study, path: str | os.PathLike[str]) -> None:
         If it cannot be written.
     """
     content = io.BytesIO()
-    draw(study).savefig(content, format=image_format(path), dpi=150)
+    figure.savefig(content, format=image_format(path), dpi=150)
     write_output(path, content.getvalue())
 
 
@@ -51,9 +49,3 @@ def image_format(path: str | os.PathLike[str]) -> str:
     if suffix not in FORMATS:
         raise ValueError(f"a plot is {' or '.join(FORMATS)} by its extension: {os.fspath(path)}")
     return suffix[1:]
-
-
-def draw(study: Study) -> Figure:
-    """The figure that `save` writes, as the folder of its question draws it."""
-    figure: Figure = import_module(f"parcount.studies.{study.question}.figure").draw(study)
-    return figure

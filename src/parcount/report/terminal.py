@@ -1,18 +1,14 @@
-"""A study in the terminal: the progress bar while it runs, then the table and the verdict."""
+"""The terminal: a progress bar, and a console for tables and sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
-
-from parcount.studies import Progress as Told
-from parcount.studies.core.result import Study
 
 WIDTH_OF_A_FILE = 120
 """Columns of the table where it is not written to a terminal."""
@@ -26,7 +22,7 @@ class _Console(Console):
 
 
 @contextmanager
-def progress_bar(stream: TextIO) -> Iterator[Told]:
+def progress_bar(stream: TextIO) -> Iterator[Callable[[str, float, float], None]]:
     """A bar with the time left, on a terminal; nothing elsewhere.
 
     Yields
@@ -45,14 +41,18 @@ def progress_bar(stream: TextIO) -> Iterator[Told]:
         yield told
 
 
-def show(study: Study, stream: TextIO) -> None:
-    """Print a study: the tables of its question, then the verdict."""
+def open_console(stream: TextIO) -> Console:
+    """Return a console that prints on a stream, as wide as the terminal or wide enough for the tables."""
     console = _Console(file=stream, highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, WIDTH_OF_A_FILE)
-    import_module(f"parcount.studies.{study.question}.table").show(study, console)
+    return console
+
+
+def print_sentences(sentences: Sequence[str], console: Console) -> None:
+    """Print a verdict, its first sentence in bold."""
     console.print()
-    first, *others = study.verdict.sentences
+    first, *others = sentences
     console.print(Text(first, style="bold"))
     for sentence in others:
         console.print(Text(sentence))

@@ -1,112 +1,116 @@
-"""The instrument: which cells, measured in rounds, analysed, and the verdict."""
+"""Studies: measurements of this machine that end in a verdict, with the samples that it rests on."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from typing import Any
 
 from parcount.studies.core.driver import Progress, run_study
-from parcount.studies.core.options import how_long
+from parcount.studies.core.options import QUICK_SECONDS, SECONDS
+from parcount.studies.core.registry import DEFAULT, find_experiment
 from parcount.studies.core.result import Study
-from parcount.studies.gil.cells import matrix, options
-from parcount.studies.gil.runner import CellRunner
-from parcount.studies.gil.verdict import build_verdict
 
-__all__ = ["Progress", "Study", "options", "study"]
-
-TARGET = 1 / 800
-"""Of the time there is, the share that one run of a serial cell should take: thirty cells then have twenty rounds."""
-
-LEAST_TARGET = 0.05
-"""Seconds that it should take at least: in less, the milliseconds count until the system has spread the workers."""
+__all__ = ["Progress", "Study", "study"]
 
 
 def study(
-    workloads: str | Sequence[str] | None = None,
+    name: str = DEFAULT,
     *,
-    variants: str | Sequence[str] | None = None,
-    executions: str | Sequence[str] | None = None,
-    workers: int | Sequence[int] | None = None,
-    size: int | None = None,
-    data: str | os.PathLike[str] | None = None,
     seed: int = 0,
     quick: bool = False,
     seconds: float | None = None,
     progress: Progress | None = None,
+    **options: Any,
 ) -> Study:
-    """Measure how a counting loop scales: variants × executions × workers, exact or nothing.
+    """Measure this machine, check every result, and return a verdict.
 
-    Every cell runs once a round, in a new order each round; its workers start at one instant; a speedup is the
-    median over rounds of the ratio to the same variant's serial cell in the same round. Every run's counts are
-    compared with the exact ones.
+    ========== =========================================================================================================
+    study      what it measures
+    ========== =========================================================================================================
+    gil        how a counting loop scales: variants × executions × numbers of workers
+    counters   what each method of counting with several workers costs, and how many increments it loses
+    io         what threads, processes and asyncio buy where Python waits for a network, and where it computes
+    transports what it takes to get an array to a worker process and back
+    ========== =========================================================================================================
+
+    Every cell runs once a round, in a new order each round, and its workers start together. A speedup is the median
+    over rounds of the ratio to the baseline in the same round, with a bootstrap interval. Every result is compared with
+    the exact one.
 
     Parameters
     ----------
-    workloads : str or sequence of str, optional
-        Of "tally" (the default), "increment", "bincount", "histogram".
-    variants : str or sequence of str, optional
-        Of "python", "numpy", "cython", "cython-gil", "numba", "numba-parallel"; all by default.
-    executions : str or sequence of str, optional
-        Of "serial", "threads", "processes", "interpreters"; all that this Python has by default. Serial cells are
-        always measured: they are the baseline.
-    workers : int or sequence of int, optional
-        1, 2, … all available cores by default; on more than four cores, doublings.
-    size : int, optional
-        Increments in one run. By default each variant counts as many as it does in about a tenth of a second, for
-        a speedup is a ratio within one variant.
-    data : path, optional
-        A file whose bytes the bincount workload counts instead of generated keys.
+    name : {"gil", "counters", "io", "transports"}, optional
+        Which study.
     seed : int, optional
-        Of the generated data and of the order of the cells.
+        Seed of the generated data and of the order of the cells.
     quick : bool, optional
         Take 20 seconds rather than 60: wider intervals, more often undecided.
     seconds : float, optional
-        How long to take instead.
+        Time to take instead.
     progress : callable, optional
-        Told what is going on, the seconds passed and the seconds expected.
+        Called with a description of the current step, the seconds passed and the seconds expected.
+    **options
+        Options of the study; see Notes.
 
     Returns
     -------
     Study
-        With the verdict, every cell, and the environment. If Ctrl-C interrupts it: what had been measured by then,
-        marked as not complete.
+        The verdict, every cell, and the environment. After Ctrl-C: what had been measured, marked as not complete.
 
     Raises
     ------
     ValueError
         If a name does not exist or a number is out of range.
+    TypeError
+        If the study does not have an option.
     OSError
-        If `data` cannot be read, or there is not the shared memory for the `size` asked for.
+        If `data` cannot be read, the system lacks shared memory for `size`, or the server of io does not start.
 
     Notes
     -----
-    The data lies in shared memory, so that threads and processes count the same cells. What other programs take is
-    measured too (on Linux); what they disturbed is called undecided.
+    Options that take several values take one value or a sequence.
 
-    Under spawn and forkserver, worker processes import the main module: a script calls this below
-    ``if __name__ == "__main__":``.
+    ========== ========== ==============================================================================================
+    study      option     meaning
+    ========== ========== ==============================================================================================
+    gil        workloads  of "tally" (the default), "increment", "bincount", "histogram"
+    .          variants   of "python", "numpy", "cython", "cython-gil", "numba", "numba-parallel"; default: all
+    .          executions of "serial", "threads", "processes", "interpreters"; default: all that this Python has
+    .          workers    numbers of workers; default: 1, 2, … all cores; on more than four cores, doublings
+    .          size       increments in one run; default: what a variant does in about a tenth of a second
+    .          data       a file whose bytes the bincount workload counts instead of generated keys
+    counters   variants   counting methods, as the table spells them; default: all
+    .          workers    numbers of workers besides one; default: all cores, but at least two
+    .          size       increments in one run; default: what a method does in a twentieth of a second
+    io         executions of "serial", "threads", "processes", "asyncio"; default: all
+    .          workers    numbers of workers that fetch; default: 2, 8 and 32
+    .          size       pages in one run; default: what a cell fetches in a quarter of a second
+    .          delay      milliseconds that the server waits before each answer; default: 10
+    transports variants   of "pickle", "pipe", "queue", "shared_memory", "shared array", "mapped file"; default: all
+    .          size       bytes of the largest array; default: 5 million for each second, at most 256 MB
+    ========== ========== ==============================================================================================
+
+    The call takes the whole time that it is given, and all cores. On Linux it also measures what other programs take,
+    and calls undecided what they disturbed. Under the start methods spawn and forkserver, worker processes import the
+    main module: a script calls this below ``if __name__ == "__main__":``.
+
+    The intervals are percentile bootstrap intervals (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+    chapter 13).
 
     Examples
     --------
     >>> import parcount as pc
-    >>> result = pc.study("tally", variants="cython", executions="threads", workers=1, size=1000, seconds=0.01)
+    >>> result = pc.study("gil", variants="cython", executions="threads", workers=1, size=1000, seconds=0.01)
     >>> result.exact
     True
+    >>> result = pc.study("counters", variants="AtomicCounter", workers=2, size=1000, seconds=0.01)
+    >>> [cell.lost for cell in result.cells if cell.execution == "serial"][0][:3]
+    [0, 0, 0]
     """
-    asked = options(
-        workloads=_several(workloads),
-        variants=_several(variants),
-        executions=_several(executions),
-        workers=[workers] if isinstance(workers, int) else workers,
-        size=size,
-        data=data,
-        seed=seed,
-        seconds=how_long(seconds, quick),
-    )
-    cells, unmeasured = matrix(asked)
-    laboratory = CellRunner(asked, max(asked.seconds * TARGET, LEAST_TARGET))
-    return run_study(asked, cells, unmeasured, laboratory, build_verdict, progress=progress)
-
-
-def _several(names: str | Sequence[str] | None) -> Sequence[str] | None:
-    return [names] if isinstance(names, str) else names
+    experiment = find_experiment(name)
+    known = [option.keyword for option in experiment.parameters]
+    for option in options:
+        if option not in known:
+            raise TypeError(f"the study {name!r} has no option {option!r}; it has {', '.join(known)}")
+    if seconds is None:
+        seconds = QUICK_SECONDS if quick else SECONDS
+    return run_study(experiment(seed=seed, seconds=seconds, **options), progress)

@@ -12,8 +12,7 @@ import pytest
 import parcount as pc
 from parcount.studies.core.environment import environment
 from parcount.studies.core.result import Study
-from parcount.studies.gil.cells import options
-from parcount.studies.gil.verdict import build_verdict
+from parcount.studies.gil.experiment import GilExperiment
 from tests.studies.core.synthetic import CELLS, results, rounds_of
 
 SCHEMA = json.loads(files("parcount.studies.core").joinpath("result.schema.json").read_text(encoding="utf-8"))
@@ -24,10 +23,10 @@ def study() -> Study:
     """A study of a synthetic machine."""
     rounds = rounds_of(5)
     found = results(rounds)
-    verdict = build_verdict(found, rounds, available=2, gil=True)
+    verdict = GilExperiment.build_verdict(found, rounds, available=2, gil=True)
     real = environment()
     described = {**real, "load": [], "cores": {**real["cores"], "available": 2}}
-    return Study(described, options().asdict(), found, verdict, complete=True)
+    return Study(described, GilExperiment.check_options().asdict(), found, verdict, complete=True)
 
 
 def check(path: Path) -> dict[str, Any]:
@@ -60,7 +59,7 @@ def test_the_documentation_names_every_field(study: Study, tmp_path: Path) -> No
 
 
 def test_a_real_study_fits_the_schema_also_where_things_are_missing(tmp_path: Path) -> None:
-    result = pc.study("tally", workers=[1], size=0, seconds=0.01)
+    result = pc.study("gil", workers=[1], size=0, seconds=0.01)
     result.save(tmp_path / "a.json")
     assert {cell["work"] for cell in check(tmp_path / "a.json")["cells"] if cell["status"] == "measured"} == {0}
     assert Study.load(tmp_path / "a.json") == result
@@ -97,10 +96,8 @@ def test_what_is_no_result_file_is_refused(text: str, message: str, tmp_path: Pa
 
 
 def test_a_study_of_what_only_a_newer_version_asks_is_refused_by_name(study: Study, tmp_path: Path) -> None:
-    replace(study, options={**study.options, "question": "weather"}).save(tmp_path / "a.json")
-    with pytest.raises(
-        ValueError, match=r"a study of 'weather'; this version of parcount knows those of gil, counters"
-    ):
+    replace(study, options={**study.options, "study": "weather"}).save(tmp_path / "a.json")
+    with pytest.raises(ValueError, match=r"the study 'weather'; this version of parcount has gil, counters"):
         Study.load(tmp_path / "a.json")
 
 

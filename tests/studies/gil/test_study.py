@@ -15,8 +15,8 @@ from parcount.execution.interpreters import missing
 from parcount.kernels import WORKLOADS, Kernel
 from parcount.shm import blocks
 from parcount.studies.core import shared_data
-from parcount.studies.gil import runner
-from parcount.studies.gil.cells import matrix, options
+from parcount.studies.gil import experiment
+from parcount.studies.gil.experiment import GilExperiment
 
 SHORT = {"seconds": 0.2, "workers": [1, 2], "executions": ["threads", "processes"]}
 
@@ -33,7 +33,7 @@ def nothing_left() -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_every_cell_of_every_workload_is_exact(workload: str) -> None:
-    result = pc.study(workload, **SHORT)  # type: ignore[arg-type]
+    result = pc.study("gil", workloads=workload, **SHORT)
     assert result.complete
     assert result.exact
     ran = [cell for cell in result.cells if cell.status == "measured"]
@@ -50,7 +50,7 @@ def test_every_cell_of_every_workload_is_exact(workload: str) -> None:
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_interpreters_count_exactly_what_they_can_import(workload: str) -> None:
     asked = {**SHORT, "executions": ["interpreters"]}
-    result = pc.study(workload, variants=["python", "cython"], size=3000, **asked)  # type: ignore[arg-type]
+    result = pc.study("gil", workloads=workload, variants=["python", "cython"], size=3000, **asked)
     assert result.complete
     cells = {cell.variant: cell for cell in result.cells if cell.execution == "interpreters"}
     assert cells["python"].status == "measured"
@@ -61,7 +61,7 @@ def test_interpreters_count_exactly_what_they_can_import(workload: str) -> None:
 
 
 def test_size_zero_is_exact_and_empty() -> None:
-    result = pc.study(list(WORKLOADS), size=0, **{**SHORT, "executions": ["threads"]})  # type: ignore[arg-type]
+    result = pc.study("gil", workloads=list(WORKLOADS), size=0, **{**SHORT, "executions": ["threads"]})
     assert result.exact
     assert result.verdict.answer == "not asked"
     assert all(cell.work == 0 and cell.rate is None and cell.speedup is None for cell in result.cells if cell.seconds)
@@ -69,7 +69,7 @@ def test_size_zero_is_exact_and_empty() -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 4097])
 def test_a_given_size_is_the_size_of_every_cell(size: int) -> None:
-    result = pc.study("increment", variants=["numpy", "cython"], size=size, **SHORT)  # type: ignore[arg-type]
+    result = pc.study("gil", workloads="increment", variants=["numpy", "cython"], size=size, **SHORT)
     assert result.exact
     assert {cell.work for cell in result.cells} == {size}
 
@@ -78,7 +78,7 @@ def test_a_file_is_counted(tmp_path: Path) -> None:
     path = tmp_path / "bytes"
     path.write_bytes(np.random.default_rng(0).integers(0, 256, 100_000, np.uint8).tobytes())
     for size, work in ((None, 1 << 10), (99_999, 99_999), (200_000, 100_000)):
-        result = pc.study(data=path, variants="cython", size=size, **SHORT)  # type: ignore[arg-type]
+        result = pc.study("gil", data=path, variants="cython", size=size, **SHORT)
         assert result.exact
         assert {cell.workload for cell in result.cells} == {"bincount"}
         assert all(cell.work and work <= cell.work <= 100_000 for cell in result.cells)
@@ -86,21 +86,21 @@ def test_a_file_is_counted(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_counted(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
-    result = pc.study(data=tmp_path / "empty", variants="cython", **SHORT)  # type: ignore[arg-type]
+    result = pc.study("gil", data=tmp_path / "empty", variants="cython", **SHORT)
     assert result.exact
     assert {cell.work for cell in result.cells} == {0}
 
 
 def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        pc.study(data=tmp_path / "absent")
+        pc.study("gil", data=tmp_path / "absent")
 
 
 def test_a_wrong_kernel_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The check of exactness can fail: a loop that loses a count is caught in every cell that runs it."""
     kernels = {**WORKLOADS["tally"].kernels, "numpy": Kernel("tests.studies.gil.broken:loses_one")}
     monkeypatch.setattr(type(WORKLOADS["tally"]), "kernels", kernels)
-    result = pc.study("tally", variants=["numpy", "cython"], **SHORT)  # type: ignore[arg-type]
+    result = pc.study("gil", workloads="tally", variants=["numpy", "cython"], **SHORT)
     assert not result.exact
     assert result.verdict.answer == "not exact"
     assert {cell.variant for cell in result.cells if cell.exact is False} == {"numpy"}
@@ -110,7 +110,7 @@ def test_a_wrong_kernel_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_kernel_that_raises_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = {**WORKLOADS["tally"].kernels, "numpy": Kernel("tests.studies.gil.broken:raises")}
     monkeypatch.setattr(type(WORKLOADS["tally"]), "kernels", kernels)
-    result = pc.study("tally", variants=["numpy", "cython"], **SHORT)  # type: ignore[arg-type]
+    result = pc.study("gil", workloads="tally", variants=["numpy", "cython"], **SHORT)
     failed = [cell for cell in result.cells if cell.status == "failed"]
     assert {cell.variant for cell in failed} == {"numpy"}
     assert "ArithmeticError: on purpose" in str(failed[0].reason)
@@ -121,7 +121,7 @@ def test_a_kernel_that_raises_fails_alone(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_worker_that_dies_fails_its_cell_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = {**WORKLOADS["tally"].kernels, "numpy": Kernel("tests.studies.gil.broken:exits_in_a_worker")}
     monkeypatch.setattr(type(WORKLOADS["tally"]), "kernels", kernels)
-    result = pc.study("tally", variants=["numpy", "cython"], **SHORT)  # type: ignore[arg-type]
+    result = pc.study("gil", workloads="tally", variants=["numpy", "cython"], **SHORT)
     failed = {(cell.variant, cell.execution): cell.reason for cell in result.cells if cell.status == "failed"}
     assert set(failed) == {("numpy", "processes")}
     assert "exit code 3" in str(failed["numpy", "processes"])
@@ -133,7 +133,7 @@ def test_ctrl_c_gives_what_was_measured() -> None:
             raise KeyboardInterrupt
 
     asked = {**SHORT, "seconds": 5, "workers": [2]}
-    result = pc.study("tally", variants="cython", progress=interrupt, **asked)  # type: ignore[arg-type]
+    result = pc.study("gil", workloads="tally", variants="cython", progress=interrupt, **asked)
     assert not result.complete
     assert result.exact
     assert {len(cell.seconds) for cell in result.cells} == {2}
@@ -144,14 +144,16 @@ def test_ctrl_c_before_the_first_round_gives_an_empty_study() -> None:
     def interrupt(what: str, passed: float, expected: float) -> None:
         raise KeyboardInterrupt
 
-    result = pc.study("tally", variants="cython", progress=interrupt)
+    result = pc.study("gil", workloads="tally", variants="cython", progress=interrupt)
     assert not result.complete
     assert all(cell.seconds == [] for cell in result.cells)
 
 
 def test_progress_tells_the_time_that_there_is() -> None:
     told: list[tuple[str, float, float]] = []
-    pc.study("tally", variants="cython", seconds=0.3, workers=[1], progress=lambda *now: told.append(now))
+    pc.study(
+        "gil", workloads="tally", variants="cython", seconds=0.3, workers=[1], progress=lambda *now: told.append(now)
+    )
     passed = [now for _, now, _ in told]
     assert passed == sorted(passed)
     assert all(now <= expected for _, now, expected in told)
@@ -159,7 +161,9 @@ def test_progress_tells_the_time_that_there_is() -> None:
 
 
 def test_equal_seeds_make_equal_options_and_data() -> None:
-    one, other = (pc.study("bincount", variants="cython", size=1000, seed=5, **SHORT) for _ in range(2))  # type: ignore[arg-type]
+    one, other = (
+        pc.study("gil", workloads="bincount", variants="cython", size=1000, seed=5, **SHORT) for _ in range(2)
+    )
     assert one.options == other.options
 
 
@@ -169,18 +173,18 @@ def test_a_full_shared_memory_makes_smaller_jobs(monkeypatch: pytest.MonkeyPatch
             raise OSError(28, "no room")
         return shared_data.to_shared_memory(job)
 
-    monkeypatch.setattr(runner, "to_shared_memory", place_small)
-    result = pc.study("bincount", variants=["cython"], **SHORT)  # type: ignore[arg-type]
+    monkeypatch.setattr(experiment, "to_shared_memory", place_small)
+    result = pc.study("gil", workloads="bincount", variants=["cython"], **SHORT)
     assert result.exact
     assert all(cell.work and cell.work <= 1 << 18 for cell in result.cells)
     with pytest.raises(OSError, match="no room"):
-        pc.study("bincount", variants=["cython"], size=1 << 19, **SHORT)  # type: ignore[arg-type]
+        pc.study("gil", workloads="bincount", variants=["cython"], size=1 << 19, **SHORT)
 
 
 def test_variants_of_one_speed_count_the_same_job() -> None:
-    asked = options(variants=["cython", "cython-gil"], workers=[1], executions=["serial"])
-    cells, _ = matrix(asked)
-    with runner.CellRunner(asked, target=0.02) as lab:
+    lab = GilExperiment(variants=["cython", "cython-gil"], workers=[1], executions=["serial"], seconds=0.1)
+    cells, _ = lab.cells()
+    with lab:
         lab.prepare(cells, lambda _: None)
         sizes = list(lab.work.values())
     assert all(size & (size - 1) == 0 for size in sizes)

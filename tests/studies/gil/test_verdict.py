@@ -6,14 +6,14 @@ import pytest
 
 from parcount.studies.core.cells import Cell, Sample
 from parcount.studies.core.claims import Verdict, classify, in_words, undecided_cells
-from parcount.studies.gil.verdict import build_verdict
+from parcount.studies.gil.experiment import GilExperiment
 from tests.studies.core.synthetic import APART, FOUR, HELD, INTERPRETERS, QUIET, SERIAL, THREADS, results, rounds_of
 
 
 def verdict(seconds: dict[Cell, float] = QUIET, *, waited: float = 0.0, count: int = 6, **more: Any) -> Verdict:
     rounds = rounds_of(count, seconds, waited)
     arguments = {"available": 2, "gil": True, **more}
-    return build_verdict(results(rounds, list(seconds)), rounds, **arguments)
+    return GilExperiment.build_verdict(results(rounds, list(seconds)), rounds, **arguments)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_too_few_rounds_decide_nothing() -> None:
 def test_a_wrong_count_drowns_everything_else() -> None:
     rounds = rounds_of(5)
     rounds[1][HELD] = Sample(1.0, exact=False)
-    found = build_verdict(results(rounds), rounds, available=2, gil=True)
+    found = GilExperiment.build_verdict(results(rounds), rounds, available=2, gil=True)
     assert found.answer == "not exact"
     assert str(HELD) in found.sentences[0]
     assert not any("exact counts" in sentence for sentence in found.sentences)
@@ -102,7 +102,9 @@ def test_more_workers_than_cores_are_not_what_a_claim_is_about() -> None:
     assert {claim.workers for claim in found.claims} == {2}
     rounds = rounds_of(5, {SERIAL: 1.0, THREADS: 0.5, FOUR: 0.5})
     for available, workers in ((2, {2}), (3, {2}), (4, {4})):
-        found = build_verdict(results(rounds, [SERIAL, THREADS, FOUR]), rounds, available=available, gil=True)
+        found = GilExperiment.build_verdict(
+            results(rounds, [SERIAL, THREADS, FOUR]), rounds, available=available, gil=True
+        )
         assert {claim.workers for claim in found.claims} == workers
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
@@ -32,11 +33,11 @@ class CellResult:
     exact : bool or None
         Whether every run gave the exact counts; None if it never ran.
     work : int or None
-        Increments in one run.
+        Units of work in one run.
     seconds : list of float
         One a round, from the barrier to the merged counts.
     rate : float or None
-        Increments per second, median.
+        Units of work per second, median.
     speedup : Estimate or None
         Against its baseline in the same round: the same variant's serial cell, or that of all variants.
     startup : float or None
@@ -53,6 +54,8 @@ class CellResult:
         wrong.
     cpu, server : list of float
         One a round: seconds of CPU time that its workers took, and the server meanwhile; empty where not measured.
+    unit, direction, array_bytes
+        As `Cell` has them.
     """
 
     workload: str
@@ -73,11 +76,22 @@ class CellResult:
     lost: list[int] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     server: list[float] = field(default_factory=list)
+    unit: str = "increment"
+    direction: str | None = None
+    array_bytes: int | None = None
 
     @property
     def cell(self) -> Cell:
         """Which cell."""
-        return Cell(self.workload, self.variant, self.execution, self.workers)
+        return Cell(
+            self.workload,
+            self.variant,
+            self.execution,
+            self.workers,
+            unit=self.unit,
+            direction=self.direction,
+            array_bytes=self.array_bytes,
+        )
 
 
 def ratios(rounds: Sequence[Round], over: Cell, under: Cell) -> tuple[list[float], int]:
@@ -137,7 +151,7 @@ def analyse(
             cell, (MEASURED, None) if samples else (FAILED, "interrupted before its first run")
         )
         if not samples:
-            results.append(CellResult(*cell.key, status, reason))
+            results.append(CellResult(*cell.key, status, reason, **_kind(cell)))
             continue
         exact = all(sample.exact for sample in samples)
         if not exact and cell.variant not in may_lose:
@@ -165,9 +179,14 @@ def analyse(
                 [sample.lost for sample in samples],
                 [sample.cpu for sample in samples if sample.cpu is not None],
                 [sample.server for sample in samples if sample.server is not None],
+                **_kind(cell),
             )
         )
     return results
+
+
+def _kind(cell: Cell) -> dict[str, Any]:
+    return {"unit": cell.unit, "direction": cell.direction, "array_bytes": cell.array_bytes}
 
 
 def _break_even(rate: float | None, speedup: Estimate | None, startup: float | None) -> int | None:

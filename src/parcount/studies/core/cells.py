@@ -1,28 +1,43 @@
-"""The words of a study: a cell, a sample of it, and the rounds of samples."""
+"""Cells of a study, samples of them, and rounds of samples."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One (workload, variant, execution, workers) of a study."""
+    """One (workload, variant, execution, workers) of a study.
+
+    Attributes
+    ----------
+    workload, variant, execution, workers
+        What is run, and by whom. These four identify a cell.
+    unit : str
+        One unit of its work, in the singular: "increment", "page", "byte", "trip".
+    direction : {"there", "back"} or None
+        Where its arrays go, if it sends arrays.
+    array_bytes : int or None
+        Their size.
+    """
 
     workload: str
     variant: str
     execution: str
     workers: int
+    unit: str = field(default="increment", compare=False)
+    direction: str | None = field(default=None, compare=False)
+    array_bytes: int | None = field(default=None, compare=False)
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        """Its four words, as results and claims begin with them."""
+        """The four fields that identify it."""
         return self.workload, self.variant, self.execution, self.workers
 
     @property
     def baseline(self) -> Cell:
         """The cell that this one's speedup is against: the same variant, serial."""
-        return Cell(self.workload, self.variant, "serial", 1)
+        return replace(self, execution="serial", workers=1)
 
     def __str__(self) -> str:
         return f"{self.workload}/{self.variant}/{self.execution}/{self.workers}"

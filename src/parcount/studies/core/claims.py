@@ -16,15 +16,10 @@ from parcount.studies.core.statistics import LEAST_SAMPLES, Estimate
 
 PARALLEL, PARTLY, NOT_PARALLEL, UNDECIDED = "parallel", "partly parallel", "not parallel", "undecided"
 
-
 GAIN_OF_PARALLEL = 0.7
-
-
 GAIN_OF_NONE = 0.2
 
-
 INTERRUPTED = "The study was interrupted: this rests on the rounds before that."
-
 
 WIDE = "the times spread too widely"
 """Why a claim is undecided that more rounds may decide."""
@@ -157,8 +152,8 @@ def undecided_cells(results: Sequence[CellResult], available: int) -> Collection
     }
 
 
-def on_doubts(claims: Sequence[Claim], load: Sequence[str]) -> list[str]:
-    """Sentences on what is undecided and why, and on what else kept the machine busy."""
+def on_doubts(claims: Sequence[Claim]) -> list[str]:
+    """Return a sentence for each reason why claims are undecided."""
     doubts: dict[str, dict[str, list[str]]] = {}
     for claim in claims:
         if claim.answer == UNDECIDED and claim.because:
@@ -168,8 +163,6 @@ def on_doubts(claims: Sequence[Claim], load: Sequence[str]) -> list[str]:
     for because, places in doubts.items():
         cells = "; ".join(f"{where} ({', '.join(variants)})" for where, variants in places.items())
         sentences.append(f"Undecided, for {because}: {cells}.")
-    if load:
-        sentences.append(f"Meanwhile {'; '.join(load)}.{' Measure again on a quiet machine.' if doubts else ''}")
     return sentences
 
 

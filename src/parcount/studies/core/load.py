@@ -73,6 +73,10 @@ class Watch:
         self._before = self._look()
         self._stolen = stolen_time(proc)
 
+    def age(self) -> float:
+        """Return the seconds since the start."""
+        return perf_counter() - self._since
+
     def neighbours(self, ours: Collection[int], least: float = 0.1) -> list[Neighbour]:
         """Processes other than `ours`, and their children, that kept at least `least` cores busy since the start.
 

@@ -1,4 +1,4 @@
-"""What a study's caller asked for, checked."""
+"""The options of studies, checked, and how the command parses them."""
 
 from __future__ import annotations
 
@@ -6,25 +6,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from parcount.studies.registry import DEFAULT
+from parcount.studies.core.registry import DEFAULT
 from parcount.system.cores import available_cores
 
 SECONDS = 60.0
-
-
 QUICK_SECONDS = 20.0
-
-
-def how_long(seconds: float | None, quick: bool) -> float:
-    """How long to measure: as asked for, or the usual time, or that of a quick study."""
-    if seconds is not None:
-        return seconds
-    return QUICK_SECONDS if quick else SECONDS
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a study's caller asked for, checked.
+    """The checked options of a study.
 
     Attributes
     ----------
@@ -33,7 +24,7 @@ class Options:
     workers : tuple of int
         Rising.
     size : int or None
-        Increments in one run of every cell; None lets each variant have what it can do in a tenth of a second. Of
+        Increments in one run of every cell, or None for what each variant does in a certain time. For io: pages; for
         transports: bytes of the largest array.
     data : str or None
         The file whose bytes the bincount workload counts.
@@ -41,8 +32,8 @@ class Options:
         Of the generated data, and of the order of the cells.
     seconds : float
         How long to measure.
-    question : str
-        What the study is about, by the name that `parcount.studies.registry` has for it.
+    study : str
+        The study's name in the registry.
     delay : float or None
         Milliseconds that a server waits before each answer, where there is one.
     """
@@ -55,11 +46,11 @@ class Options:
     data: str | None
     seed: int
     seconds: float
-    question: str = DEFAULT
+    study: str = DEFAULT
     delay: float | None = None
 
     def asdict(self) -> dict[str, Any]:
-        """As the result file stores them."""
+        """Return them as the result file stores them."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
@@ -130,3 +121,47 @@ def worker_counts(asked: int | Sequence[int] | None) -> tuple[int, ...]:
     if not asked:
         raise ValueError("no number of workers named")
     return tuple(sorted(set(asked)))
+
+
+def parse_names(text: str) -> list[str]:
+    """Parse names separated by commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def parse_integer(text: str) -> int:
+    """Parse an integer, with underscores between its digits if any.
+
+    Raises
+    ------
+    ValueError
+        If it is not one.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an integer") from None
+
+
+def parse_integers(text: str) -> list[int]:
+    """Parse integers separated by commas.
+
+    Raises
+    ------
+    ValueError
+        If one is not an integer.
+    """
+    return [parse_integer(word) for word in parse_names(text)]
+
+
+def parse_number(text: str) -> float:
+    """Parse a number.
+
+    Raises
+    ------
+    ValueError
+        If it is not one.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None

@@ -16,8 +16,8 @@ from typing import Any
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.claims import Claim, Comparison, Verdict
 from parcount.studies.core.output import write_output
+from parcount.studies.core.registry import DEFAULT, STUDIES
 from parcount.studies.core.statistics import Estimate
-from parcount.studies.registry import DEFAULT, STUDIES
 
 SCHEMA = 1
 
@@ -50,9 +50,9 @@ class Study:
         return "\n".join(self.verdict.sentences)
 
     @property
-    def question(self) -> str:
-        """What it is about, by the name that `parcount.studies.registry` has for it."""
-        return str(self.options.get("question", DEFAULT))
+    def name(self) -> str:
+        """The name of the study, as `parcount.study` takes it."""
+        return str(self.options.get("study", DEFAULT))
 
     @property
     def exact(self) -> bool:
@@ -79,7 +79,7 @@ class Study:
         OSError
             If it cannot be read.
         ValueError
-            If it is no result file, or of a schema or about a question that this version does not know.
+            If it is no result file, or of a schema or a study that this version does not know.
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -97,13 +97,11 @@ class Study:
             ]
             reached = Verdict(**{**verdict, "claims": claims, "comparisons": comparisons})
             study = cls(cells=cells, verdict=reached, **content)
-            question = study.question
+            name = study.name
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is no result file of parcount study: {error!r}") from error
-        if question not in STUDIES:
-            raise ValueError(
-                f"{path} is a study of {question!r}; this version of parcount knows those of {', '.join(STUDIES)}"
-            )
+        if name not in STUDIES:
+            raise ValueError(f"{path} is the study {name!r}; this version of parcount has {', '.join(STUDIES)}")
         return study
 
 

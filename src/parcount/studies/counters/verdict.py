@@ -1,4 +1,4 @@
-"""What the ways to count turned out to cost and to lose, in sentences that name the Python they hold for."""
+"""The verdict on counting methods: what they cost and lose, on which Python."""
 
 from __future__ import annotations
 
@@ -6,62 +6,39 @@ import platform
 import sysconfig
 from collections.abc import Sequence
 
-from parcount.studies.core.analysis import FAILED, MEASURED, CellResult
+from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.cells import Round
-from parcount.studies.core.claims import INTERRUPTED, Verdict, claim_cells, classify, in_words
+from parcount.studies.core.claims import Verdict, claim_cells, classify, in_words
 from parcount.studies.counters.methods import LOCK, METHODS, VALUE
 
 LOST, NONE_LOST = "lost", "none lost"
 
 
-def build_verdict(
-    results: Sequence[CellResult],
-    rounds: Sequence[Round],
-    *,
-    available: int,
-    gil: bool,
-    load: Sequence[str] = (),
-    partial: bool = False,
-) -> Verdict:
-    """The verdict on a study of counters.
-
-    Parameters
-    ----------
-    results, rounds, available, gil, load, partial
-        As `parcount.studies.gil.verdict.build_verdict` has them.
-    """
+def conclude(results: Sequence[CellResult], rounds: Sequence[Round], *, available: int, gil: bool) -> Verdict:
+    """Return the verdict, as `Experiment.conclude`."""
     claims = [classify(result) for result in claim_cells(results, available)]
     python = _python(gil)
-    wrong = [result for result in results if result.exact is False and result.status == FAILED]
     measured = [result for result in results if result.seconds]
     tried = [result for result in measured if result.execution != "serial" and result.work]
     sentences = []
     answer = "not asked"
-    if wrong:
-        answer = "not exact"
-        cells = ", ".join(str(result.cell) for result in wrong)
-        sentences.append(f"LOST COUNTS in {cells}: a counter that promises to lose none has lost some.")
-    elif not tried:
-        sentences.append("No way to count was tried with several workers: nothing is claimed.")
+    if not tried:
+        sentences.append("No method was tried with several workers. Nothing is claimed.")
     else:
-        if reckless := [result for result in tried if METHODS[result.variant].may_lose]:
-            answer = LOST if any(map(total_lost, reckless)) else NONE_LOST
-            sentences += [_on_losses(result, python) for result in reckless]
+        if lossy := [result for result in tried if METHODS[result.variant].may_lose]:
+            answer = LOST if any(map(total_lost, lossy)) else NONE_LOST
+            sentences += [_on_losses(result, python) for result in lossy]
         sentences += _on_costs([result for result in tried if not METHODS[result.variant].may_lose], measured)
-    promising = [result for result in measured if not METHODS[result.variant].may_lose]
-    if promising and not wrong:
-        total = sum((result.work or 0) * len(result.seconds) for result in promising)
-        ways = len({result.variant for result in promising})
-        sentences.append(f"The {ways} others lost none of {in_words(total)} increments in {len(rounds)} rounds.")
+    exact = [result for result in measured if not METHODS[result.variant].may_lose]
+    if exact:
+        total = sum((result.work or 0) * len(result.seconds) for result in exact)
+        methods = len({result.variant for result in exact})
+        sentences.append(f"The {methods} others lost none of {in_words(total)} increments in {len(rounds)} rounds.")
     sentences += [
         f"{result.variant} ({result.execution}): {result.status}: {result.reason}."
         for result in results
-        if result.status != MEASURED and result not in wrong
+        if result.status != MEASURED
     ]
-    if load:
-        sentences.append(f"Meanwhile {'; '.join(load)}.")
-    if partial:
-        sentences.append(INTERRUPTED)
     return Verdict(answer, sentences, claims, [])
 
 
@@ -91,8 +68,8 @@ def _on_losses(result: CellResult, python: str) -> str:
             f"{result.variant}, on {where}, lost {in_words(lost)} of {in_words(tries)} increments ({share}): {python}."
         )
     return (
-        f"{result.variant}, on {where}: none lost in {in_words(tries)} tries. That is what was seen of {python}, "
-        "not a promise."
+        f"{result.variant}, on {where}: none lost in {in_words(tries)} tries. That was observed on {python} and is no "
+        "guarantee."
     )
 
 

@@ -1,1 +1,1 @@
-"""The study of threads, processes and compiled loops."""
+"""The study of the GIL: how a counting loop scales."""

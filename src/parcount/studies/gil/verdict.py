@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from parcount.studies.core.analysis import CellResult, ratios
 from parcount.studies.core.cells import Cell, Round
 from parcount.studies.core.claims import (
-    INTERRUPTED,
     NOT_PARALLEL,
     PARALLEL,
     PARTLY,
@@ -22,7 +21,6 @@ from parcount.studies.core.claims import (
     Verdict,
     claim_cells,
     classify,
-    every_run,
     in_words,
     on_doubts,
     upper,
@@ -30,74 +28,34 @@ from parcount.studies.core.claims import (
 from parcount.studies.core.statistics import estimate
 
 
-def build_verdict(
-    results: Sequence[CellResult],
-    rounds: Sequence[Round],
-    *,
-    available: int,
-    gil: bool,
-    load: Sequence[str] = (),
-    partial: bool = False,
-) -> Verdict:
-    """The verdict on a study.
-
-    Parameters
-    ----------
-    results : sequence of CellResult
-        All cells.
-    rounds : sequence of dict
-        Their samples, for comparisons between variants inside a round.
-    available : int
-        Cores that this process may use.
-    gil : bool
-        Whether this Python holds a GIL.
-    load : sequence of str
-        What else kept the machine busy, for people.
-    partial : bool
-        Whether the study was interrupted.
-    """
+def conclude(results: Sequence[CellResult], rounds: Sequence[Round], *, available: int, gil: bool) -> Verdict:
+    """Return the verdict, as `Experiment.conclude`."""
     claims = [classify(result) for result in claim_cells(results, available)]
     by_key = {(claim.workload, claim.variant, claim.execution): claim for claim in claims}
     of = {result.cell: result for result in results}
     workloads = list(dict.fromkeys(result.workload for result in results))
     comparisons = _comparisons(of, rounds)
-    wrong = [result for result in results if result.exact is False]
     measured = [result for result in results if result.seconds]
-    sentences: list[str] = []
 
     main = next((name for name in workloads if (name, "cython", "threads") in by_key), None)
     released = by_key.get((main, "cython", "threads")) if main else None
     held = by_key.get((main, "cython-gil", "threads")) if main else None
-    if wrong:
-        answer = "not exact"
-        cells = ", ".join(str(result.cell) for result in wrong)
-        sentences.append(f"WRONG COUNTS in {cells}: nothing else here can be trusted.")
-    elif not measured or all(result.work == 0 for result in measured):
-        answer = "not asked"
-        sentences.append("There was nothing to count.")
+    answer = "not asked"
+    if not measured or all(result.work == 0 for result in measured):
+        sentence = "There was nothing to count."
+    elif released is None and available == 1:
+        sentence = "One core is available here. Nothing can run in parallel, and nothing is claimed about it."
     elif released is None:
-        answer = "not asked"
-        if available == 1:
-            sentences.append(
-                "One core is available here: nothing can run in parallel, and nothing is claimed about it."
-            )
-        else:
-            sentences.append(
-                "Whether releasing the GIL makes threads parallel was not asked: that takes the cython variant "
-                f"under threads, with 2 to {available} workers."
-            )
+        sentence = (
+            "Whether releasing the GIL makes threads parallel was not asked. That takes the cython variant with "
+            f"threads, and 2 to {available} workers."
+        )
     else:
         answer, sentence = _on_the_gil(released, held, by_key.get((released.workload, "cython", "processes")), gil)
-        sentences.append(sentence)
-
+    sentences = [sentence]
     for name in workloads:
-        if not wrong:
-            sentences.extend(_on_workload(name, claims, of, comparisons))
-    sentences.extend(on_doubts(claims, load))
-    if measured and not wrong:
-        sentences.append(f"{every_run(measured, rounds)} gave the exact counts.")
-    if partial:
-        sentences.append(INTERRUPTED)
+        sentences.extend(_on_workload(name, claims, of, comparisons))
+    sentences.extend(on_doubts(claims))
     return Verdict(answer, sentences, claims, comparisons)
 
 

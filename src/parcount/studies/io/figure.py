@@ -9,8 +9,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from parcount.report.style import STYLES, machine
 from parcount.studies.core.analysis import CellResult
 from parcount.studies.core.result import Study
-from parcount.studies.io.cells import CONTROL, FETCH
-from parcount.studies.io.verdict import cost
+from parcount.studies.io.verdict import CONTROL, FETCH, cost
 
 
 def draw(study: Study) -> Figure:

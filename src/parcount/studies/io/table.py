@@ -9,8 +9,7 @@ from rich.text import Text
 from parcount.report.style import libraries, start_up
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.result import Study
-from parcount.studies.io.cells import CONTROL, FETCH
-from parcount.studies.io.verdict import cost, server_cost
+from parcount.studies.io.verdict import CONTROL, FETCH, cost, server_cost
 
 LEGEND = """\
 against serial: in the same round, median [95 % interval]. CPU: what a page, or a million increments, costs a worker.

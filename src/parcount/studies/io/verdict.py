@@ -13,7 +13,6 @@ from parcount.studies.core.analysis import FAILED, MEASURED, CellResult, rate_ra
 from parcount.studies.core.cells import DISTURBED, Cell, Round
 from parcount.studies.core.claims import (
     GAIN_OF_NONE,
-    INTERRUPTED,
     NOT_PARALLEL,
     UNDECIDED,
     WIDE,
@@ -22,13 +21,14 @@ from parcount.studies.core.claims import (
     Verdict,
     claim_cells,
     classify,
-    every_run,
     gain,
     on_doubts,
     upper,
 )
 from parcount.studies.core.statistics import LEAST_SAMPLES, estimate
-from parcount.studies.io.cells import CONTROL, FETCH
+
+FETCH, CONTROL = "fetch", "tally"
+"""The workload that waits, and the one that computes."""
 
 FOR_BOTH, FOR_WAITING, FOR_COMPUTING, FOR_NEITHER = "for both", "for waiting", "for computing", "for neither"
 
@@ -36,49 +36,21 @@ BUSY = 0.8
 """Share of the time that a server computes from which it may be what limits its clients."""
 
 
-def build_verdict(
-    results: Sequence[CellResult],
-    rounds: Sequence[Round],
-    *,
-    available: int,
-    gil: bool,
-    load: Sequence[str] = (),
-    partial: bool = False,
-) -> Verdict:
-    """The verdict on a study of I/O.
-
-    Parameters
-    ----------
-    results, rounds, available, gil, load, partial
-        As `parcount.studies.gil.verdict.build_verdict` has them.
-    """
+def conclude(results: Sequence[CellResult], rounds: Sequence[Round], *, available: int, gil: bool) -> Verdict:
+    """Return the verdict, as `Experiment.conclude`."""
     claims = _claims(results, available)
     found = _Found({result.cell: result for result in results if result.rate}, rounds, available)
     computing = next((one for one in claims if (one.workload, one.execution) == (CONTROL, "threads")), None)
-    wrong = [result for result in results if result.exact is False]
-    measured = [result for result in results if result.seconds]
     comparisons: list[Comparison] = []
-    sentences: list[str] = []
-    if wrong:
-        answer = "not exact"
-        cells = ", ".join(str(result.cell) for result in wrong)
-        sentences.append(f"WRONG PAGES OR COUNTS in {cells}: nothing else here can be trusted.")
-    else:
-        answer, sentence = _answer(found.best("threads"), computing, available, gil)
-        sentences.append(sentence)
-        sentences += _on_the_reason(found, gil)
-        sentences += _on_processes(claims)
-        for more, compared in (_on_the_first(found), _on_steps(found)):
-            sentences += more
-            comparisons += compared
-        sentences += _on_the_limit(found, gil)
-        sentences += _on_the_server(found)
-    # What threads, processes and tasks gain on each other is told above, with what is undecided of it.
-    sentences += on_doubts([claim for claim in claims if claim.workload == CONTROL or claim.because != WIDE], load)
-    if measured and not wrong:
-        sentences.append(f"{every_run(measured, rounds)} gave every page as it was sent, and the exact counts.")
-    if partial:
-        sentences.append(INTERRUPTED)
+    answer, sentence = _answer(found.best("threads"), computing, available, gil)
+    sentences = [sentence, *_on_the_reason(found, gil), *_on_processes(claims)]
+    for more, compared in (_on_the_first(found), _on_steps(found)):
+        sentences += more
+        comparisons += compared
+    sentences += _on_the_limit(found, gil)
+    sentences += _on_the_server(found)
+    # The sentences above already say what is undecided between the executions that fetch.
+    sentences += on_doubts([claim for claim in claims if claim.workload == CONTROL or claim.because != WIDE])
     return Verdict(answer, sentences, claims, comparisons)
 
 

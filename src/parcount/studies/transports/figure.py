@@ -11,9 +11,8 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from parcount.report.style import machine
 from parcount.studies.core.analysis import CellResult
 from parcount.studies.core.result import Study
-from parcount.studies.transports.cells import ALONE, BACK, MAPPED, SHARED, THERE, Trip
 from parcount.studies.transports.units import format_bytes, format_seconds
-from parcount.studies.transports.verdict import trip_time
+from parcount.studies.transports.verdict import ALONE, BACK, MAPPED, SHARED, THERE, trip_time
 
 STYLES: dict[str, dict[str, Any]] = {
     "pickle": {"color": "#E69F00", "marker": "v", "linestyle": "--"},
@@ -46,9 +45,9 @@ def _panel(axes: Axes, cells: list[CellResult], direction: str) -> None:
     """A line for each way."""
     lines: dict[str, list[tuple[int, float]]] = {}
     for cell in cells:
-        trip, seconds = Trip.named(cell.workload), trip_time(cell)
-        if trip is not None and trip.direction == direction and seconds is not None:
-            lines.setdefault(cell.variant, []).append((trip.size, seconds))
+        size, seconds = cell.array_bytes, trip_time(cell)
+        if cell.direction == direction and size is not None and seconds is not None:
+            lines.setdefault(cell.variant, []).append((size, seconds))
     if not lines:
         axes.text(0.5, 0.5, "nothing was measured", ha="center", va="center", transform=axes.transAxes)
         axes.set_xticks([])

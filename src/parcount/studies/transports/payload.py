@@ -25,12 +25,12 @@ def checksum(array: Array) -> int:
     return int(np.dot(array[:-1], array[1:]))
 
 
-def right(start: int, size: int) -> int:
+def expected_checksum(start: int, size: int) -> int:
     """The checksum of what `make` makes, by a formula.
 
     Examples
     --------
-    >>> right(3, 32), 3 * 4 + 4 * 5 + 5 * 6
+    >>> expected_checksum(3, 32), 3 * 4 + 4 * 5 + 5 * 6
     (62, 62)
     """
     return (_sum(start + size // ITEM - 1) - _sum(start)) % (1 << 64)

@@ -10,9 +10,8 @@ from parcount.execution.processes.transports import TRANSPORTS
 from parcount.report.style import libraries
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.result import Study
-from parcount.studies.transports.cells import ALONE, BACK, INTEGER, THERE, WAYS, Trip
 from parcount.studies.transports.units import format_bytes
-from parcount.studies.transports.verdict import pace
+from parcount.studies.transports.verdict import ALONE, BACK, INTEGER, METHODS, THERE, pace
 
 TITLES = {
     THERE: "there: to a worker, which reads it and answers with a checksum; an integer comes back itself",
@@ -38,20 +37,19 @@ def _table(study: Study, direction: str) -> Table:
     """A row for each size, a column for each way."""
     rows: dict[str, dict[str, CellResult]] = {}
     for cell in study.cells:
-        trip = Trip.named(cell.workload)
-        if (THERE if trip is None else trip.direction) == direction:
+        if (cell.direction or THERE) == direction:
             rows.setdefault(cell.workload, {})[cell.variant] = cell
-    ways = [way for way in (ALONE, *WAYS) if any(way in cells for cells in rows.values())]
+    ways = [way for way in (ALONE, *METHODS) if any(way in cells for cells in rows.values())]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("size", *ways):
         table.add_column(name, justify="right", no_wrap=True)
-    for workload, cells in rows.items():
-        trip = Trip.named(workload)
+    for cells in rows.values():
         fastest = max(
             (cell for way, cell in cells.items() if way in TRANSPORTS), key=lambda cell: cell.rate or 0.0, default=None
         )
         texts = [_cell(cells.get(way), fastest=cells.get(way) is fastest) for way in ways]
-        table.add_row(INTEGER if trip is None else format_bytes(trip.size), *texts)
+        size = next(iter(cells.values())).array_bytes
+        table.add_row(INTEGER if size is None else format_bytes(size), *texts)
     return table
 
 

@@ -23,18 +23,6 @@ def format_bytes(count: float) -> str:
     return "0 bytes"
 
 
-def parse_bytes(text: str) -> int:
-    """What `format_bytes` has said of a whole number of a unit.
-
-    Examples
-    --------
-    >>> parse_bytes("4 kB")
-    4096
-    """
-    number, unit = text.split()
-    return int(number) * UNITS[unit]
-
-
 def format_seconds(seconds: float) -> str:
     """Seconds, or what part of a second reads best.
 

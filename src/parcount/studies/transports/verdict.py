@@ -8,10 +8,21 @@ from dataclasses import dataclass
 from parcount.execution.processes.transports import TRANSPORTS
 from parcount.studies.core.analysis import MEASURED, CellResult, rate_ratios
 from parcount.studies.core.cells import Cell, Round
-from parcount.studies.core.claims import INTERRUPTED, UNDECIDED, Comparison, Verdict, every_run
+from parcount.studies.core.claims import UNDECIDED, Comparison, Verdict
 from parcount.studies.core.statistics import LEAST_SAMPLES, estimate
-from parcount.studies.transports.cells import BACK, INTEGER, MAPPED, SHARED, THERE, Trip
 from parcount.studies.transports.units import MB, format_bytes, format_seconds, format_speed
+
+THERE, BACK = "there", "back"
+
+INTEGER = "an integer"
+"""The workload of the smallest message, which goes there and back."""
+
+SHARED, MAPPED = "shared array", "mapped file"
+METHODS = (*TRANSPORTS, SHARED, MAPPED)
+"""The transports, and two that need none: an array that the worker can see."""
+
+ALONE = "work alone"
+"""The variant without a transport: the array is made and read by this process."""
 
 ARRIVE = {THERE: "get there", BACK: "come back"}
 DOES = {THERE: "reading it", BACK: "making and reading it"}
@@ -21,50 +32,27 @@ LIES = {
 }
 
 
-def build_verdict(
+def conclude(
     results: Sequence[CellResult],
     rounds: Sequence[Round],
     *,
     available: int,  # noqa: ARG001 - one worker at a time
-    gil: bool,  # noqa: ARG001 - which holds a GIL of its own
-    load: Sequence[str] = (),
-    partial: bool = False,
+    gil: bool,  # noqa: ARG001 - each process has its own
 ) -> Verdict:
-    """The verdict on a study of transports.
-
-    Parameters
-    ----------
-    results, rounds, available, gil, load, partial
-        As `parcount.studies.gil.verdict.build_verdict` has them.
-    """
+    """Return the verdict, as `Experiment.conclude`."""
     found = _Found(results, rounds)
-    wrong = [result for result in results if result.exact is False]
-    sentences: list[str] = []
-    if wrong:
-        answer = "not exact"
-        cells = "; ".join(str(result.cell) for result in wrong)
-        sentences.append(f"WRONG ARRAYS in {cells}: nothing else here can be trusted.")
-    else:
-        answer, sentence = _answer(found)
-        sentences.append(sentence)
-    if not wrong and found.comparisons:
+    answer, sentence = _answer(found)
+    sentences = [sentence]
+    if found.comparisons:
         sentences += _on_integers(found)
         for direction in (THERE, BACK):
             sentences += _on_sizes(found, direction)
-        for way in (SHARED, MAPPED):
-            sentences += _on_no_copy(found, way)
+        for method in (SHARED, MAPPED):
+            sentences += _on_no_copy(found, method)
         sentences += _on_the_work(found)
         if found.disturbed:
-            sentences.append("In too many rounds other programs had the cores: what rests on these is undecided.")
-    sentences += _on_what_is_left_out([result for result in results if result not in wrong])
-    if load:
-        again = " Measure again on a quiet machine." if found.disturbed else ""
-        sentences.append(f"Meanwhile {'; '.join(load)}.{again}")
-    measured = [result for result in results if result.seconds]
-    if measured and not wrong:
-        sentences.append(f"{every_run(measured, rounds)} brought what was sent.")
-    if partial:
-        sentences.append(INTERRUPTED)
+            sentences.append("In too many rounds other programs used the cores: what rests on these is undecided.")
+    sentences += _on_what_is_left_out(results)
     return Verdict(answer, sentences, [], list(found.comparisons.values()))
 
 
@@ -87,33 +75,35 @@ def trip_time(result: CellResult) -> float | None:
     """Seconds that one trip takes, median; None if it was not measured."""
     if not result.rate:
         return None
-    trip = Trip.named(result.workload)
-    return (1 if trip is None else trip.size) / result.rate
+    return (result.array_bytes or 1) / result.rate
 
 
 def pace(result: CellResult) -> str:
     """The time of a trip; of large arrays the bytes a second; nothing if it was not measured."""
-    trip, seconds = Trip.named(result.workload), trip_time(result)
+    seconds = trip_time(result)
     if seconds is None or result.rate is None:
         return ""
-    return format_seconds(seconds) if trip is None or trip.size < MB else format_speed(result.rate)
+    return format_seconds(seconds) if (result.array_bytes or 0) < MB else format_speed(result.rate)
 
 
 @dataclass(frozen=True)
 class _Row:
-    """The transports of arrays of one size.
+    """The transports of arrays of one size, in one direction.
 
     Attributes
     ----------
-    trip : Trip
-        Which size, in which direction.
+    size : int
+        Bytes of an array.
+    direction : {"there", "back"}
+        Where the arrays go.
     ranked : list of CellResult
         From the fastest to the slowest.
     first : list of CellResult
         The fastest, and those that cannot be told from it.
     """
 
-    trip: Trip
+    size: int
+    direction: str
     ranked: list[CellResult]
     first: list[CellResult]
 
@@ -164,12 +154,11 @@ class _Found:
 
     def rows(self, direction: str) -> list[_Row]:
         """From small arrays to large ones."""
-        rows = []
-        for workload, ranked in self.ranked.items():
-            trip = Trip.named(workload)
-            if trip is not None and trip.direction == direction:
-                rows.append(_Row(trip, ranked, self.first(ranked)))
-        return rows
+        return [
+            _Row(size, direction, ranked, self.first(ranked))
+            for ranked in self.ranked.values()
+            if ranked[0].direction == direction and (size := ranked[0].array_bytes) is not None
+        ]
 
 
 def _ranked(results: Sequence[CellResult]) -> Mapping[str, list[CellResult]]:
@@ -250,9 +239,9 @@ def _on_sizes(found: _Found, direction: str) -> list[str]:
 def _on_range(found: _Found, rows: Sequence[_Row], common: Sequence[str]) -> str:
     """Of sizes with the same first transports: which, and by how much, at the largest."""
     last = rows[-1]
-    sizes = _sizes(rows[0].trip, last.trip)
-    at = f"at {format_bytes(last.trip.size)} "
-    arrive = ARRIVE[last.trip.direction]
+    sizes = _sizes(rows[0].size, last.size)
+    at = f"at {format_bytes(last.size)} "
+    arrive = ARRIVE[last.direction]
     best, *alike = [one for one in last.ranked if one.variant in common]
     slower = [one for one in last.ranked if one not in last.first][:1]
     told = _against(found, best, [*alike[:1], *slower])
@@ -320,15 +309,13 @@ def _ways(results: Sequence[CellResult]) -> list[str]:
 
 def _large(result: CellResult) -> str:
     """The size of its arrays."""
-    trip = Trip.named(result.workload)
-    assert trip is not None
-    return format_bytes(trip.size)
+    return format_bytes(result.array_bytes or 0)
 
 
-def _sizes(smallest: Trip, largest: Trip) -> str:
+def _sizes(smallest: int, largest: int) -> str:
     if smallest == largest:
-        return f"At {format_bytes(largest.size)}"
-    return f"From {format_bytes(smallest.size)} to {format_bytes(largest.size)}"
+        return f"At {format_bytes(largest)}"
+    return f"From {format_bytes(smallest)} to {format_bytes(largest)}"
 
 
 def _percent(share: float) -> str:

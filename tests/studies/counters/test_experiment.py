@@ -18,25 +18,23 @@ import parcount as pc
 from parcount.studies.core.analysis import CellResult
 from parcount.studies.core.cells import Cell
 from parcount.studies.core.result import Study
-from parcount.studies.counters import methods, options
-from parcount.studies.counters.cells import matrix
+from parcount.studies.counters import methods
+from parcount.studies.counters.experiment import CountersExperiment
 from parcount.studies.counters.methods import METHODS
-from parcount.studies.counters.runner import CellRunner
-from parcount.studies.counters.verdict import build_verdict
 from tests.studies.core.test_result import SCHEMA
 
 SIZE = 20_000
 CHEAP = ["counter += 1", "threading.Lock", "AtomicCounter", "SharedCounter"]
 
 
-def cells_of(*names: str, workers: int = 2) -> list[Cell]:
-    return matrix(options(variants=names, workers=workers, size=None, seed=0, seconds=1))
+def experiment_of(*names: str, workers: int = 2, size: int = SIZE) -> CountersExperiment:
+    return CountersExperiment(variants=names, workers=workers, size=size, seconds=1)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_way_counts_what_it_promises(name: str) -> None:
-    cells = cells_of(name)
-    with CellRunner(0.01, SIZE) as laboratory:
+def test_every_method_counts_what_it_promises(name: str) -> None:
+    with experiment_of(name, size=SIZE) as laboratory:
+        cells, _ = laboratory.cells()
         laboratory.prepare(cells, lambda _: None)
         assert not laboratory.failed
         for cell in cells * 2:
@@ -50,8 +48,8 @@ def test_every_way_counts_what_it_promises(name: str) -> None:
 
 
 def test_a_size_that_cannot_be_shared_out_evenly_is_counted_whole() -> None:
-    cells = cells_of("AtomicCounter", "SharedCounter", workers=3)
-    with CellRunner(0.01, 1001) as laboratory:
+    with experiment_of("AtomicCounter", "SharedCounter", workers=3, size=1001) as laboratory:
+        cells, _ = laboratory.cells()
         laboratory.prepare(cells, lambda _: None)
         assert all(laboratory.run(cell).exact for cell in cells)
 
@@ -70,8 +68,8 @@ def hasty() -> Iterator[None]:
 def test_what_is_lost_is_seen(name: str) -> None:
     if name == "counter += 1" and not sysconfig.get_config_var("Py_GIL_DISABLED"):
         pytest.skip("with the GIL none may be lost, by how this Python happens to be made")
-    cells = cells_of(name)
-    with CellRunner(0.01, 200_000) as laboratory:
+    with experiment_of(name, size=200_000) as laboratory:
+        cells, _ = laboratory.cells()
         laboratory.prepare(cells, lambda _: None)
         assert any(not laboratory.run(cells[-1]).exact for _ in range(100))
 
@@ -79,7 +77,7 @@ def test_what_is_lost_is_seen(name: str) -> None:
 def test_a_way_that_breaks_its_promise_fails_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
     forgetful = replace(METHODS["AtomicCounter"], read=lambda counter: counter.value - 1)
     monkeypatch.setitem(METHODS, "AtomicCounter", forgetful)  # type: ignore[arg-type]
-    result = pc.study_counters(["counter += 1", "AtomicCounter"], size=1000, seconds=0.01)
+    result = pc.study("counters", variants=["counter += 1", "AtomicCounter"], size=1000, seconds=0.01)
     assert not result.exact
     assert result.verdict.answer == "not exact"
     assert "LOST COUNTS in counter/AtomicCounter" in str(result)
@@ -91,7 +89,7 @@ def test_a_way_that_cannot_run_here_fails_alone(monkeypatch: pytest.MonkeyPatch)
         raise OSError("no room")
 
     monkeypatch.setitem(METHODS, "AtomicCounter", replace(METHODS["AtomicCounter"], make=refuse))  # type: ignore[arg-type]
-    result = pc.study_counters(["AtomicCounter", "threading.Lock"], size=1000, seconds=0.01)
+    result = pc.study("counters", variants=["AtomicCounter", "threading.Lock"], size=1000, seconds=0.01)
     by_status = {(cell.variant, cell.execution): (cell.status, cell.reason) for cell in result.cells}
     assert by_status["AtomicCounter", "serial"] == ("failed", "OSError: no room")
     assert by_status["AtomicCounter", "threads"] == ("failed", "RuntimeError: its serial cell failed")
@@ -101,11 +99,11 @@ def test_a_way_that_cannot_run_here_fails_alone(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture(scope="module")
 def study() -> Study:
-    return pc.study_counters(CHEAP, workers=[1, 2, 3], size=3000, seconds=0.3)
+    return pc.study("counters", variants=CHEAP, workers=[1, 2, 3], size=3000, seconds=0.3)
 
 
 def test_a_study_has_every_cell_and_fits_the_schema(study: Study, tmp_path: Path) -> None:
-    assert study.question == "counters"
+    assert study.name == "counters"
     assert [cell.cell for cell in study.cells if cell.variant == "SharedCounter"] == [
         Cell("counter", "SharedCounter", "serial", 1),
         *(Cell("counter", "SharedCounter", on, workers) for on in ("threads", "processes") for workers in (2, 3)),
@@ -120,10 +118,8 @@ def test_a_study_has_every_cell_and_fits_the_schema(study: Study, tmp_path: Path
 
 def test_it_is_shown_in_a_table(study: Study) -> None:
     pytest.importorskip("rich")
-    from parcount.report.terminal import show
-
     stream = io.StringIO()
-    show(study, stream)
+    CountersExperiment.show(study, stream)
     text = stream.getvalue()
     for word in ("way to count", "1 worker", "3 workers", "SharedCounter", "processes", "ns", "lost"):
         assert word in text
@@ -134,19 +130,19 @@ def test_it_is_shown_in_a_table(study: Study) -> None:
 
 def test_it_is_drawn(study: Study, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    from parcount.report import figure as plot
+    from parcount.report import figure
 
-    plot.save(study, tmp_path / "a.png")
+    figure.save(CountersExperiment.draw(study), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    (axes,) = plot.draw(study).axes
+    (axes,) = CountersExperiment.draw(study).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == CHEAP
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"variants": "abacus"}, "no way to count 'abacus'; there are counter"),
-        ({"variants": []}, "no way to count named"),
+        ({"variants": "abacus"}, "no method 'abacus'; there are counter"),
+        ({"variants": []}, "no method named"),
         ({"workers": 0}, "at least 1"),
         ({"size": -1}, "at least 0"),
         ({"seed": -1}, "seed"),
@@ -155,7 +151,7 @@ def test_it_is_drawn(study: Study, tmp_path: Path) -> None:
 )
 def test_nonsense_is_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        pc.study_counters(**wrong)
+        pc.study("counters", **wrong)
 
 
 def cell(variant: str, execution: str, workers: int, *, lost: int = 0, rate: float = 1e8) -> CellResult:
@@ -167,7 +163,7 @@ def cell(variant: str, execution: str, workers: int, *, lost: int = 0, rate: flo
 
 
 def sentences(*cells: CellResult, gil: bool = True) -> tuple[str, str]:
-    verdict = build_verdict(cells, [{}] * 4, available=2, gil=gil)
+    verdict = CountersExperiment.build_verdict(cells, [{}] * 4, available=2, gil=gil)
     return verdict.answer, "\n".join(verdict.sentences)
 
 
@@ -176,7 +172,7 @@ class TestVerdict:
         answer, text = sentences(cell("counter += 1", "threads", 2), cell("AtomicCounter", "threads", 2))
         assert answer == "none lost"
         assert "none lost in 4.0 thousand tries" in text
-        assert "not a promise" in text
+        assert "no guarantee" in text
         assert "with the GIL" in text
         assert "safe" not in text
 
@@ -200,10 +196,10 @@ class TestVerdict:
     def test_nothing_tried_is_nothing_claimed(self) -> None:
         answer, text = sentences(cell("counter += 1", "serial", 1))
         assert answer == "not asked"
-        assert "nothing is claimed" in text
+        assert "Nothing is claimed" in text
 
 
-def test_every_way_is_known_by_its_name() -> None:
+def test_every_method_is_known_by_its_name() -> None:
     assert all(name == way.name for name, way in METHODS.items())
     assert not any("," in name for name in METHODS)  # the command separates names by commas
     assert methods.THREADS in METHODS["SharedCounter"].executions

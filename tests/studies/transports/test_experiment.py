@@ -25,25 +25,12 @@ from parcount.studies.core.analysis import CellResult, analyse
 from parcount.studies.core.cells import Cell, Round, Sample
 from parcount.studies.core.claims import Verdict
 from parcount.studies.core.result import Study
-from parcount.studies.transports import options, runner
-from parcount.studies.transports.cells import (
-    ALONE,
-    BACK,
-    INTEGER,
-    MAPPED,
-    SHARED,
-    THERE,
-    WAYS,
-    Trip,
-    baseline,
-    matrix,
-    sizes,
-)
+from parcount.studies.transports import experiment
+from parcount.studies.transports.experiment import TransportsExperiment, trips
 from parcount.studies.transports.free_memory import FreeMemory, free_memory
-from parcount.studies.transports.payload import ITEM, checksum, make, right
-from parcount.studies.transports.runner import CellRunner
-from parcount.studies.transports.units import UNITS, format_bytes, format_seconds, format_speed, parse_bytes
-from parcount.studies.transports.verdict import build_verdict, undecided_cells
+from parcount.studies.transports.payload import ITEM, checksum, expected_checksum, make
+from parcount.studies.transports.units import format_bytes, format_seconds, format_speed
+from parcount.studies.transports.verdict import ALONE, BACK, INTEGER, MAPPED, METHODS, SHARED, THERE
 from tests.studies.core.test_result import SCHEMA
 
 QUICK: dict[str, Any] = {"size": 4096, "seconds": 0.01}
@@ -56,11 +43,11 @@ class TestWork:
         array = make((start, count * ITEM))
         assert array.nbytes == count * ITEM
         assert array.tolist() == [*range(start, start + count)]
-        assert checksum(array) == right(start, count * ITEM)
+        assert checksum(array) == expected_checksum(start, count * ITEM)
 
     @given(st.integers(1, 1 << 40), st.integers(3, 300), st.data())
     def test_it_minds_every_element_and_their_order(self, start: int, count: int, data: st.DataObject) -> None:
-        expected = right(start, count * ITEM)
+        expected = expected_checksum(start, count * ITEM)
         array = make((start, count * ITEM))
         index = data.draw(st.integers(0, count - 1))
         array[index] += np.uint64(data.draw(st.integers(1, 1 << 16)))
@@ -73,11 +60,6 @@ class TestWork:
 
 
 class TestAmounts:
-    @given(st.sampled_from(list(UNITS)[:-1]), st.integers(1, 999))
-    def test_what_was_said_is_understood(self, unit: str, number: int) -> None:
-        size = number * UNITS[unit]
-        assert parse_bytes(format_bytes(size)) == size
-
     def test_no_more_digits_than_are_known(self) -> None:
         assert format_bytes(0) == "0 bytes"
         assert format_seconds(0.123456) == "123 ms"
@@ -85,11 +67,21 @@ class TestAmounts:
         assert format_speed(1.2345e9) == "1.15 GB/s"
 
 
-class TestPlan:
+def largest_sizes(largest: int) -> list[int]:
+    return [cell.array_bytes for cell in trips(largest) if cell.direction == THERE and cell.array_bytes is not None]
+
+
+def cells_with(free: FreeMemory, **options: Any) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "free_memory", lambda _: free)
+        return TransportsExperiment(**options).cells()
+
+
+class TestCells:
     def test_sizes_are_powers_of_four(self) -> None:
-        assert sizes(KB) == [KB]
-        assert sizes(4 * KB - 1) == [KB]
-        assert [format_bytes(size) for size in sizes(256 * MB)] == [
+        assert largest_sizes(KB) == [KB]
+        assert largest_sizes(4 * KB - 1) == [KB]
+        assert [format_bytes(size) for size in largest_sizes(256 * MB)] == [
             "1 kB", "4 kB", "16 kB", "64 kB", "256 kB", "1 MB", "4 MB", "16 MB", "64 MB", "256 MB"
         ]  # fmt: skip
 
@@ -97,31 +89,31 @@ class TestPlan:
         ("seconds", "largest"), [(60, 256 * MB), (600, 256 * MB), (20, 64 * MB), (10, 16 * MB), (1e-6, KB)]
     )
     def test_the_largest_array_fits_the_time(self, seconds: float, largest: int) -> None:
-        asked = options(seconds=seconds)
-        assert asked.workloads[-1] == str(Trip(BACK, largest))
-        assert max(trip.size for trip in map(Trip.named, asked.workloads) if trip) == largest
+        asked = TransportsExperiment(seconds=seconds)
+        assert asked.options.workloads[-1] == f"back, {format_bytes(largest)}"
+        assert max(cell.array_bytes or 0 for cell in asked.cells()[0]) == largest
 
     def test_each_workload_has_the_work_alone_and_its_ways(self) -> None:
-        cells, unmeasured = matrix(options(size=4 * KB), FreeMemory())
+        cells, unmeasured = cells_with(FreeMemory(), size=4 * KB)
         assert not unmeasured
         by_workload: dict[str, list[str]] = {}
         for cell in cells:
             assert cell.execution == ("serial" if cell.variant == ALONE else "processes")
-            assert baseline(cell) in cells
+            assert TransportsExperiment().baseline(cell) in cells
             by_workload.setdefault(cell.workload, []).append(cell.variant)
         assert by_workload == {
             INTEGER: [ALONE, *TRANSPORTS],
-            "there, 1 kB": [ALONE, *WAYS],
-            "there, 4 kB": [ALONE, *WAYS],
+            "there, 1 kB": [ALONE, *METHODS],
+            "there, 4 kB": [ALONE, *METHODS],
             "back, 1 kB": [ALONE, *TRANSPORTS],
             "back, 4 kB": [ALONE, *TRANSPORTS],
         }
 
     def test_every_transport_is_asked(self) -> None:
-        assert set(TRANSPORTS) < set(options().variants)
+        assert set(TRANSPORTS) < set(TransportsExperiment().options.variants)
 
     def test_too_little_shared_memory_leaves_out_what_would_lie_there(self) -> None:
-        cells, unmeasured = matrix(options(size=16 * MB), FreeMemory(shared=2 * SHARED_COPY_MIN_BYTES))
+        cells, unmeasured = cells_with(FreeMemory(shared=2 * SHARED_COPY_MIN_BYTES), size=16 * MB)
         out = {(cell.workload, cell.variant) for cell in unmeasured}
         assert ("there, 16 MB", SHARED) in out
         assert ("there, 16 MB", "shared_memory") in out
@@ -132,18 +124,18 @@ class TestPlan:
         reason = unmeasured[Cell("there, 16 MB", SHARED, "processes", 1)][1]
         assert reason.startswith("2 MB are free of shared memory (/dev/shm")
         assert "48 MB are needed for 16 MB" in reason
-        tiny = matrix(options(size=16 * MB), FreeMemory(shared=0))[1]
+        tiny = cells_with(FreeMemory(shared=0), size=16 * MB)[1]
         below = [cell for cell in cells if cell.variant == "shared_memory" and _bytes(cell) < SHARED_COPY_MIN_BYTES]
         assert below
         assert not {*below} & {*tiny}  # these go through the pipe
 
     def test_too_little_memory_leaves_out_large_arrays_by_any_way(self) -> None:
-        cells, unmeasured = matrix(options(size=16 * MB), FreeMemory(memory=100 * MB))
+        cells, unmeasured = cells_with(FreeMemory(memory=100 * MB), size=16 * MB)
         assert {*unmeasured} == {cell for cell in cells if _bytes(cell) == 16 * MB}
         assert "free of memory" in next(iter(unmeasured.values()))[1]
 
     def test_too_little_disk_leaves_out_the_file(self) -> None:
-        _, unmeasured = matrix(options(size=16 * MB), FreeMemory(disk=3 * MB))
+        _, unmeasured = cells_with(FreeMemory(disk=3 * MB), size=16 * MB)
         assert {cell.variant for cell in unmeasured} == {MAPPED}
         assert {cell.workload for cell in unmeasured} == {"there, 4 MB", "there, 16 MB"}
 
@@ -185,22 +177,21 @@ class TestRoom:
 
 
 def _bytes(cell: Cell) -> int:
-    trip = Trip.named(cell.workload)
-    return 0 if trip is None else trip.size
+    return cell.array_bytes or 0
 
 
 @pytest.fixture(scope="module")
 def study() -> Study:
     """With all ways, for arrays on either side of where `shared_memory` begins to copy."""
-    return pc.study_transports(size=4 * MB, seconds=0.3)
+    return pc.study("transports", size=4 * MB, seconds=0.3)
 
 
 class TestStudy:
     def test_it_has_every_cell_and_fits_the_schema(self, study: Study, tmp_path: Path) -> None:
-        assert study.question == "transports"
+        assert study.name == "transports"
         assert study.complete
         assert study.exact
-        assert [cell.cell for cell in study.cells] == matrix(options(size=4 * MB), FreeMemory())[0]
+        assert [cell.cell for cell in study.cells] == cells_with(FreeMemory(), size=4 * MB)[0]
         for cell in study.cells:
             assert cell.status == "measured", cell.reason
             assert len(cell.seconds) >= 3
@@ -219,43 +210,40 @@ class TestStudy:
 
     def test_the_documentation_names_what_only_this_study_has(self) -> None:
         text = (Path(__file__).parents[3] / "docs" / "result-file.md").read_text(encoding="utf-8")
-        for name in ("transports", INTEGER, ALONE, *WAYS):
+        for name in ("transports", INTEGER, ALONE, *METHODS):
             assert f"`{name}`" in text
 
     def test_it_is_shown_in_tables(self, study: Study) -> None:
         pytest.importorskip("rich")
-        from parcount.report.terminal import show
-
         stream = io.StringIO()
-        show(study, stream)
+        TransportsExperiment.show(study, stream)
         text = " ".join(stream.getvalue().split())
-        for word in ("an integer", "there: to a worker", "back: made", "1 kB", "4 MB", "µs", "GB/s", *WAYS, ALONE):
+        for word in ("an integer", "there: to a worker", "back: made", "1 kB", "4 MB", "µs", "GB/s", *METHODS, ALONE):
             assert word in text
         for sentence in study.verdict.sentences:
             assert sentence in text
 
     def test_it_is_drawn(self, study: Study, tmp_path: Path) -> None:
         pytest.importorskip("matplotlib")
-        from parcount.report import figure as plot
+        from parcount.report import figure
 
-        plot.save(study, tmp_path / "a.svg")
+        figure.save(TransportsExperiment.draw(study), tmp_path / "a.svg")
         assert "<svg" in (tmp_path / "a.svg").read_text()
-        there, back = plot.draw(study).axes
-        assert set(there.get_legend_handles_labels()[1]) == {*WAYS, "the work alone"}
+        there, back = TransportsExperiment.draw(study).axes
+        assert set(there.get_legend_handles_labels()[1]) == {*METHODS, "the work alone"}
         assert set(back.get_legend_handles_labels()[1]) == {*TRANSPORTS, "the work alone"}
         assert [text.get_text() for text in there.get_xticklabels()][::6] == ["1 kB", "4 MB"]
 
     def test_what_was_not_measured_is_drawn_and_shown_as_such(self, study: Study) -> None:
         pytest.importorskip("matplotlib")
         pytest.importorskip("rich")
-        from parcount.report import figure as plot
-        from parcount.report.terminal import show
-
         cells = [replace(cell, status="not supported", reason="no room", rate=None) for cell in study.cells]
         empty = replace(study, cells=cells)
-        assert [axes.texts[0].get_text() for axes in plot.draw(empty).axes] == ["nothing was measured"] * 2
+        assert [axes.texts[0].get_text() for axes in TransportsExperiment.draw(empty).axes] == [
+            "nothing was measured"
+        ] * 2
         stream = io.StringIO()
-        show(empty, stream)
+        TransportsExperiment.show(empty, stream)
         assert stream.getvalue().count("not supported") >= len(cells)
 
     def test_ctrl_c_gives_what_was_measured(self) -> None:
@@ -263,7 +251,7 @@ class TestStudy:
             if what == "round 3":
                 raise KeyboardInterrupt
 
-        result = pc.study_transports("pipe", size=KB, seconds=5, progress=interrupt)
+        result = pc.study("transports", variants="pipe", size=KB, seconds=5, progress=interrupt)
         assert not result.complete
         assert {len(cell.seconds) for cell in result.cells} == {2}
         assert "interrupted" in str(result)
@@ -271,7 +259,7 @@ class TestStudy:
     def test_no_file_and_no_shared_memory_stays(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
         before = {*blocks._blocks}
-        pc.study_transports([MAPPED, SHARED, "shared_memory"], **QUICK)
+        pc.study("transports", variants=[MAPPED, SHARED, "shared_memory"], **QUICK)
         assert [*tmp_path.iterdir()] == []
         assert {*blocks._blocks} <= before
 
@@ -279,15 +267,15 @@ class TestStudy:
 class TestExactness:
     def test_an_array_that_arrives_wrong_fails_its_cell(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """What is sent has one element that differs from what is expected."""
-        real = runner._filled
+        real = experiment._fill
 
         def spoilt(array: Any) -> Any:
             filled = real(array)
             filled[200] += np.uint64(1)  # in all but the arrays of 1 kB
             return filled
 
-        monkeypatch.setattr(runner, "_filled", spoilt)
-        result = pc.study_transports(["pipe", "pickle", SHARED], **QUICK)
+        monkeypatch.setattr(experiment, "_fill", spoilt)
+        result = pc.study("transports", variants=["pipe", "pickle", SHARED], **QUICK)
         assert not result.exact
         assert result.verdict.answer == "not exact"
         assert "WRONG ARRAYS in there, 4 kB/work alone/serial/1; there, 4 kB/pickle/processes/1" in str(result)
@@ -301,22 +289,24 @@ class TestExactness:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """One element is compared at a time, besides the sum: a checksum may be right by chance."""
-        monkeypatch.setattr(runner, "make", lambda task: make((task[0] + 1, task[1])))
-        monkeypatch.setattr(runner, "checksum", lambda array: right(int(array[0]) - 1, array.nbytes))
-        cell = Cell("back, 1 kB", ALONE, "serial", 1)
-        with CellRunner(0.0) as laboratory:
+        monkeypatch.setattr(experiment, "make", lambda task: make((task[0] + 1, task[1])))
+        monkeypatch.setattr(experiment, "checksum", lambda array: expected_checksum(int(array[0]) - 1, array.nbytes))
+        cell = Cell("back, 1 kB", ALONE, "serial", 1, unit="byte", direction=BACK, array_bytes=KB)
+        with TransportsExperiment() as laboratory:
             laboratory._arrays[ALONE] = make((1, KB))
-            laboratory._trips[cell] = 3
+            laboratory._pools[ALONE] = pc.Serial()
+            laboratory.work[cell] = 3 * KB
             sample = laboratory.run(cell)
         assert sample is not None
         assert not sample.exact
         assert sample.lost == 1
 
     def test_an_integer_that_comes_back_wrong_is_seen(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(runner, "abs", lambda number: number + (number == 2), raising=False)
+        monkeypatch.setattr(experiment, "abs", lambda number: number + (number == 2), raising=False)
         cell = Cell(INTEGER, ALONE, "serial", 1)
-        with CellRunner(0.0) as laboratory:
-            laboratory._trips[cell] = 3
+        with TransportsExperiment() as laboratory:
+            laboratory._pools[ALONE] = pc.Serial()
+            laboratory.work[cell] = 3
             sample = laboratory.run(cell)
         assert sample is not None
         assert not sample.exact
@@ -331,8 +321,8 @@ class TestTooLittleRoom:
         raise OSError(errno.ENOSPC, "no room for 4096 bytes of shared memory")
 
     def test_no_shared_memory_at_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(runner, "shared_array", self.full)
-        result = pc.study_transports(["pipe", SHARED, MAPPED], **QUICK)
+        monkeypatch.setattr(experiment, "shared_array", self.full)
+        result = pc.study("transports", variants=["pipe", SHARED, MAPPED], **QUICK)
         assert result.exact
         assert result.complete
         for cell in result.cells:
@@ -341,8 +331,8 @@ class TestTooLittleRoom:
         assert "no room for 4096 bytes" in str(result)
 
     def test_a_full_disk(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(CellRunner, "_in_a_file", self.full)
-        result = pc.study_transports(["pipe", MAPPED], **QUICK)
+        monkeypatch.setattr(TransportsExperiment, "_map_file", self.full)
+        result = pc.study("transports", variants=["pipe", MAPPED], **QUICK)
         assert {cell.variant for cell in result.cells if cell.status == "not supported"} == {MAPPED}
 
     def test_shared_memory_that_ends_in_mid_study(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +340,7 @@ class TestTooLittleRoom:
             if what == "round 2":
                 monkeypatch.setattr(blocks, "_create", self.full)
 
-        result = pc.study_transports(["pipe", "shared_memory"], size=MB, seconds=0.05, progress=told)
+        result = pc.study("transports", variants=["pipe", "shared_memory"], size=MB, seconds=0.05, progress=told)
         out = [cell for cell in result.cells if cell.status != "measured"]
         assert [(cell.workload, cell.variant) for cell in out] == [("there, 1 MB", "shared_memory")]
         assert out[0].status == "not supported"
@@ -358,8 +348,10 @@ class TestTooLittleRoom:
 
     @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells how much there is")
     def test_what_the_system_tells_is_heeded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("parcount.studies.transports.free_memory", lambda _folder: FreeMemory(shared=3 * KB))
-        result = pc.study_transports(["pipe", SHARED], **QUICK)
+        monkeypatch.setattr(
+            "parcount.studies.transports.experiment.free_memory", lambda _folder: FreeMemory(shared=3 * KB)
+        )
+        result = pc.study("transports", variants=["pipe", SHARED], **QUICK)
         status = {(cell.workload, cell.variant): cell.status for cell in result.cells}
         assert status["there, 1 kB", SHARED] == "measured"
         assert status["there, 4 kB", SHARED] == "not supported"
@@ -369,9 +361,12 @@ class TestTooLittleRoom:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"variants": "pigeon"}, "no way 'pigeon'; there are pickle, pipe, queue, shared_memory, shared array, mapped"),
-        ({"variants": []}, "no way named"),
-        ({"size": 1023}, "at least 1024 here"),
+        (
+            {"variants": "pigeon"},
+            "no method 'pigeon'; there are pickle, pipe, queue, shared_memory, shared array",
+        ),
+        ({"variants": []}, "no method named"),
+        ({"size": 1023}, "at least 1024 bytes"),
         ({"size": -1}, "at least 0"),
         ({"seed": -1}, "seed"),
         ({"seconds": 0}, "more than 0 seconds"),
@@ -379,16 +374,23 @@ class TestTooLittleRoom:
 )
 def test_nonsense_is_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        pc.study_transports(**wrong)
+        pc.study("transports", **wrong)
 
 
 def way(workload: str, variant: str) -> Cell:
-    return Cell(workload, variant, "serial" if variant == ALONE else "processes", 1)
+    """A cell of a workload in `ROWS`, or of integers."""
+    execution = "serial" if variant == ALONE else "processes"
+    if workload == INTEGER:
+        return Cell(workload, variant, execution, 1, unit="trip")
+    direction, size = ROWS[workload]
+    return Cell(workload, variant, execution, 1, unit="byte", direction=direction, array_bytes=size)
 
 
 Slow = Callable[[Cell, int], float]
 SIZES = [KB, 64 * KB, MB, 16 * MB]
-ROWS = [f"{direction}, {format_bytes(size)}" for direction in (THERE, BACK) for size in SIZES]
+ROWS = {f"{one}, {format_bytes(size)}": (one, size) for one in (THERE, BACK) for size in SIZES}
+SMALLEST = next(iter(ROWS))
+baseline = TransportsExperiment().baseline
 
 
 def times() -> dict[Cell, float]:
@@ -396,13 +398,12 @@ def times() -> dict[Cell, float]:
     found = {way(INTEGER, name): 40e-6 * scale for name, scale in zip(TRANSPORTS, (1.1, 1.0, 2.0, 1.1), strict=True)}
     found[way(INTEGER, ALONE)] = 1e-7
     for row in ROWS:
-        trip = Trip.named(row)
-        assert trip is not None
-        alone = trip.size / 20e9
+        direction, size = ROWS[row]
+        alone = size / 20e9
         found[way(row, ALONE)] = alone
         for name, scale in (("pipe", 1.0), ("shared_memory", 1.5), ("pickle", 3.0), ("queue", 4.0)):
             found[way(row, name)] = scale * (50e-6 + 4 * alone)
-        if trip.direction == THERE:
+        if direction == THERE:
             found[way(row, SHARED)] = 50e-6 + 1.02 * alone
             found[way(row, MAPPED)] = 60e-6 + 1.25 * alone
     return found
@@ -430,8 +431,15 @@ def verdict(
         }
         for number in range(count)
     ]
-    results = analyse(list(seconds), rounds, work=work, startup={}, unmeasured=unmeasured or {}, baseline=baseline)
-    return build_verdict(results, rounds, **{"available": 2, "gil": True, **more})
+    results = analyse(
+        list(seconds),
+        rounds,
+        work=work,
+        startup={},
+        unmeasured=unmeasured or {},
+        baseline=baseline,
+    )
+    return TransportsExperiment.build_verdict(results, rounds, **{"available": 2, "gil": True, **more})
 
 
 def text(found: Verdict) -> str:
@@ -453,13 +461,13 @@ class TestVerdict:
         )
 
     def test_it_need_not_be_first_everywhere(self) -> None:
-        found = verdict({way(row, "shared_memory"): 1e-6 for row in ROWS[-2:]})
+        found = verdict({way(row, "shared_memory"): 1e-6 for row in [*ROWS][-2:]})
         assert found.answer == "pipe"
         assert "in 6 of 8 cases" in found.sentences[0]
         assert "that holds for shared_memory in 2." in found.sentences[0]
 
     def test_as_many_cases_each_decide_nothing(self) -> None:
-        found = verdict({way(row, "queue"): 1e-6 for row in ROWS[:4]})
+        found = verdict({way(row, "queue"): 1e-6 for row in [*ROWS][:4]})
         assert found.answer == "undecided"
         assert "in 4 of 8 cases" in found.sentences[0]
         assert "none is faster than pipe or queue by more" in found.sentences[0]
@@ -494,15 +502,15 @@ class TestVerdict:
         assert "From 1 kB to 16 MB arrays come back fastest by pipe" in found
 
     def test_an_interval_with_both_decides_nothing(self) -> None:
-        steady = {way(row, "shared_memory"): times()[way(row, "pipe")] for row in ROWS[:2]}
-        found = text(verdict(steady, slow=jumps(*(way(row, "shared_memory") for row in ROWS[:2]))))
+        steady = {way(row, "shared_memory"): times()[way(row, "pipe")] for row in [*ROWS][:2]}
+        found = text(verdict(steady, slow=jumps(*(way(row, "shared_memory") for row in [*ROWS][:2]))))
         assert "From 1 kB to 64 kB it is undecided by which of pipe and shared_memory arrays get there fastest" in found
         assert "at 64 kB pipe is 1.50× [1.00–2.00] as fast as shared_memory and 3.00× [3.00–3.00] as fast as" in found
         assert "From 1 MB to 16 MB arrays get there fastest by pipe" in found
 
     def test_undecided_sizes_stand_together_by_what_they_have_in_common(self) -> None:
-        alike = {way(row, name): times()[way(row, "pipe")] for row in ROWS[:4] for name in ("shared_memory",)}
-        alike[way(ROWS[0], "queue")] = times()[way(ROWS[0], "pipe")]
+        alike = {way(row, name): times()[way(row, "pipe")] for row in [*ROWS][:4] for name in ("shared_memory",)}
+        alike[way(SMALLEST, "queue")] = times()[way(SMALLEST, "pipe")]
         found = text(verdict(alike))
         assert "From 1 kB to 16 MB it is undecided by which of pipe and shared_memory arrays get there" in found
 
@@ -517,9 +525,9 @@ class TestVerdict:
         ],
     )
     def test_from_which_size_on_no_copy_pays(self, variant: str, sentence: str) -> None:
-        slow = {way(row, variant): 1.0 for row in ROWS[:2]}
+        slow = {way(row, variant): 1.0 for row in [*ROWS][:2]}
         assert f"{sentence} from 1 MB on: at 16 MB " in text(verdict(slow))
-        assert "at every size" in text(verdict({way(row, variant): 1e-6 for row in ROWS[:4]}))
+        assert "at every size" in text(verdict({way(row, variant): 1e-6 for row in [*ROWS][:4]}))
 
     def test_how_much_of_its_time_is_the_reading(self) -> None:
         found = text(verdict())
@@ -559,7 +567,7 @@ class TestVerdict:
             in (text(found))
         )
         assert "pipe is not told from shared_memory and 3.00× [3.00–3.00] as fast as pickle." in text(found)
-        assert "In too many rounds other programs had the cores: what rests on these is undecided." in text(found)
+        assert "In too many rounds other programs used the cores: what rests on these is undecided." in text(found)
 
     def test_what_is_left_out_is_told_with_the_reason(self) -> None:
         cells = [way("there, 16 MB", SHARED), way("there, 1 MB", SHARED)]
@@ -572,8 +580,10 @@ class TestVerdict:
     def test_a_wrong_array_makes_all_else_worthless(self) -> None:
         found = verdict(wrong=way("there, 1 MB", "pipe"))
         assert found.answer == "not exact"
-        assert found.sentences[0] == ("WRONG ARRAYS in there, 1 MB/pipe/processes/1: nothing else here can be trusted.")
-        assert "brought what was sent" not in text(found)
+        assert found.sentences[0] == (
+            "WRONG ARRAYS in there, 1 MB/pipe/processes/1: no other number of this study can be trusted."
+        )
+        assert "returned what was sent" not in text(found)
         assert found.comparisons == []
 
     def test_every_comparison_is_inside_a_round(self) -> None:
@@ -592,17 +602,20 @@ class TestVerdict:
 
     def test_nothing_measured_says_so(self) -> None:
         cell = CellResult(*way(INTEGER, "pipe").key, "failed", "interrupted before its first run")
-        found = build_verdict([cell], [], available=2, gil=True, partial=True)
+        found = TransportsExperiment.build_verdict([cell], [], available=2, gil=True, partial=True)
         assert found.answer == "not asked"
         assert "interrupted" in text(found)
 
     def test_cells_in_doubt_get_more_rounds(self) -> None:
-        close = {way(ROWS[0], "shared_memory"): times()[way(ROWS[0], "pipe")]}
+        close = {way(SMALLEST, "shared_memory"): times()[way(SMALLEST, "pipe")]}
         seconds = {**times(), **close}
         rounds: list[Round] = [
-            {cell: Sample(time * jumps(way(ROWS[0], "pipe"))(cell, number), True) for cell, time in seconds.items()}
+            {cell: Sample(time * jumps(way(SMALLEST, "pipe"))(cell, number), True) for cell, time in seconds.items()}
             for number in range(6)
         ]
         work = {cell: _bytes(cell) or 1 for cell in seconds}
         results = analyse(list(seconds), rounds, work=work, startup={}, unmeasured={}, baseline=baseline)
-        assert undecided_cells(results, 2) == {way(ROWS[0], "pipe"), way(ROWS[0], "shared_memory")}
+        assert TransportsExperiment.undecided_cells(results, 2) == {
+            way(SMALLEST, "pipe"),
+            way(SMALLEST, "shared_memory"),
+        }

@@ -28,11 +28,8 @@ from parcount.studies.core.analysis import CellResult, analyse
 from parcount.studies.core.cells import Cell, Round, Sample
 from parcount.studies.core.claims import Verdict
 from parcount.studies.core.result import Study
-from parcount.studies.io import options
-from parcount.studies.io.cells import matrix
-from parcount.studies.io.runner import CellRunner
+from parcount.studies.io.experiment import IoExperiment
 from parcount.studies.io.server import PAGE_BYTES, Server, page
-from parcount.studies.io.verdict import build_verdict, undecided_cells
 from tests.remote import TIME_LIMIT
 from tests.studies.core.test_result import SCHEMA
 
@@ -45,7 +42,7 @@ QUICK: dict[str, Any] = {"workers": 2, "size": 5, "delay": 1, "seconds": 0.01}
 
 @pytest.fixture(autouse=True)
 def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("parcount.studies.io.LEAST_TARGET", 0.005)
+    monkeypatch.setattr(IoExperiment, "least_target", 0.005)
 
 
 def gone(pid: int) -> bool:
@@ -139,10 +136,10 @@ class TestExactness:
     def test_a_wrong_page_fails_the_study(self, monkeypatch: pytest.MonkeyPatch) -> None:
         right = client._right
         monkeypatch.setattr(client, "_right", lambda number: right(number + (number == 3)))
-        result = pc.study_io("threads", **QUICK)
+        result = pc.study("io", executions="threads", **QUICK)
         assert not result.exact
         assert result.verdict.answer == "not exact"
-        assert "WRONG PAGES OR COUNTS in fetch/httpx/serial/1, fetch/httpx/threads/2" in str(result)
+        assert "WRONG PAGES OR COUNTS in fetch/httpx/serial/1; fetch/httpx/threads/2" in str(result)
         assert {cell.status for cell in result.cells if cell.workload == "fetch"} == {"failed"}
         assert all(set(cell.lost) == {1} for cell in result.cells if cell.workload == "fetch")
         assert all(cell.exact for cell in result.cells if cell.workload == "tally")
@@ -150,7 +147,7 @@ class TestExactness:
     def test_a_missing_page_fails_the_study(self, monkeypatch: pytest.MonkeyPatch) -> None:
         real = client.fetch
         monkeypatch.setattr(client, "fetch", lambda address, delay, pages: real(address, delay, pages)[:-1])
-        result = pc.study_io("threads", **QUICK)
+        result = pc.study("io", executions="threads", **QUICK)
         by_execution = {cell.execution: cell for cell in result.cells if cell.workload == "fetch"}
         assert set(by_execution["serial"].lost) == {1}
         assert min(by_execution["threads"].lost) >= 2  # the second share's pages come too early as well
@@ -160,7 +157,7 @@ class TestExactness:
     def test_an_answer_that_is_no_page_fails_its_cell(self, monkeypatch: pytest.MonkeyPatch) -> None:
         real = client.fetch
         monkeypatch.setattr(client, "fetch", lambda address, delay, pages: real(f"{address}/none", delay, pages))
-        result = pc.study_io("threads", **QUICK)
+        result = pc.study("io", executions="threads", **QUICK)
         by_execution = {cell.execution: cell for cell in result.cells if cell.workload == "fetch"}
         assert by_execution["serial"].status == "failed"
         assert "404" in str(by_execution["serial"].reason)
@@ -171,12 +168,12 @@ class TestExactness:
 @pytest.fixture(scope="module")
 def study() -> Study:
     """With all its cells, each of which does next to nothing."""
-    return pc.study_io(workers=[1, 2], size=6, delay=1, seconds=0.3)
+    return pc.study("io", workers=[1, 2], size=6, delay=1, seconds=0.3)
 
 
 class TestStudy:
     def test_it_has_every_cell_and_fits_the_schema(self, study: Study, tmp_path: Path) -> None:
-        assert study.question == "io"
+        assert study.name == "io"
         assert study.complete
         fetching = [cell for cell in study.cells if cell.workload == "fetch"]
         assert [(cell.execution, cell.workers) for cell in fetching] == [
@@ -206,10 +203,8 @@ class TestStudy:
 
     def test_it_is_shown_in_tables(self, study: Study) -> None:
         pytest.importorskip("rich")
-        from parcount.report.terminal import show
-
         stream = io.StringIO()
-        show(study, stream)
+        IoExperiment.show(study, stream)
         text = " ".join(stream.getvalue().split())
         for word in (
             "answered after 1 ms",
@@ -217,7 +212,7 @@ class TestStudy:
             "M/s",
             "against serial",
             "asyncio 1 not supported",
-            "take turns",
+            "one worker would do it all",
         ):
             assert word in text
         for sentence in study.verdict.sentences:
@@ -225,33 +220,30 @@ class TestStudy:
 
     def test_it_is_drawn(self, study: Study, tmp_path: Path) -> None:
         pytest.importorskip("matplotlib")
-        from parcount.report import figure as plot
+        from parcount.report import figure
 
-        plot.save(study, tmp_path / "a.svg")
+        figure.save(IoExperiment.draw(study), tmp_path / "a.svg")
         assert "<svg" in (tmp_path / "a.svg").read_text()
-        fetching, computing = plot.draw(study).axes
+        fetching, computing = IoExperiment.draw(study).axes
         assert {"threads", "processes", "asyncio"} <= set(fetching.get_legend_handles_labels()[1])
         assert "asyncio" not in computing.get_legend_handles_labels()[1]
 
     def test_what_was_not_measured_is_drawn_as_such(self, study: Study) -> None:
         pytest.importorskip("matplotlib")
-        from parcount.report import figure as plot
-
         empty = replace(study, cells=[replace(cell, speedup=None) for cell in study.cells])
-        assert [axes.texts[0].get_text() for axes in plot.draw(empty).axes] == ["nothing was measured"] * 2
+        assert [axes.texts[0].get_text() for axes in IoExperiment.draw(empty).axes] == ["nothing was measured"] * 2
 
     def test_every_cell_does_as_much_as_fits_in_its_time(self) -> None:
-        cells, _ = matrix(options(executions=["threads"], workers=[3], delay=1))
-        with CellRunner(options(executions=["threads"], workers=[3], delay=1), target=0.05) as laboratory:
+        with IoExperiment(executions=["threads"], workers=[3], delay=1, seconds=1) as laboratory:
+            cells, _ = laboratory.cells()
             laboratory.prepare(cells, lambda _: None)
             assert not laboratory.failed
             assert all(laboratory.work[cell] >= cell.workers for cell in cells)
             assert all(laboratory.run(cell).exact for cell in cells)
 
     def test_a_server_that_has_died_fails_what_fetches_alone(self) -> None:
-        asked = options(executions=["threads"], workers=[2], delay=1)
-        cells, _ = matrix(asked)
-        with CellRunner(asked, target=0.01) as laboratory:
+        with IoExperiment(executions=["threads"], workers=[2], delay=1, seconds=1) as laboratory:
+            cells, _ = laboratory.cells()
             laboratory.prepare(cells, lambda _: None)
             assert laboratory._server is not None
             laboratory._server._process.kill()
@@ -262,7 +254,7 @@ class TestStudy:
 
     def test_an_event_loop_of_the_callers_is_not_in_the_way(self) -> None:
         async def ask() -> Study:
-            return pc.study_io("asyncio", **QUICK)
+            return pc.study("io", executions="asyncio", **QUICK)
 
         result = asyncio.run(ask())
         assert {cell.status for cell in result.cells if cell.workload == "fetch"} == {"measured"}
@@ -272,14 +264,14 @@ class TestStudy:
             if what == "round 3":
                 raise KeyboardInterrupt
 
-        result = pc.study_io("threads", workers=2, size=4, delay=1, seconds=5, progress=interrupt)
+        result = pc.study("io", executions="threads", workers=2, size=4, delay=1, seconds=5, progress=interrupt)
         assert not result.complete
         assert {len(cell.seconds) for cell in result.cells} == {2}
         assert "interrupted" in str(result)
 
     def test_without_the_client_nothing_is_fetched(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "httpx", None)
-        result = pc.study_io("threads", **QUICK)
+        result = pc.study("io", executions="threads", **QUICK)
         assert {cell.status for cell in result.cells if cell.workload == "fetch"} == {"not installed"}
         assert {cell.status for cell in result.cells if cell.workload == "tally"} == {"measured"}
         assert result.verdict.answer == "not asked"
@@ -301,11 +293,11 @@ class TestStudy:
 )
 def test_nonsense_is_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        pc.study_io(**wrong)
+        pc.study("io", **wrong)
 
 
 def fetching(execution: str, workers: int) -> Cell:
-    return Cell("fetch", "httpx", execution, workers)
+    return Cell("fetch", "httpx", execution, workers, unit="page")
 
 
 def counting(execution: str, workers: int) -> Cell:
@@ -351,7 +343,7 @@ def verdict(
             one[cell] = Sample(seconds, True, waited, 0, cpu, work[cell] * server if pages else None)
         rounds.append(one)
     results = analyse(list(rates), rounds, work=work, startup={}, unmeasured={})
-    return build_verdict(results, rounds, **{"available": 2, "gil": True, **more})
+    return IoExperiment.build_verdict(results, rounds, **{"available": 2, "gil": True, **more})
 
 
 def text(found: Verdict) -> str:
@@ -477,15 +469,15 @@ class TestVerdict:
 
     def test_nothing_measured_says_so(self) -> None:
         cell = CellResult(*SERIAL.key, "failed", "interrupted before its first run")
-        found = build_verdict([cell], [], available=2, gil=True, partial=True)
+        found = IoExperiment.build_verdict([cell], [], available=2, gil=True, partial=True)
         assert found.answer == "not asked"
         assert "interrupted" in text(found)
 
     def test_cells_in_doubt_get_more_rounds(self) -> None:
         steady = CellResult(*THREADS.key, "measured")
-        assert undecided_cells([steady], 2) == set()
+        assert IoExperiment.undecided_cells([steady], 2) == set()
         rounds: list[Round] = [
             {SERIAL: Sample(1.0, True), THREADS: Sample(0.1 + 0.9 * (n % 2), True)} for n in range(6)
         ]
         results = analyse([SERIAL, THREADS], rounds, work={SERIAL: 1, THREADS: 2}, startup={}, unmeasured={})
-        assert undecided_cells(results, 2) == {THREADS}
+        assert IoExperiment.undecided_cells(results, 2) == {THREADS}

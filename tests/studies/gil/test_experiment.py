@@ -15,13 +15,13 @@ from parcount.kernels import VARIANTS, WORKLOADS
 from parcount.kernels.job import Variant
 from parcount.studies.core.cells import Cell
 from parcount.studies.core.options import doublings
-from parcount.studies.gil.cells import EXECUTIONS, file_bytes, matrix, options
+from parcount.studies.gil.experiment import EXECUTIONS, GilExperiment, file_bytes
 from parcount.system.cores import available_cores
 
 
 def test_by_default_the_counter_loop_in_every_variant_under_every_execution() -> None:
-    asked = options()
-    cells, _ = matrix(asked)
+    asked = GilExperiment.check_options()
+    cells, _ = GilExperiment().cells()
     assert {cell.workload for cell in cells} == {"tally"}
     assert list(dict.fromkeys(cell.variant for cell in cells)) == list(VARIANTS)
     assert {cell.execution for cell in cells} == {*EXECUTIONS} - ({"interpreters"} if missing() else set())
@@ -30,13 +30,15 @@ def test_by_default_the_counter_loop_in_every_variant_under_every_execution() ->
 
 
 def test_a_variant_always_has_the_serial_cell_that_it_is_measured_against() -> None:
-    cells, _ = matrix(options(variants=["cython"], executions=["threads"], workers=[2]))
+    cells, _ = GilExperiment(variants=["cython"], executions=["threads"], workers=[2]).cells()
     assert cells == [Cell("tally", "cython", "serial", 1), Cell("tally", "cython", "threads", 2)]
     assert cells[1].baseline == cells[0]
 
 
 def test_names_are_put_in_their_usual_order_and_doubles_dropped() -> None:
-    asked = options(workloads=["histogram", "tally", "tally"], variants=["numba", "python"], workers=[4, 1, 4])
+    asked = GilExperiment.check_options(
+        workloads=["histogram", "tally", "tally"], variants=["numba", "python"], workers=[4, 1, 4]
+    )
     assert (asked.workloads, asked.variants, asked.workers) == (("tally", "histogram"), ("python", "numba"), (1, 4))
 
 
@@ -62,18 +64,18 @@ def test_names_are_put_in_their_usual_order_and_doubles_dropped() -> None:
 )
 def test_what_makes_no_sense_is_refused_with_what_would(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        options(**wrong)
+        GilExperiment.check_options(**wrong)
 
 
 def test_a_file_is_counted_by_bincount() -> None:
-    assert options(data="x").workloads == ("bincount",)
-    assert options(data=Path("x"), workloads=["tally", "bincount"]).data == "x"
+    assert GilExperiment.check_options(data="x").workloads == ("bincount",)
+    assert GilExperiment.check_options(data=Path("x"), workloads=["tally", "bincount"]).data == "x"
 
 
 def test_what_is_not_installed_stands_in_the_plan_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     absent = Variant("numba", "…", requires="no_such_module_anywhere")
-    monkeypatch.setattr("parcount.studies.gil.cells.VARIANTS", {**VARIANTS, "numba": absent})
-    cells, unmeasured = matrix(options(variants=["cython", "numba"], executions=["threads", "processes"]))
+    monkeypatch.setattr("parcount.studies.gil.experiment.VARIANTS", {**VARIANTS, "numba": absent})
+    cells, unmeasured = GilExperiment(variants=["cython", "numba"], executions=["threads", "processes"]).cells()
     assert {cell.variant for cell in cells} == {"cython", "numba"}
     assert set(unmeasured) == {cell for cell in cells if cell.variant == "numba"}
     assert all(status == "not installed" and "no_such_module_anywhere" in why for status, why in unmeasured.values())
@@ -83,22 +85,22 @@ def test_what_is_not_installed_stands_in_the_plan_with_the_reason(monkeypatch: p
 def test_more_threads_than_numba_has_are_not_supported() -> None:
     from parcount.kernels.numba_loops import most_threads
 
-    _, unmeasured = matrix(options(executions=["threads"], workers=[1, most_threads() + 1]))
+    _, unmeasured = GilExperiment(executions=["threads"], workers=[1, most_threads() + 1]).cells()
     assert {cell.key: status for cell, (status, _) in unmeasured.items()} == {
         ("tally", "numba-parallel", "threads", most_threads() + 1): "not supported"
     }
 
 
 def test_interpreters_where_there_are_none_are_not_supported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("parcount.studies.gil.cells.missing", lambda: "an old Python")
-    assert "interpreters" not in options().executions
-    _, unmeasured = matrix(options(variants=["python"], executions=["threads", "interpreters"], workers=[2]))
+    monkeypatch.setattr("parcount.studies.gil.experiment.missing", lambda: "an old Python")
+    assert "interpreters" not in GilExperiment.check_options().executions
+    _, unmeasured = GilExperiment(variants=["python"], executions=["threads", "interpreters"], workers=[2]).cells()
     assert unmeasured == {Cell("tally", "python", "interpreters", 2): ("not supported", "an old Python")}
 
 
 @pytest.mark.skipif(missing() is not None, reason=missing() or "")
 def test_interpreters_count_what_they_can_import() -> None:
-    _, unmeasured = matrix(options(workers=[2]))
+    _, unmeasured = GilExperiment(workers=[2]).cells()
     refused = {cell.variant: why for cell, why in unmeasured.items() if cell.execution == "interpreters"}
     assert "python" not in refused
     status, reason = refused["cython"]
@@ -128,7 +130,7 @@ def test_file_bytes_maps_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_every_workload_has_a_plan(name: str) -> None:
-    cells, _ = matrix(options(workloads=[name]))
+    cells, _ = GilExperiment(workloads=[name]).cells()
     assert {cell.variant for cell in cells} == set(WORKLOADS[name].kernels)
 
 

@@ -1,0 +1,360 @@
+"""What a study is: its options, cells, preparation, samples, baseline, verdict, table and figure."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Hashable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+from importlib import import_module
+from time import perf_counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TextIO, TypeVar
+
+from parcount.studies.core import claims
+from parcount.studies.core.analysis import FAILED, NOT_SUPPORTED, CellResult
+from parcount.studies.core.cells import Cell, Round, Sample
+from parcount.studies.core.claims import UNDECIDED, Verdict
+from parcount.studies.core.load import Watch, stolen_time, waiting_time
+from parcount.studies.core.options import Options
+from parcount.system.cores import available_cores
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from parcount.studies.core.result import Study
+
+Outcome = TypeVar("Outcome")
+
+LEAST_WORK = 1 << 10
+"""Increments in the first run of a cell, before its size is known."""
+
+WINDOW = 0.2
+"""Seconds over which the load by other programs is averaged: the system counts it in hundredths of a second."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option that some studies have and others do not.
+
+    Parameters
+    ----------
+    keyword : str
+        Its keyword in Python.
+    flag : str
+        Its name on the command line.
+    metavar, help : str
+        What the command's help shows.
+    parse : callable
+        Makes the keyword's value of a text; raises ValueError.
+    """
+
+    keyword: str
+    flag: str
+    metavar: str
+    help: str
+    parse: Callable[[str], Any]
+
+
+class Experiment(ABC):
+    """One study: a design of cells, how each is prepared and run, and what the samples show.
+
+    A subclass defines the design. The base class opens the workers, measures start-up times, calibrates, notices
+    disturbance, sets failing cells aside and composes the verdict. Modules ``table`` and ``figure`` beside the subclass
+    have its ``show(study, console)`` and ``draw(study)``.
+
+    Parameters
+    ----------
+    **keywords
+        The study's options, as `check_options` takes them.
+
+    Attributes
+    ----------
+    options : Options
+        The checked options.
+    work : dict of Cell to int
+        Units of work in one run, of each prepared cell.
+    startup : dict of Cell to float
+        Seconds by which the first result of new workers is later than that of warm ones.
+    failed : dict of Cell to (status, reason)
+        Cells that raised, and what.
+
+    Raises
+    ------
+    ValueError
+        If a name does not exist or a number is out of range.
+    """
+
+    name: ClassVar[str]
+    """The name in the registry."""
+    summary: ClassVar[str]
+    """What is measured, in one line for the command's help."""
+    parameters: ClassVar[tuple[Option, ...]]
+    """The options besides ``seed`` and ``seconds``, which all studies have."""
+    target_share: ClassVar[float]
+    """Share of the time for the study that one run of a calibrated cell takes."""
+    least_target: ClassVar[float]
+    """Seconds that it takes at least."""
+    startup_of_each_cell: ClassVar[bool] = True
+    """Whether start-up is measured with new workers for each cell, rather than once for those that share workers."""
+    lossy_variants: ClassVar[Collection[str]] = ()
+    """Variants that may lose counts: how many is what is measured."""
+    wrong: ClassVar[str] = "WRONG COUNTS"
+    all_exact: ClassVar[str] = "gave the exact counts"
+    """How the verdict calls wrong results, and right ones."""
+
+    def __init__(self, **keywords: Any) -> None:
+        self.options = self.check_options(**keywords)
+        self.work: dict[Cell, int] = {}
+        self.startup: dict[Cell, float] = {}
+        self.failed: dict[Cell, tuple[str, str]] = {}
+        self.target = max(self.options.seconds * self.target_share, self.least_target)
+        self._stack = ExitStack()
+        self._pools: dict[Hashable, Any] = {}
+        self._watch = Watch()
+        self._taken = 0.0
+
+    # The design: what a subclass defines.
+
+    @staticmethod
+    @abstractmethod
+    def check_options(*args: Any, **keywords: Any) -> Options:
+        """Check options and fill in defaults.
+
+        Raises
+        ------
+        ValueError
+            If a name does not exist (the message lists those that do), or a number is out of range.
+        """
+
+    @abstractmethod
+    def cells(self) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
+        """Return all cells in the order of the result, and for those that cannot run here their status and reason."""
+
+    def baseline(self, cell: Cell) -> Cell:
+        """Return the cell that another's speedup is relative to: the same variant, serial."""
+        return cell.baseline
+
+    def open(self, cells: Sequence[Cell], progress: Callable[[str], None]) -> None:
+        """Make what the cells share, such as their data; `_stack` closes it."""
+
+    def pool_key(self, cell: Cell) -> Hashable:
+        """Return a key that is equal for cells that share workers."""
+        return cell.execution, cell.workers
+
+    @abstractmethod
+    def open_pool(self, cell: Cell) -> AbstractContextManager[Any]:
+        """Start the workers of a cell: a context manager whose value has ``pids()``."""
+
+    @abstractmethod
+    def measure(self, cell: Cell) -> Sample:
+        """Run a cell once, with `work[cell]` units, on its workers."""
+
+    def initial_work(self, cell: Cell) -> int:
+        """Return the units of work in the first run of a cell."""
+        if cell != self.baseline(cell):
+            return self.work[self.baseline(cell)]
+        return LEAST_WORK if self.options.size is None else self.options.size
+
+    def calibrate(self, cell: Cell) -> None:
+        """Choose the units of work for which a run takes about `target` seconds; by default for baselines only."""
+        if cell == self.baseline(cell) and self.options.size is None:
+            self.work[cell] = self.fitting_work(cell)
+
+    def waits_by_design(self, cell: Cell) -> bool:  # noqa: ARG002 - of other studies
+        """Whether the workers of a cell wait in each run, so that waiting for a core is no disturbance."""
+        return False
+
+    @staticmethod
+    @abstractmethod
+    def conclude(results: Sequence[CellResult], rounds: Sequence[Round], *, available: int, gil: bool) -> Verdict:
+        """Return the verdict on a study without wrong results.
+
+        Parameters
+        ----------
+        results : sequence of CellResult
+            All cells.
+        rounds : sequence of dict
+            Their samples, for comparisons inside a round.
+        available : int
+            Cores that this process may use.
+        gil : bool
+            Whether this Python holds a GIL.
+        """
+
+    @classmethod
+    def undecided_cells(cls, results: Sequence[CellResult], available: int) -> Collection[Cell]:
+        """Return the cells that need more rounds."""
+        return claims.undecided_cells(results, available)
+
+    # The machinery: the same for all studies.
+
+    def __enter__(self) -> Self:
+        self._stack.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def pids(self) -> list[int]:
+        """Return the ids of this process and of all workers."""
+        return [os.getpid(), *(pid for pool in self._pools.values() for pid in pool.pids())]
+
+    def pool(self, cell: Cell) -> Any:
+        """Return the workers of a prepared cell."""
+        return self._pools[self.pool_key(cell)]
+
+    def prepare(self, cells: Sequence[Cell], progress: Callable[[str], None]) -> None:
+        """Make what the cells share, then start, calibrate and warm each.
+
+        Raises
+        ------
+        OSError
+            If the system lacks what all cells need.
+        """
+        self.open(cells, progress)
+        for cell in cells:
+            progress(f"{cell.workload}, {cell.variant} on {cell.execution}")
+            self._attempt(cell, self._prepare)
+
+    def run(self, cell: Cell) -> Sample | None:
+        """Run a prepared cell once; None if it raised, after which it stays set aside."""
+        return self._attempt(cell, self._run)
+
+    def fitting_work(self, cell: Cell, *, unit: int = 1, least: int = LEAST_WORK, most: int = 1 << 62) -> int:
+        """Return the units of work that a cell does in about `target` seconds: `unit` times a power of two.
+
+        The work is doubled until a run is long enough to be extrapolated from. Powers of two let variants of about the
+        same speed do the same work.
+        """
+        size = min(most, least)
+        while size < most:
+            self.work[cell] = unit * size
+            seconds = self.time(cell)
+            if seconds >= self.target / 8:
+                return unit * min(
+                    most, 1 << max(least.bit_length() - 1, round(math.log2(size * self.target / seconds)))
+                )
+            size *= 2
+        return unit * most
+
+    def time(self, cell: Cell) -> float:
+        """Return the seconds of one run, for calibration."""
+        return self.measure(cell).seconds
+
+    def _prepare(self, cell: Cell) -> None:
+        """Start new workers, take the start-up time, calibrate, and warm the workers that will run the cell."""
+        if self.baseline(cell) in self.failed:
+            raise RuntimeError("its serial cell failed")
+        self.work[cell] = self.initial_work(cell)
+        key = self.pool_key(cell)
+        kept = self._pools.get(key)
+        if kept is None or self.startup_of_each_cell:
+            began = perf_counter()
+            with ExitStack() as stack:
+                self._pools[key] = stack.enter_context(self.open_pool(cell))
+                try:
+                    self.measure(cell)
+                    first = perf_counter() - began
+                    seconds = self.measure(cell).seconds
+                except BaseException:
+                    del self._pools[key]
+                    raise
+                finally:
+                    if kept is not None:
+                        self._pools[key] = kept
+                if cell.execution != "serial":
+                    self.startup[cell] = max(0.0, first - seconds)
+                if kept is None:
+                    self._stack.push(stack.pop_all())
+        self.calibrate(cell)
+        if kept is not None and self.startup_of_each_cell:
+            self.measure(cell)
+
+    def _run(self, cell: Cell) -> Sample:
+        if self.waits_by_design(cell):
+            sample = self.measure(cell)
+            if self._watch.age() >= WINDOW:
+                self._taken = min(1.0, self._watch.taken(self.pids()) / available_cores())
+                self._watch = Watch()
+            return replace(sample, waited=self._taken)
+        ours = [os.getpid(), *self.pool(cell).pids()]
+        before = waiting_time(ours) + stolen_time()
+        sample = self.measure(cell)
+        waited = waiting_time(ours) + stolen_time() - before
+        return replace(sample, waited=min(1.0, max(0.0, waited) / (sample.seconds * cell.workers)))
+
+    def _attempt(self, cell: Cell, action: Callable[[Cell], Outcome]) -> Outcome | None:
+        """Run an action on a cell. A cell that raises is set aside, and the study goes on without it."""
+        if cell in self.failed:
+            return None
+        try:
+            return action(cell)
+        except Exception as error:  # noqa: BLE001 - whatever a loop, a worker or the system raises
+            full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+            self.failed[cell] = (NOT_SUPPORTED, str(error)) if full else (FAILED, f"{type(error).__name__}: {error}")
+            return None
+
+    @classmethod
+    def build_verdict(
+        cls,
+        results: Sequence[CellResult],
+        rounds: Sequence[Round],
+        *,
+        available: int,
+        gil: bool,
+        load: Sequence[str] = (),
+        partial: bool = False,
+    ) -> Verdict:
+        """Return the verdict on a study.
+
+        Parameters
+        ----------
+        results, rounds, available, gil
+            As for `conclude`.
+        load : sequence of str
+            What else kept the machine busy.
+        partial : bool
+            Whether the study was interrupted.
+        """
+        wrong = [result for result in results if result.exact is False and result.status == FAILED]
+        if wrong:
+            cells = "; ".join(str(result.cell) for result in wrong)
+            verdict = Verdict("not exact", [f"{cls.wrong} in {cells}: no other number of this study can be trusted."])
+        else:
+            verdict = cls.conclude(results, rounds, available=available, gil=gil)
+        sentences = verdict.sentences
+        if load:
+            undecided = UNDECIDED in (verdict.answer, *(claim.answer for claim in verdict.claims))
+            again = " Measure again on a quiet machine." if undecided else ""
+            sentences.append(f"Meanwhile {'; '.join(load)}.{again}")
+        measured = [result for result in results if result.seconds]
+        if measured and not wrong and cls.all_exact:
+            sentences.append(f"{claims.every_run(measured, rounds)} {cls.all_exact}.")
+        if partial:
+            sentences.append(claims.INTERRUPTED)
+        return verdict
+
+    @classmethod
+    def show(cls, study: Study, stream: TextIO) -> None:
+        """Print a study: its table, then the verdict."""
+        from parcount.report.terminal import open_console, print_sentences
+
+        console = open_console(stream)
+        cls._module("table").show(study, console)
+        print_sentences(study.verdict.sentences, console)
+
+    @classmethod
+    def draw(cls, study: Study) -> Figure:
+        """Return a study's figure."""
+        figure: Figure = cls._module("figure").draw(study)
+        return figure
+
+    @classmethod
+    def _module(cls, name: str) -> Any:
+        return import_module(f"{cls.__module__.rpartition('.')[0]}.{name}")

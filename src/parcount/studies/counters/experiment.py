@@ -1,0 +1,182 @@
+"""The study of counters: what each counting method costs with several workers, and how many increments it loses."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
+from time import perf_counter
+from typing import Any, Self
+
+from parcount.execution.serial import Serial
+from parcount.execution.threads import Threads
+from parcount.kernels.job import cuts
+from parcount.studies.core.cells import Cell, Sample
+from parcount.studies.core.experiment import Experiment, Option
+from parcount.studies.core.options import (
+    SECONDS,
+    Options,
+    check_numbers,
+    doublings,
+    names,
+    parse_integer,
+    parse_integers,
+    parse_names,
+    worker_counts,
+)
+from parcount.studies.counters import verdict
+from parcount.studies.counters.methods import METHODS, PROCESSES, THREADS, CounterMethod
+from parcount.system.cores import available_cores
+
+WORKLOAD = "counter"
+
+BARRIER_SECONDS = 60.0
+"""Seconds within which all workers must have reached the barrier."""
+
+_counter: Any = None
+_barrier: Any = None
+
+
+class CountersExperiment(Experiment):
+    """Counting methods × who counts: the calling thread, threads, and processes that inherit the counter."""
+
+    name = "counters"
+    summary = "what each method of counting with several workers costs, and how many increments it loses"
+    parameters = (
+        Option("variants", "--variants", "LIST", f"of {', '.join(METHODS)}; default: all", parse_names),
+        Option(
+            "workers", "--workers", "LIST", "numbers of workers besides 1; default: all available cores", parse_integers
+        ),
+        Option(
+            "size",
+            "--size",
+            "N",
+            "increments in one run; default: what each method does in a twentieth of a second",
+            parse_integer,
+        ),
+    )
+    # Ten times as long as a thread keeps the GIL when others want it.
+    target_share = 0.0
+    least_target = 0.05
+    lossy_variants = frozenset(name for name, method in METHODS.items() if method.may_lose)
+    wrong = "LOST COUNTS"
+    all_exact = ""  # the verdict says it of those that promise it
+    conclude = staticmethod(verdict.conclude)
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self._context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+
+    @staticmethod
+    def check_options(
+        *,
+        variants: str | Sequence[str] | None = None,
+        workers: int | Sequence[int] | None = None,
+        size: int | None = None,
+        seed: int = 0,
+        seconds: float = SECONDS,
+    ) -> Options:
+        """Check options and fill in defaults, as `Experiment.check_options`."""
+        check_numbers(size, seed, seconds)
+        counts = doublings(max(2, available_cores())) if workers is None else worker_counts(workers)
+        methods = names("method", variants, METHODS, tuple(METHODS))
+        executions = ("serial", THREADS, PROCESSES)
+        return Options((WORKLOAD,), methods, executions, counts, size, None, seed, seconds, study="counters")
+
+    def cells(self) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
+        """Return each method by itself, and with several workers wherever it counts for these."""
+        cells = []
+        for name in self.options.variants:
+            cells.append(Cell(WORKLOAD, name, "serial", 1))
+            cells += [
+                Cell(WORKLOAD, name, execution, workers)
+                for execution in METHODS[name].executions
+                for workers in self.options.workers
+                if workers > 1
+            ]
+        return cells, {}
+
+    def pool_key(self, cell: Cell) -> Hashable:
+        """Return the cell for processes, which inherit its counter; threads serve all methods."""
+        return cell if cell.execution == PROCESSES else super().pool_key(cell)
+
+    def open_pool(self, cell: Cell) -> Any:
+        """Return new workers."""
+        if cell.execution == PROCESSES:
+            return ProcessGroup(METHODS[cell.variant], cell.workers, self._context)
+        return Threads(cell.workers) if cell.execution == THREADS else Serial()
+
+    def measure(self, cell: Cell) -> Sample:
+        """Count once, and compare the counter with the increments that were made."""
+        work, method, pool = self.work[cell], METHODS[cell.variant], self.pool(cell)
+        shares = [stop - start for start, stop in cuts(work, cell.workers)]
+        if isinstance(pool, ProcessGroup):
+            counted, seconds = pool.count(shares)
+        else:
+            counter = method.make(self._context)
+            _, opened = pool.together(partial(method.loop, counter), shares)
+            seconds = perf_counter() - opened
+            counted = method.read(counter)
+        return Sample(seconds, counted == work, lost=work - counted)
+
+
+class ProcessGroup:
+    """Processes that inherit one counter when they are started, as a `multiprocessing.Value` must be.
+
+    The pool is the standard library's. A barrier, inherited with the counter, has each process take one share, and all
+    begin at once.
+
+    Parameters
+    ----------
+    method : CounterMethod
+        How they count.
+    workers : int
+        How many.
+    context : multiprocessing context
+        How they are started.
+    """
+
+    def __init__(self, method: CounterMethod, workers: int, context: Any) -> None:
+        self._method = method
+        self._counter = method.make(context)
+        self._pool = ProcessPoolExecutor(
+            workers, context, initializer=_inherit, initargs=(self._counter, context.Barrier(workers))
+        )
+        self._pids: set[int] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        if hasattr(self._counter, "close"):
+            self._counter.close()
+
+    def pids(self) -> set[int]:
+        """Return the ids of the processes that have counted."""
+        return self._pids
+
+    def count(self, shares: Sequence[int]) -> tuple[int, float]:
+        """Have each worker count its share; return what was counted, and how long that took."""
+        before = self._method.read(self._counter)
+        done: list[Future[tuple[int, float, float]]] = [
+            self._pool.submit(_count, self._method.loop, share) for share in shares
+        ]
+        pids, began, ended = zip(*(future.result() for future in done), strict=True)
+        self._pids.update(pids)
+        return self._method.read(self._counter) - before, max(ended) - min(began)
+
+
+def _inherit(counter: Any, barrier: Any) -> None:
+    global _counter, _barrier
+    _counter, _barrier = counter, barrier
+
+
+def _count(loop: Callable[[Any, int], None], share: int) -> tuple[int, float, float]:
+    _barrier.wait(BARRIER_SECONDS)
+    began = perf_counter()
+    loop(_counter, share)
+    return os.getpid(), began, perf_counter()

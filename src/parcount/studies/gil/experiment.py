@@ -1,0 +1,230 @@
+"""The study of threads, processes, interpreters and compiled loops: how each variant of a counting loop scales."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parcount.engine.run import count_timed
+from parcount.execution.base import Execution
+from parcount.execution.interpreters import Interpreters, missing, refusal
+from parcount.execution.processes.execution import Processes
+from parcount.execution.serial import Serial
+from parcount.execution.threads import Threads
+from parcount.kernels import VARIANTS, WORKLOADS, Counts, Job
+from parcount.kernels.bincount import Bincount
+from parcount.studies.core.analysis import NOT_INSTALLED, NOT_SUPPORTED
+from parcount.studies.core.cells import Cell, Sample
+from parcount.studies.core.experiment import LEAST_WORK, Experiment, Option
+from parcount.studies.core.options import (
+    SECONDS,
+    Options,
+    check_numbers,
+    names,
+    parse_integer,
+    parse_integers,
+    parse_names,
+    worker_counts,
+)
+from parcount.studies.core.shared_data import to_shared_memory
+from parcount.studies.gil import verdict
+
+EXECUTIONS = ("serial", "threads", "processes", "interpreters")
+
+MOST_BYTES = 1 << 28
+"""Bytes of a file that are counted at most: a tenth of a second of the fastest variant."""
+
+LEAST_DATA = 1 << 16
+"""Elements below which a job is not made smaller to fit into the shared memory that there is."""
+
+
+def _parse_workloads(text: str) -> list[str]:
+    return list(WORKLOADS) if text.strip() == "all" else parse_names(text)
+
+
+class GilExperiment(Experiment):
+    """Variants × executions × workers of counting loops."""
+
+    name = "gil"
+    summary = "how a counting loop scales: each variant under each execution"
+    parameters = (
+        Option(
+            "workloads", "--workload", "LIST", f"of {', '.join(WORKLOADS)}, or all; default: tally", _parse_workloads
+        ),
+        Option("variants", "--variants", "LIST", f"of {', '.join(VARIANTS)}; default: all", parse_names),
+        Option(
+            "executions",
+            "--executions",
+            "LIST",
+            f"of {', '.join(EXECUTIONS)}; default: all that this Python has. Serial always runs: it is the baseline",
+            parse_names,
+        ),
+        Option(
+            "workers", "--workers", "LIST", "numbers of workers; default: 1, 2, ... all available cores", parse_integers
+        ),
+        Option(
+            "size",
+            "--size",
+            "N",
+            "increments in one run; default: what each variant does in about a tenth of a second",
+            parse_integer,
+        ),
+        Option("data", "--data", "FILE", "count the bytes of this file, with the bincount workload", str),
+    )
+    # Thirty cells have twenty rounds then. In shorter runs the milliseconds count that the system needs to spread the
+    # workers over the cores.
+    target_share = 1 / 800
+    least_target = 0.05
+    conclude = staticmethod(verdict.conclude)
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self._data: dict[str, Job] = {}
+        self._jobs: dict[tuple[str, int], tuple[Job, Counts]] = {}
+
+    @staticmethod
+    def check_options(
+        *,
+        workloads: str | Sequence[str] | None = None,
+        variants: str | Sequence[str] | None = None,
+        executions: str | Sequence[str] | None = None,
+        workers: int | Sequence[int] | None = None,
+        size: int | None = None,
+        data: str | os.PathLike[str] | None = None,
+        seed: int = 0,
+        seconds: float = SECONDS,
+    ) -> Options:
+        """Check options and fill in defaults, as `Experiment.check_options`."""
+        workloads = (workloads,) if isinstance(workloads, str) else workloads
+        if data is not None:
+            if workloads is None:
+                workloads = ("bincount",)
+            elif "bincount" not in workloads:
+                raise ValueError("only the bincount workload counts the bytes of a file: name bincount, or no workload")
+        check_numbers(size, seed, seconds)
+        return Options(
+            names("workload", workloads, WORKLOADS, default=("tally",)),
+            names("variant", variants, VARIANTS, default=tuple(VARIANTS)),
+            names("execution", executions, EXECUTIONS, default=EXECUTIONS[:-1] if missing() else EXECUTIONS),
+            worker_counts(workers),
+            size,
+            None if data is None else os.fspath(data),
+            seed,
+            seconds,
+        )
+
+    def cells(self) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
+        """Return the cells in the order of workloads, variants, executions, workers, as `Experiment.cells`."""
+        cells: list[Cell] = []
+        unmeasured: dict[Cell, tuple[str, str]] = {}
+        absent = {name: VARIANTS[name].missing() for name in self.options.variants}
+        for workload in self.options.workloads:
+            kernels = WORKLOADS[workload].kernels
+            for variant in self.options.variants:
+                if variant not in kernels:
+                    continue
+                row = [Cell(workload, variant, "serial", 1)]
+                row += [
+                    Cell(workload, variant, execution, workers)
+                    for execution in self.options.executions
+                    if execution != "serial"
+                    for workers in self.options.workers
+                ]
+                cells += row
+                for cell in row:
+                    if reason := absent[variant]:
+                        unmeasured[cell] = NOT_INSTALLED, reason
+                    elif (
+                        kernels[variant].own_threads
+                        and cell.execution == "threads"
+                        and (most := _numba_threads()) < cell.workers
+                    ):
+                        unmeasured[cell] = NOT_SUPPORTED, f"Numba has {most} threads here (NUMBA_NUM_THREADS)"
+                    elif cell.execution == "interpreters" and (reason := missing() or refusal(kernels[variant].module)):
+                        unmeasured[cell] = NOT_SUPPORTED, reason
+        return cells, unmeasured
+
+    def open(self, cells: Sequence[Cell], progress: Callable[[str], None]) -> None:
+        """Make the data of each workload, in shared memory, so that threads and processes count the same elements."""
+        self._stack.callback(self._jobs.clear)
+        self._stack.callback(self._data.clear)
+        for workload in dict.fromkeys(cell.workload for cell in cells):
+            progress(f"data for {workload}")
+            self._data[workload] = self._make(workload)
+
+    def _make(self, workload: str) -> Job:
+        """Return a workload's data, as large as any cell needs it, and as fits."""
+        options = self.options
+        job: Job
+        if options.data is not None and workload == "bincount":
+            data = file_bytes(options.data)
+            job = Bincount().over(data[: MOST_BYTES if options.size is None else options.size])
+        else:
+            size = WORKLOADS[workload].largest if options.size is None else options.size
+            job = WORKLOADS[workload].make(size, options.seed)
+        while True:
+            try:
+                return to_shared_memory(job)
+            except OSError as error:
+                if error.errno != errno.ENOSPC or options.size is not None or job.size <= LEAST_DATA:
+                    raise
+                job = job.head(job.size // 4)
+
+    def open_pool(self, cell: Cell) -> Execution:
+        """Return a new execution."""
+        if cell.execution == "serial":
+            return Serial()
+        if cell.execution == "processes":
+            return Processes(cell.workers, retries=0)  # a kernel that ends its worker is a finding, and not retried
+        return Threads(cell.workers) if cell.execution == "threads" else Interpreters(cell.workers)
+
+    def initial_work(self, cell: Cell) -> int:
+        """Return the units of work in the first run: no more than there is data."""
+        return min(self._data[cell.workload].size, super().initial_work(cell))
+
+    def fitting_work(self, cell: Cell, *, unit: int = 1, least: int = LEAST_WORK, most: int | None = None) -> int:
+        """Return the units of work that take about the target time: no more than there is data."""
+        return super().fitting_work(cell, unit=unit, least=least, most=most or self._data[cell.workload].size)
+
+    def measure(self, cell: Cell) -> Sample:
+        """Count once, and compare the counts with the exact ones."""
+        key = cell.workload, self.work[cell]
+        if key not in self._jobs:
+            job = self._data[cell.workload].head(self.work[cell])
+            job.reset()
+            self._jobs[key] = job, job.exact()
+        job, exact = self._jobs[key]
+        job.reset()
+        counts, seconds = count_timed(job, WORKLOADS[cell.workload].kernels[cell.variant], self.pool(cell))
+        return Sample(seconds, np.array_equal(counts, exact))
+
+    def time(self, cell: Cell) -> float:
+        """Return the seconds of one run, without a check, which would need the exact counts for every size."""
+        job = self._data[cell.workload].head(self.work[cell])
+        job.reset()
+        return count_timed(job, WORKLOADS[cell.workload].kernels[cell.variant], self.pool(cell))[1]
+
+
+def file_bytes(path: str) -> NDArray[np.uint8]:
+    """Map the bytes of a file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with open(path, "rb") as file:  # noqa: PTH123 - the path may be any that the system takes
+        if os.fstat(file.fileno()).st_size == 0:
+            return np.zeros(0, np.uint8)
+        return np.memmap(file, np.uint8, mode="r")
+
+
+def _numba_threads() -> int:
+    from parcount.kernels.numba_loops import most_threads
+
+    return most_threads()

@@ -1,0 +1,253 @@
+"""The study of I/O: what more workers buy where Python waits for a network, and where it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from importlib import import_module
+from time import perf_counter, thread_time
+from typing import Any, TypeVar
+
+import numpy as np
+
+from parcount.execution.base import Execution
+from parcount.execution.processes.execution import Processes
+from parcount.execution.serial import Serial
+from parcount.execution.threads import Threads
+from parcount.kernels import WORKLOADS, Counts, Job
+from parcount.kernels.job import cuts
+from parcount.studies.core.analysis import NOT_INSTALLED, NOT_SUPPORTED
+from parcount.studies.core.cells import Cell, Sample
+from parcount.studies.core.experiment import LEAST_WORK, Experiment, Option
+from parcount.studies.core.options import (
+    SECONDS,
+    Options,
+    check_numbers,
+    names,
+    parse_integer,
+    parse_integers,
+    parse_names,
+    parse_number,
+    worker_counts,
+)
+from parcount.studies.io import verdict
+from parcount.studies.io.server import Server
+from parcount.studies.io.verdict import CONTROL, FETCH
+from parcount.system.cores import available_cores
+
+CLIENT, LOOP = "httpx", "python"
+"""The variants: the library that fetches, and the loop in plain Python, which holds the GIL."""
+
+ASYNCIO = "asyncio"
+EXECUTIONS = ("serial", "threads", "processes", ASYNCIO)
+
+WORKERS = (2, 8, 32)
+"""Workers that wait need no core: more of them than cores can pay."""
+
+DELAY = 10.0
+"""Milliseconds: a look-up on another computer in the same network."""
+
+PROBE = 2
+"""Pages that each worker fetches before it is known how many fit in a run."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class IoExperiment(Experiment):
+    """Fetching pages from a server on this machine, and beside it the counting loop in plain Python."""
+
+    name = "io"
+    summary = "what threads, processes and asyncio buy where a program waits for a network, and where it computes"
+    parameters = (
+        Option(
+            "executions",
+            "--executions",
+            "LIST",
+            f"of {', '.join(EXECUTIONS)}; default: all. Serial always runs: it is the baseline",
+            parse_names,
+        ),
+        Option("workers", "--workers", "LIST", "numbers of workers that fetch; default: 2, 8, 32", parse_integers),
+        Option("size", "--size", "N", "pages in one run; default: what each cell fetches in its time", parse_integer),
+        Option(
+            "delay", "--delay", "MS", "milliseconds that the server waits before each answer; default: 10", parse_number
+        ),
+    )
+    # Thirteen cells have a dozen rounds then, and each worker fetches some pages one after the other.
+    target_share = 1 / 240
+    least_target = 0.1
+    wrong = "WRONG PAGES OR COUNTS"
+    all_exact = "gave every page as it was sent, and the exact counts"
+    conclude = staticmethod(verdict.conclude)
+    undecided_cells = staticmethod(verdict.undecided_cells)
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self._delay = (self.options.delay or 0.0) / 1000
+        self._server: Server | None = None
+        self._jobs: dict[int, tuple[Job, Counts]] = {}
+
+    @staticmethod
+    def check_options(
+        *,
+        executions: str | Sequence[str] | None = None,
+        workers: int | Sequence[int] | None = None,
+        size: int | None = None,
+        delay: float | None = None,
+        seed: int = 0,
+        seconds: float = SECONDS,
+    ) -> Options:
+        """Check options and fill in defaults, as `Experiment.check_options`."""
+        check_numbers(size, seed, seconds)
+        if size == 0:
+            raise ValueError("the size must be at least 1 page")
+        delay = DELAY if delay is None else delay
+        if not 0 <= delay <= 60_000:
+            raise ValueError(f"the delay must be from 0 to 60000 milliseconds, not {delay}")
+        return Options(
+            (FETCH, CONTROL),
+            (CLIENT, LOOP),
+            names("execution", executions, EXECUTIONS, EXECUTIONS),
+            WORKERS if workers is None else worker_counts(workers),
+            size,
+            None,
+            seed,
+            seconds,
+            study="io",
+            delay=delay,
+        )
+
+    def cells(self) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
+        """Return the cells that fetch, then those of the control, as `Experiment.cells`.
+
+        The control runs with as many workers as there are cores, but at least two: more could buy nothing.
+        """
+        others = [execution for execution in self.options.executions if execution != "serial"]
+        fetching = [
+            Cell(FETCH, CLIENT, "serial", 1, unit="page"),
+            *(
+                Cell(FETCH, CLIENT, execution, workers, unit="page")
+                for execution in others
+                for workers in self.options.workers
+            ),
+        ]
+        control = [
+            Cell(CONTROL, LOOP, "serial", 1),
+            *(
+                Cell(CONTROL, LOOP, execution, 1 if execution == ASYNCIO else max(2, available_cores()))
+                for execution in others
+            ),
+        ]
+        unmeasured = {
+            cell: (NOT_SUPPORTED, "tasks switch where they wait, and this loop never waits: one worker would do it all")
+            for cell in control
+            if cell.execution == ASYNCIO
+        }
+        try:
+            import_module(CLIENT)
+        except ImportError as error:
+            unmeasured |= dict.fromkeys(fetching, (NOT_INSTALLED, str(error)))
+        return [*fetching, *control], unmeasured
+
+    def pids(self) -> list[int]:
+        """Return the ids of this process, of all workers, and of the server."""
+        return [*super().pids(), *([] if self._server is None else [self._server.pid])]
+
+    def open(self, cells: Sequence[Cell], progress: Callable[[str], None]) -> None:
+        """Start the server."""
+        if any(cell.workload == FETCH for cell in cells):
+            progress("server")
+            self._server = self._stack.enter_context(Server(self._delay))
+
+    def pool_key(self, cell: Cell) -> Hashable:
+        """Return the cell: each has workers of its own."""
+        return cell
+
+    @contextmanager
+    def open_pool(self, cell: Cell) -> Iterator[Execution]:
+        """Start workers; the clients of those that fetch are closed with them."""
+        with _execution(cell) as pool:
+            try:
+                yield pool
+            finally:
+                if cell.workload == FETCH and cell.execution != "processes":  # which close theirs by ending
+                    _close_clients(pool)
+
+    def waits_by_design(self, cell: Cell) -> bool:
+        """Whether a cell fetches: workers and server, more than there are cores, wait for each other."""
+        return cell.workload == FETCH
+
+    def initial_work(self, cell: Cell) -> int:
+        """Return the units of work in the first run: pages, or increments."""
+        if cell.workload == FETCH:
+            return self.options.size or PROBE * cell.workers
+        return LEAST_WORK if cell.execution == "serial" else self.work[self.baseline(cell)]
+
+    def calibrate(self, cell: Cell) -> None:
+        """Choose how many pages a cell fetches, or how far the serial loop counts, in about the target time."""
+        if cell.workload == FETCH:
+            if self.options.size is None:
+                pages = self.work[cell] * self.target / self.time(cell)
+                self.work[cell] = max(cell.workers, round(pages))
+        elif cell.execution == "serial":
+            self.work[cell] = self.fitting_work(cell)
+
+    def measure(self, cell: Cell) -> Sample:
+        """Fetch, or count, once, and check every page, or the counts."""
+        return self._fetch(cell) if cell.workload == FETCH else self._count(cell)
+
+    def _fetch(self, cell: Cell) -> Sample:
+        from parcount.studies.io.client import fetch, fetch_by_tasks, lost  # only where httpx is installed
+
+        assert self._server is not None
+        pages = range(self.work[cell])
+        shares = [pages[start:stop] for start, stop in cuts(len(pages), cell.workers)]
+        before = self._server.cpu()
+        if cell.execution == ASYNCIO:
+            function: Callable[..., list[bytes]] = partial(fetch_by_tasks, self._server.address, self._delay)
+            fetched, seconds, cpu = self._together(cell, function, [shares])
+        else:
+            fetched, seconds, cpu = self._together(cell, partial(fetch, self._server.address, self._delay), shares)
+        server = self._server.cpu() - before
+        missing = lost([digest for share in fetched for digest in share], pages)
+        return Sample(seconds, missing == 0, lost=missing, cpu=cpu, server=server)
+
+    def _count(self, cell: Cell) -> Sample:
+        size = self.work[cell]
+        if size not in self._jobs:
+            job = WORKLOADS[CONTROL].make(size, self.options.seed)
+            self._jobs = {size: (job, job.exact())}
+        job, exact = self._jobs[size]
+        partials, seconds, cpu = self._together(cell, WORKLOADS[CONTROL].kernels[LOOP], job.split(cell.workers))
+        return Sample(seconds, np.array_equal(job.merge(partials), exact), cpu=cpu)
+
+    def _together(
+        self, cell: Cell, function: Callable[[Any], Any], items: Sequence[Any]
+    ) -> tuple[list[Any], float, float]:
+        """Return the workers' results, the seconds from the common start to the last end, and their CPU seconds."""
+        answers, opened = self.pool(cell).together(partial(_with_cpu_time, function), items)
+        seconds = perf_counter() - opened
+        return [answer for answer, _ in answers], seconds, sum(cpu for _, cpu in answers)
+
+
+def _with_cpu_time(function: Callable[[Item], Result], item: Item) -> tuple[Result, float]:
+    """Return a function's result and the seconds of CPU time that this thread took for it."""
+    before = thread_time()
+    result = function(item)
+    return result, thread_time() - before
+
+
+def _execution(cell: Cell) -> Execution:
+    if cell.execution == "serial":
+        return Serial()
+    if cell.execution == ASYNCIO:
+        return Threads(1)  # its event loop may run beside one of the caller's
+    return Threads(cell.workers) if cell.execution == "threads" else Processes(cell.workers, retries=0)
+
+
+def _close_clients(pool: Execution) -> None:
+    from parcount.studies.io.client import close_clients
+
+    with suppress(Exception):  # connections of a server that has died
+        pool.together(close_clients, [None] * pool.workers)
