@@ -30,6 +30,10 @@ ctypedef struct Vector:
     Py_buffer buffer
     char code  # as in the module `struct`; 0 if the buffer is not open
 
+ctypedef fused weight:
+    int64_t
+    double
+
 cdef type array_type = ndarray
 cdef object int64_dtype = dtype(int64), float64_dtype = dtype(float64)
 cdef object array_protocol = ndarray.__array_function__
@@ -172,11 +176,11 @@ cdef object small_bincount(object x, object weights, object minlength):
             if type(weights) is not array_type:
                 return NotImplemented
             open_vector(weights, &addends)
-            if addends.code != c"d" and weights.dtype.char in "?bBhHiIlLqQefd":
+            if not (addends.code == c"d" or fits_int64(&addends)) and weights.dtype.char in "?bBhHiIlLqQefd":
                 close_vector(&addends)
                 weights = weights.astype(float64_dtype)
                 open_vector(weights, &addends)
-            if addends.code != c"d" or addends.buffer.shape[0] != keys.buffer.shape[0]:
+            if not (addends.code == c"d" or fits_int64(&addends)) or addends.buffer.shape[0] != keys.buffer.shape[0]:
                 return NotImplemented
         return count(&keys, &addends, bins)
     finally:
@@ -186,7 +190,8 @@ cdef object small_bincount(object x, object weights, object minlength):
 
 cdef object count(Vector *keys, Vector *addends, int64_t bins):
     cdef Vector table
-    cdef int64_t[ON_STACK] on_stack
+    cdef int64_t[ON_STACK] on_stack, weights_on_stack
+    cdef int64_t *weights = NULL
     cdef uint64_t largest = 0
     cdef int64_t *copy = private_copy(keys, on_stack, &largest)
     cdef Py_ssize_t n = keys.buffer.shape[0]
@@ -197,8 +202,11 @@ cdef object count(Vector *keys, Vector *addends, int64_t bins):
             bins = max(bins, <int64_t> largest + 1)
         counts = zeros(bins, float64_dtype if addends.code else int64_dtype)
         open_vector(counts, &table)
-        if addends.code:
-            weigh(<double *> table.buffer.buf, copy, <char *> addends.buffer.buf, addends.buffer.strides[0], n)
+        if addends.code == c"d":
+            weigh(<double *> table.buffer.buf, copy, <double *> addends.buffer.buf, addends.buffer.strides[0], n)
+        elif addends.code:
+            weights = private_copy(addends, weights_on_stack, &largest)
+            weigh(<double *> table.buffer.buf, copy, weights, sizeof(int64_t), n)
         else:
             increment_each(<int64_t *> table.buffer.buf, copy, n)
         close_vector(&table)
@@ -206,6 +214,8 @@ cdef object count(Vector *keys, Vector *addends, int64_t bins):
     finally:
         if copy is not on_stack:
             PyMem_Free(copy)
+        if weights is not weights_on_stack:
+            PyMem_Free(weights)
 
 
 cdef void increment_each(int64_t *counts, const int64_t *keys, Py_ssize_t n) noexcept nogil:
@@ -214,10 +224,10 @@ cdef void increment_each(int64_t *counts, const int64_t *keys, Py_ssize_t n) noe
         counts[keys[i]] += 1
 
 
-cdef void weigh(double *sums, const int64_t *keys, char *weights, Py_ssize_t stride, Py_ssize_t n) noexcept nogil:
+cdef void weigh(double *sums, const int64_t *keys, weight *first, Py_ssize_t stride, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):
-        sums[keys[i]] += (<double *> (weights + i * stride))[0]
+        sums[keys[i]] += <double> (<weight *> (<char *> first + i * stride))[0]
 
 
 cdef bint small_add_at(object a, object indices, object b) except -1:
@@ -269,9 +279,9 @@ cdef bint add(Vector *cells, Vector *where, Vector *addends, int64_t one) except
     cdef int64_t *places = private_copy(where, places_on_stack, &largest)
     cdef int64_t *each = &one
     cdef Py_ssize_t i, n = where.buffer.shape[0], size = cells.buffer.shape[0], stride = cells.buffer.strides[0]
-    cdef bint wide = not is_signed(where.code) and where.buffer.itemsize == 8
+    cdef bint wide = not fits_int64(where)
     try:
-        for i in range(n):
+        for i in range(n if n and largest >= <uint64_t> size else 0):  # an index is negative, or too large
             if places[i] < 0 and not wide:
                 places[i] += size
             if not 0 <= places[i] < size:
@@ -336,6 +346,10 @@ cdef bint is_signed(char code) noexcept:
 
 cdef bint is_integer(char code) noexcept:
     return is_signed(code) or code == c"B" or code == c"H" or code == c"I" or code == c"L" or code == c"Q"
+
+
+cdef bint fits_int64(Vector *vector) noexcept:
+    return is_signed(vector.code) or vector.code == c"?" or is_integer(vector.code) and vector.buffer.itemsize < 8
 
 
 cdef int64_t *private_copy(Vector *vector, int64_t *on_stack, uint64_t *largest) except NULL:
