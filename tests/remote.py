@@ -17,7 +17,7 @@ from uuid import uuid4
 import numpy as np
 
 import parcount as pc
-from parcount.execution.processes import channel, serialisation
+from parcount.execution.processes import channel, serialisation, worker
 from tests import plain
 from tests.plain import TIME_LIMIT, until
 
@@ -359,6 +359,19 @@ def stop_halfway(n: int) -> np.ndarray:
 
     channel._write = write
     return np.ones(n)
+
+
+@dataclass
+class InterruptedOnce:
+    """Serves as a worker, but the first one is interrupted."""
+
+    file: Path
+
+    def __call__(self, *arguments: Any) -> None:
+        if not self.file.exists():
+            self.file.touch()
+            raise KeyboardInterrupt
+        worker.serve(*arguments)
 
 
 def stop(_: object) -> None:

@@ -33,6 +33,11 @@ def test_worker_died_before_its_first_item_tells_of_the_guard() -> None:
     assert 'if __name__ == "__main__":' in text
 
 
+@pytest.mark.parametrize("exitcode", [0, 7, 255, -9])
+def test_worker_died_of_something_else_does_not_tell_of_the_guard(exitcode: int) -> None:
+    assert "__main__" not in str(pc.WorkerDied(None, exitcode))
+
+
 @pytest.mark.parametrize(
     ("died", "text"),
     [

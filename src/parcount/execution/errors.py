@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import signal
+import sys
 import traceback
 
 
@@ -53,10 +54,14 @@ class WorkerDied(RuntimeError):
             return f"the adopted {self.executor} has lost a worker, and has no answer to item {self.part}{tried}"
         if self.part is not None:
             return f"the worker that had item {self.part} {how}{tried}"
-        hint = '; under spawn and forkserver a script must start its processes below `if __name__ == "__main__":`'
         if self.exitcode is None:
-            return f"a worker could not be started, for the fork server has ended{hint}"
-        return f"a worker {how} before its first item{tried}{'' if signalled else hint}"
+            text = "a worker could not be started: the fork server has ended"
+            unguarded = sys.version_info >= (3, 14)  # there the fork server imports the main module too
+        else:
+            text = f"a worker {how} before its first item{tried}"
+            unguarded = self.exitcode == 1  # as Python exits after an exception
+        hint = '; under spawn and forkserver a script must start its processes below `if __name__ == "__main__":`'
+        return text + hint * unguarded
 
 
 class RemoteTraceback(Exception):

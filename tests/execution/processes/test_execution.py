@@ -270,9 +270,9 @@ import parcount as pc
 print(pc.Processes(1, start_method="{method}").map(abs, [-1]))
 """)
     assert ran.returncode == 1
-    how = "ended with exit code 1 before its first item"
+    how = "ended with exit code 1 before its first item, at the last of 2 tries"
     if method == "forkserver" and sys.version_info >= (3, 14):
-        how = "could not be started, for the fork server has ended"
+        how = "could not be started: the fork server has ended"
     assert ran.stderr.splitlines()[-1] == (
         f"parcount.execution.errors.WorkerDied: a worker {how}; under spawn and forkserver a script must start its "
         'processes below `if __name__ == "__main__":`'

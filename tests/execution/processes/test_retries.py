@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from threading import Event, Thread
 from time import perf_counter
 from typing import Any
@@ -192,6 +193,12 @@ def test_starts_that_are_killed_end_at_last(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(pc.WorkerDied, match="killed by SIGKILL before its first item, at the last of 5") as caught:
         pc.Processes(1).map(abs, [-1])
     assert caught.value.part is None
+
+
+def test_a_start_that_is_interrupted_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("parcount.execution.processes.supervisor.serve", remote.InterruptedOnce(tmp_path / "started"))
+    assert pc.Processes(1).map(abs, [-1]) == [1]
+    assert (tmp_path / "started").exists()
 
 
 class TestTogether:

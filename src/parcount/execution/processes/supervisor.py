@@ -34,6 +34,10 @@ MAX_FAILED_STARTS = 5
 """How many workers in a row may be killed before they are ready, or before an item begins there; or fail to start."""
 
 
+FORK_SERVER_LOST = 255
+"""The exit code that `multiprocessing` gives a process whose fork server has ended."""
+
+
 @dataclass(eq=False)
 class PendingTask:
     """A part that a worker has.
@@ -344,7 +348,7 @@ class WorkerPool:
             resource_tracker.ensure_running()
         try:
             served = self._start_method == "forkserver" and _preload()
-            self.workers.append(self._start_process(MAX_FAILED_STARTS if served else 1))
+            self.workers.append(self._start_process(MAX_FAILED_STARTS if served else 2))
         except OSError as error:
             started = f"the system started {len(self.workers)} of {self.size} worker processes, and then: {error}"
             raise OSError(error.errno, started) from error
@@ -382,11 +386,18 @@ class WorkerPool:
         return Worker(process, ours, name_prefix)
 
     def _failed(self, worker: Worker, timeout: float | None = None) -> None:
-        """Start another in place of a worker that never was ready; not for ever, and not if it ended by itself."""
+        """Replace a worker that ended before it was ready, unless that has failed too often.
+
+        One that was killed, or has lost its fork server, is tried again up to `MAX_FAILED_STARTS` times; one that ended
+        as after an exception once more, because that may have been an interrupt; any other is not.
+        """
         exitcode = self._last_exitcode = self.remove(worker)
         self._failures += 1
-        in_vain = self._failures >= MAX_FAILED_STARTS and not any(worker.ready for worker in self.workers)
-        if exitcode is None or exitcode >= 0 or in_vain:
+        if (exitcode or 0) < 0 or (exitcode == FORK_SERVER_LOST and self._start_method == "forkserver"):
+            failed = self._failures >= MAX_FAILED_STARTS and not any(worker.ready for worker in self.workers)
+        else:
+            failed = exitcode != 1 or worker.initializing or self._failures > 1
+        if failed:
             raise WorkerDied(None, exitcode, self._failures, timeout)
         self.start_missing()
 
