@@ -481,24 +481,22 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="there is no fork server here")
-def test_a_fork_server_that_is_killed_while_a_worker_starts_is_replaced(run_script: Run) -> None:
+def test_a_fork_server_that_is_killed_at_its_start_is_replaced(run_script: Run) -> None:
     ran = run_script("""
 import os, signal
-from multiprocessing import forkserver
+from multiprocessing.forkserver import _forkserver
 import parcount as pc
-from parcount.execution.processes.supervisor import WorkerPool
 
-start, killed = WorkerPool._start_process, []
+ensure_running, killed = _forkserver.ensure_running, []
 
-def start_and_kill_the_server(pool, attempts):
-    worker = start(pool, attempts)
+def ensure_running_and_kill():
+    ensure_running()
     if not killed:
-        killed.append(forkserver._forkserver._forkserver_pid)
+        killed.append(_forkserver._forkserver_pid)
         os.kill(killed[0], signal.SIGKILL)
-    return worker
 
 if __name__ == "__main__":
-    WorkerPool._start_process = start_and_kill_the_server
+    _forkserver.ensure_running = ensure_running_and_kill
     print(pc.Processes(2, start_method="forkserver").map(abs, [-1, -2]), len(killed))
 """)
     assert (ran.stdout, ran.stderr) == ("[1, 2] 1\n", "")

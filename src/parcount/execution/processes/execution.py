@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from time import monotonic, perf_counter
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from parcount.execution.base import Execution, check_initializer, integer
 from parcount.execution.errors import RemoteTraceback, WorkerDied
@@ -22,8 +22,10 @@ from parcount.execution.pickling import ARGUMENT, make_picklable, unpicklable
 from parcount.execution.processes.channel import ERROR, GO, HOLD, READY, TASK, Received, seconds_until
 from parcount.execution.processes.serialisation import check, dumps, loads
 from parcount.execution.processes.supervisor import MAX_FAILED_STARTS, PendingTask, Worker, WorkerPool
-from parcount.execution.processes.transports import TRANSPORTS
+from parcount.execution.processes.transports import TRANSPORTS, TransportName
 from parcount.execution.stream import Outcome, TaskStream, stream_results
+
+StartMethod = Literal["fork", "forkserver", "spawn"]
 
 
 class Processes(Execution):
@@ -116,8 +118,8 @@ class Processes(Execution):
         workers: int | None = None,
         *,
         threads: int = 1,
-        start_method: str | None = None,
-        transport: str = "pipe",
+        start_method: StartMethod | None = None,
+        transport: TransportName = "pipe",
         retries: int = 2,
         timeout: float | None = None,
         initializer: Callable[..., object] | None = None,

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
+from typing import Literal
 
 from parcount.execution.processes.channel import Channel, pipe, queues
 from parcount.execution.processes.serialisation import OUT_OF_BAND_MIN_BYTES, SHARED_COPY_MIN_BYTES, Packing
+
+TransportName = Literal["pickle", "pipe", "queue", "shared_memory"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Transport:
     packing: Packing
 
 
-TRANSPORTS: Mapping[str, Transport] = {
+TRANSPORTS: Mapping[TransportName, Transport] = {
     "pickle": Transport(pipe, Packing()),
     "pipe": Transport(pipe, Packing(out_of_band_min=OUT_OF_BAND_MIN_BYTES)),
     "queue": Transport(queues, Packing()),

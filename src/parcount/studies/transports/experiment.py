@@ -143,7 +143,7 @@ class TransportsExperiment(Experiment):
         if cell.execution == "serial":
             return Serial()
         # Arrays that are sent by name may use any transport. They stay mapped until their worker is sent another.
-        return Processes(1, transport=cell.variant if cell.variant in TRANSPORTS else "pipe")
+        return Processes(1, transport=next((name for name in TRANSPORTS if name == cell.variant), "pipe"))
 
     def waits_by_design(self, cell: Cell) -> bool:  # noqa: ARG002 - all cells
         """Whether workers wait: they sleep and wake in each trip."""
