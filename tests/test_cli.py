@@ -82,7 +82,7 @@ def test_a_study_of_counters(tmp_path: Path) -> None:
     done = parcount("study", "counters", "--variants", "counter += 1,AtomicCounter", "--workers", "2", "--size", "9999",
                     *SHORT, "--json", tmp_path / "a.json", "--plot", tmp_path / "a.svg")  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "way to count" in done.stdout
+    assert "method" in done.stdout
     content = json.loads((tmp_path / "a.json").read_text())
     assert content["options"]["study"] == "counters"
     assert {cell["variant"] for cell in content["cells"]} == {"counter += 1", "AtomicCounter"}

@@ -81,12 +81,12 @@ def test_saving_keeps_the_usual_modes(study: Study, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no result file"),
-        ("[]", "no result file"),
-        ("{}", "no result file"),
+        ("", "not a result file"),
+        ("[]", "not a result file"),
+        ("{}", "not a result file"),
         ('{"schema": 2}', "has schema 2; this version of parcount reads 1"),
-        ('{"schema": 1}', "no result file"),
-        ('{"schema": 1, "cells": [{"speedup": null}]}', "no result file"),
+        ('{"schema": 1}', "not a result file"),
+        ('{"schema": 1, "cells": [{"speedup": null}]}', "not a result file"),
     ],
 )
 def test_what_is_no_result_file_is_refused(text: str, message: str, tmp_path: Path) -> None:

@@ -32,5 +32,5 @@ def test_what_is_no_dataclass_is_refused() -> None:
         size = 1
         head = split = merge = exact = lambda *_: None  # type: ignore[assignment]
 
-    with pytest.raises(TypeError, match="Odd is no dataclass"):
+    with pytest.raises(TypeError, match="Odd is not a dataclass"):
         to_shared_memory(Odd())

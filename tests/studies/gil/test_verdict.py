@@ -32,7 +32,7 @@ def test_the_answer_on_a_python_with_a_gil(threads: float, held: float, answer: 
 def test_what_separate_processes_cannot_do_either_is_not_the_gils_doing() -> None:
     found = verdict({**QUIET, THREADS: 0.9, APART: 0.92})
     assert found.answer == "undecided"
-    assert "not the GIL" in found.sentences[0]
+    assert "other than the GIL" in found.sentences[0]
     assert verdict({**QUIET, THREADS: 0.98, APART: 0.52}).answer == "no"
 
 

@@ -552,7 +552,7 @@ class TestVerdict:
         assert found.answer == "undecided"
         assert found.comparisons == []
         assert found.sentences[0] == (
-            "Which transport to choose is undecided: in too many rounds other programs had the cores."
+            "Which transport to choose is undecided: other programs used the cores in too many rounds."
         )
         assert "burn (process 7) kept 1.00 cores busy. Measure again" in text(found)
         for word in ("fastest by", "is there before", "as fast as"):
@@ -567,7 +567,7 @@ class TestVerdict:
             in (text(found))
         )
         assert "pipe is not told from shared_memory and 3.00× [3.00–3.00] as fast as pickle." in text(found)
-        assert "In too many rounds other programs used the cores: what rests on these is undecided." in text(found)
+        assert "Other programs used the cores in too many rounds. What rests on these is undecided." in text(found)
 
     def test_what_is_left_out_is_told_with_the_reason(self) -> None:
         cells = [way("there, 16 MB", SHARED), way("there, 1 MB", SHARED)]

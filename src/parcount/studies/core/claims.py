@@ -19,15 +19,15 @@ PARALLEL, PARTLY, NOT_PARALLEL, UNDECIDED = "parallel", "partly parallel", "not 
 GAIN_OF_PARALLEL = 0.7
 GAIN_OF_NONE = 0.2
 
-INTERRUPTED = "The study was interrupted: this rests on the rounds before that."
+INTERRUPTED = "The study was interrupted. The verdict rests on the rounds before that."
 
-WIDE = "the times spread too widely"
+WIDE = "the times vary too much"
 """Why a claim is undecided that more rounds may decide."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What was asked of one cell, and the answer.
+    """A statement about the speedup of one cell, with its answer.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class Verdict:
 
 
 def classify(result: CellResult) -> Claim:
-    """What a cell's speedup shows.
+    """Return the claim about a cell's speedup.
 
     Examples
     --------
@@ -110,14 +110,14 @@ def classify(result: CellResult) -> Claim:
         return Claim(*claim, UNDECIDED, None, result.reason or "there was nothing to measure")
     if result.clean < LEAST_SAMPLES:
         few = len(result.seconds) < LEAST_SAMPLES
-        because = "there were too few rounds" if few else "other programs, or the machine's host, had its cores"
+        because = "there were too few rounds" if few else "other programs or the virtual machine's host used the cores"
         return Claim(*claim, UNDECIDED, result.speedup, because)
     answer = gain(result.speedup, result.workers)
     return Claim(*claim, answer, result.speedup, WIDE if answer == UNDECIDED else None)
 
 
 def gain(speedup: Estimate, workers: float) -> str:
-    """What so many times as many workers buy, if the whole interval says so.
+    """Return what `workers` times as many workers gain, if the whole interval agrees.
 
     Examples
     --------
@@ -162,7 +162,7 @@ def on_doubts(claims: Sequence[Claim]) -> list[str]:
     sentences = []
     for because, places in doubts.items():
         cells = "; ".join(f"{where} ({', '.join(variants)})" for where, variants in places.items())
-        sentences.append(f"Undecided, for {because}: {cells}.")
+        sentences.append(f"Undecided, because {because}: {cells}.")
     return sentences
 
 

@@ -1,7 +1,9 @@
-"""What else the machine was doing: the reason why a number may be wrong.
+"""Load by other programs, and time spent waiting for a core.
 
-On Linux the kernel tells for every thread how long it was ready to run and had to wait for a core. Elsewhere nothing
-portable does, and a study knows the load average alone.
+Both make measured times longer.
+
+On Linux the kernel reports for each thread how long it was ready to run and waited for a core. Other systems report the
+load average only.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ class Neighbour:
 
 
 class Watch:
-    """Looks at the other processes twice, and says which were busy in between.
+    """Compares the CPU time of other processes at two times.
 
     Parameters
     ----------

@@ -79,13 +79,13 @@ class Study:
         OSError
             If it cannot be read.
         ValueError
-            If it is no result file, or of a schema or a study that this version does not know.
+            If it is not a result file, or of a schema or a study that this version does not know.
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             schema = content.pop("schema")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is no result file of parcount study: {error!r}") from error
+            raise ValueError(f"{path} is not a result file of parcount study: {error!r}") from error
         if schema != SCHEMA:
             raise ValueError(f"{path} has schema {schema!r}; this version of parcount reads {SCHEMA}")
         try:
@@ -99,7 +99,7 @@ class Study:
             study = cls(cells=cells, verdict=reached, **content)
             name = study.name
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is no result file of parcount study: {error!r}") from error
+            raise ValueError(f"{path} is not a result file of parcount study: {error!r}") from error
         if name not in STUDIES:
             raise ValueError(f"{path} is the study {name!r}; this version of parcount has {', '.join(STUDIES)}")
         return study

@@ -1,4 +1,4 @@
-"""Where a job's data lies during a study: in shared memory, so that every execution counts the same cells."""
+"""The data of a job in shared memory, so that threads and processes count the same elements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from parcount.shm.blocks import shared_array
 
 
 def to_shared_memory(job: Job) -> Job:
-    """A copy of `job` whose arrays lie in shared memory, where worker processes see them without a copy.
+    """Return a copy of `job` whose arrays are in shared memory, which worker processes map.
 
     Raises
     ------
@@ -20,7 +20,7 @@ def to_shared_memory(job: Job) -> Job:
         If the system has not that much shared memory.
     """
     if not is_dataclass(job):
-        raise TypeError(f"{type(job).__name__} is no dataclass: its arrays cannot be found")
+        raise TypeError(f"{type(job).__name__} is not a dataclass: its arrays cannot be found")
     moved: dict[str, Any] = {}
     for field in fields(job):
         value = getattr(job, field.name)

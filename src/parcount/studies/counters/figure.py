@@ -1,4 +1,4 @@
-"""A study of counters as a picture: for each way to count, what an increment costs one worker, and several."""
+"""A study of counters as a figure: for each way to count, what an increment costs one worker, and several."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def draw(study: Study) -> Figure:
     axes.set_yticks(range(len(ways)), ways)
     axes.invert_yaxis()
     axes.set_xscale("log")
-    axes.set_xlabel("nanoseconds an increment, by the wall's clock")
+    axes.set_xlabel("wall-clock nanoseconds per increment")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.grid(color="#e5e5e5", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if labelled:
         figure.legend(loc="outside lower center", ncols=len(labelled), frameon=False)
-    figure.suptitle(f"What it costs to count together\n{machine(study)}", fontsize=11)
+    figure.suptitle(f"Cost of counting with several workers\n{machine(study)}", fontsize=11)
     return figure

@@ -1,4 +1,4 @@
-"""A study of counters as a table: what an increment costs, and what is lost."""
+"""The table of the study of counters: the cost of an increment, and losses."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.result import Study
 from parcount.studies.counters.verdict import cost, total_lost
 
-TITLE = "counter: one total that all workers bump"
+TITLE = "counter: one total that all workers increment"
 
 LEGEND = """\
-ns: what one increment costs by the wall's clock, median; with several workers, who share the increments out, half as
-much if two do not hinder each other at all. lost: of all increments that the most workers made, those missing."""
+ns: wall-clock time of one increment, median. Several workers share the increments: two that do not slow each other down
+take half the time. lost: the share of the increments made by the most workers that is missing from the total."""
 
 
 def show(study: Study, console: Console) -> None:
@@ -27,10 +27,10 @@ def show(study: Study, console: Console) -> None:
 
 
 def _table(study: Study) -> Table:
-    """A row for each way to count and who counts: nanoseconds by itself and with several workers, and losses."""
+    """One row for each method and execution: nanoseconds by itself and with several workers, and losses."""
     workers = sorted({cell.workers for cell in study.cells})
     found = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    found.add_column("way to count", no_wrap=True)
+    found.add_column("method", no_wrap=True)
     found.add_column("on", no_wrap=True)
     for count in workers:
         found.add_column(f"{count} worker{'s' if count > 1 else ''}", justify="right", no_wrap=True)

@@ -33,7 +33,10 @@ def conclude(results: Sequence[CellResult], rounds: Sequence[Round], *, availabl
     if exact:
         total = sum((result.work or 0) * len(result.seconds) for result in exact)
         methods = len({result.variant for result in exact})
-        sentences.append(f"The {methods} others lost none of {in_words(total)} increments in {len(rounds)} rounds.")
+        sentences.append(
+            f"{methods} exact method{'s' if methods > 1 else ''} lost none of {in_words(total)} "
+            f"increments in {len(rounds)} rounds."
+        )
     sentences += [
         f"{result.variant} ({result.execution}): {result.status}: {result.reason}."
         for result in results

@@ -1,4 +1,4 @@
-"""A study as a picture: speedup against workers, a panel for each variant, a line for each execution."""
+"""A study as a figure: speedup against workers, a panel for each variant, a line for each execution."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def draw(study: Study) -> Figure:
     else:
         figure.text(0.5, 0.5, "no cell with workers was measured", ha="center", va="center")
     workloads = ", ".join(dict.fromkeys(workload for workload, _ in panels))
-    figure.suptitle(f"What more workers buy: {workloads}\n{machine(study)}", fontsize=11)
+    figure.suptitle(f"Speedup by more workers: {workloads}\n{machine(study)}", fontsize=11)
     return figure
 
 
 def _panel(axes: Axes, cells: list[CellResult], workers: list[int], highest: float, available: int) -> None:
     """One variant: its executions against the line on which every worker buys as much as the first."""
     ends = [min(workers), max(min(workers), min(max(workers), available))]
-    axes.plot(ends, ends, color="#999999", linewidth=1, linestyle=":", label="every worker counts fully")
+    axes.plot(ends, ends, color="#999999", linewidth=1, linestyle=":", label="linear speedup")
     if max(workers) > available:
         axes.axvspan(available, max(workers) * 1.05, color="#eeeeee", label="more workers than cores", zorder=0)
     labels: list[tuple[float, str, str]] = []

@@ -87,9 +87,9 @@ def _even(cell: CellResult) -> str:
 
 def _legend(study: Study, available: int) -> str:
     lines = [
-        "M/s: million increments a second, with the most workers. Speedups are against the same variant serial,",
-        "in the same round: median [95 % interval]. start-up: how much later new workers' first answer is than a",
-        "warm one. pays from: increments from which it is worth it.",
+        "M/s: million increments per second, with the most workers. Speedups are relative to the same variant, serial,",
+        "in the same round: median [95 % interval]. start-up: time that new workers need beyond that of warm ones.",
+        "pays from: number of increments from which starting workers pays.",
     ]
     if any(cell.variant == "numba-parallel" and cell.execution == "threads" for cell in study.cells):
         lines.append("numba-parallel on threads: Numba's own.")

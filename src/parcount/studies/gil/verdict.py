@@ -68,7 +68,8 @@ def _on_the_gil(released: Claim, held: Claim | None, apart: Claim | None, gil: b
     if released.answer != PARALLEL and apart is not None and apart.answer != PARALLEL:
         other = f"; on {apart.workers} processes, {apart.speedup}"
         return "undecided", (
-            "Undecided: what limits the loop here is not the GIL, for processes, which have one each, do no better. "
+            "Undecided: something other than the GIL limits the loop here, because processes, each with its own GIL, "
+            "do no better. "
             f"{upper(numbers)}{control}{other}."
         )
     if not gil:
@@ -101,8 +102,7 @@ def _on_workload(
             even.append(f"{claim.variant} {in_words(start)}")
     if even:
         sentences.append(
-            f"{name}: processes started for one job pay from this many increments on, and cost more than they give "
-            f"below: {', '.join(even)}."
+            f"{name}: starting processes for one job pays from this number of increments on: {', '.join(even)}."
         )
     for comparison in comparisons:
         if (comparison.workload, comparison.variant, comparison.against) == (name, "cython", "python"):

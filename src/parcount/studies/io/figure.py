@@ -1,4 +1,4 @@
-"""A study of I/O as a picture: pages a second against workers, and the speedup of what computes beside it."""
+"""A study of I/O as a figure: pages a second against workers, and the speedup of what computes beside it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def draw(study: Study) -> Figure:
     handles = {label: handle for legend in reversed(legends) for label, handle in legend.items()}
     if handles:
         figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    figure.suptitle(f"What more workers buy where Python waits, and where it computes\n{machine(study)}", fontsize=11)
+    figure.suptitle(f"Speedup by more workers where Python waits, and where it computes\n{machine(study)}", fontsize=11)
     return figure
 
 
@@ -52,7 +52,7 @@ def _panel(axes: Axes, cells: list[CellResult], title: str) -> None:
         axes.set_xticks([])
         return
     workers = sorted({1, *(cell.workers for cell in cells)})
-    axes.plot(workers, workers, color="#999999", linewidth=1, linestyle=":", label="every worker counts fully")
+    axes.plot(workers, workers, color="#999999", linewidth=1, linestyle=":", label="linear speedup")
     for execution, look in STYLES.items():
         line = sorted((cell for cell in cells if cell.execution == execution), key=lambda cell: cell.workers)
         known = [(cell.workers, cell.speedup) for cell in line if cell.speedup is not None]

@@ -12,9 +12,9 @@ from parcount.studies.core.result import Study
 from parcount.studies.io.verdict import CONTROL, FETCH, cost, server_cost
 
 LEGEND = """\
-against serial: in the same round, median [95 % interval]. CPU: what a page, or a million increments, costs a worker.
-server: what a page costs the server, which has the same cores. start-up: how much later new workers' first answer is
-than a warm one: for pages with a client and a connection for each."""
+against serial: in the same round, median [95 % interval]. CPU: CPU time of a worker per page or million increments.
+server: CPU time of the server per page; it runs on the same cores. start-up: time that new workers need beyond that of
+warm ones; for pages it includes a client and a connection for each."""
 
 
 def show(study: Study, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""A study of transports as a picture: the time of one trip against the size of the array."""
+"""A study of transports as a figure: the time of one trip against the size of the array."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STYLES: dict[str, dict[str, Any]] = {
     ALONE: {"color": "#777777", "marker": "", "linestyle": ":"},
 }
 
-TITLES = {THERE: "there: sent to a worker and read", BACK: "back: made by a worker and read here"}
+TITLES = {THERE: "there: sent to a worker, which reads it", BACK: "back: made by a worker and read here"}
 
 
 def draw(study: Study) -> Figure:
@@ -37,7 +37,7 @@ def draw(study: Study) -> Figure:
     handles = dict(zip(*reversed(figure.axes[0].get_legend_handles_labels()), strict=True))
     if handles:
         figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    figure.suptitle(f"What it takes to get an array to a worker process and back\n{machine(study)}", fontsize=11)
+    figure.suptitle(f"Time to send an array to a worker process and back\n{machine(study)}", fontsize=11)
     return figure
 
 

@@ -14,14 +14,13 @@ from parcount.studies.transports.units import format_bytes
 from parcount.studies.transports.verdict import ALONE, BACK, INTEGER, METHODS, THERE, pace
 
 TITLES = {
-    THERE: "there: to a worker, which reads it and answers with a checksum; an integer comes back itself",
-    BACK: "back: made by a worker, and read here",
+    THERE: "there: to a worker, which reads the array and returns a checksum; an integer is returned itself",
+    BACK: "back: made by a worker, and read by this process",
 }
 
 LEGEND = """\
-The median of one trip: its time, or of large arrays the bytes a second that it makes (1 kB is 1024 bytes). *: the
-fastest transport. work alone: the same making and reading, without a worker. shared array, mapped file: of an array
-that lies there only the name travels."""
+Median of one trip: its time, or for large arrays bytes per second (1 kB is 1024 bytes). *: the fastest transport.
+work alone: making and reading the array without a worker. shared array, mapped file: only the name is sent."""
 
 
 def show(study: Study, console: Console) -> None:

@@ -51,7 +51,7 @@ def conclude(
             sentences += _on_no_copy(found, method)
         sentences += _on_the_work(found)
         if found.disturbed:
-            sentences.append("In too many rounds other programs used the cores: what rests on these is undecided.")
+            sentences.append("Other programs used the cores in too many rounds. What rests on these is undecided.")
     sentences += _on_what_is_left_out(results)
     return Verdict(answer, sentences, [], list(found.comparisons.values()))
 
@@ -183,7 +183,7 @@ def _answer(found: _Found) -> tuple[str, str]:
     if not rows:
         return "not asked", "Which transport to choose was not asked: that takes two of them, and no cell that fails."
     if not found.comparisons:
-        why = "in too many rounds other programs had the cores" if found.disturbed else "there were too few rounds"
+        why = "other programs used the cores in too many rounds" if found.disturbed else "there were too few rounds"
         return UNDECIDED, f"Which transport to choose is undecided: {why}."
     counts = {name: sum(name in _ways(row.first) for row in rows) for name in TRANSPORTS}
     ordered = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
