@@ -1,4 +1,4 @@
-"""What the array functions have in common: adding to `out`."""
+"""The argument `out` of the array functions: the checks, and the addition."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ CHECKED = 1 << 16
 
 
 def check_out(out: NDArray[Any], bins: int | None, dtype: Any) -> None:
-    """Refuse an `out` that could not take the result.
+    """Raise an error unless `out` can hold the result.
 
     Raises
     ------
     TypeError
-        If it is no array, or its dtype cannot hold such sums.
+        If it is not an array, or its dtype is of another kind.
     ValueError
-        If it has not one dimension of `bins` cells (any number if None), or cannot be written.
+        If it does not have one dimension of `bins` cells (any number if None), or is read-only.
     """
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be an array, not {type(out).__name__}")

@@ -20,15 +20,15 @@ def tally(n: int, *, seed: int = 0, bins: int = 256, threads: int | None = None,
     Parameters
     ----------
     n : int
-        How many increments, less than 2**63.
+        Number of increments, less than 2**63.
     seed : int, optional
         From 0 to 2**64 - 1.
     bins : int, optional
-        How many counters: a power of two.
+        Number of counters, a power of two.
     threads : int, optional
-        How many threads; as many as pay off by default, at most `get_num_threads`.
+        Number of threads. The default is as many as pay off, at most `get_num_threads`.
     on : Execution, optional
-        Who runs it, in place of `threads`.
+        The execution that runs the call, instead of `threads`.
 
     Returns
     -------
@@ -38,9 +38,10 @@ def tally(n: int, *, seed: int = 0, bins: int = 256, threads: int | None = None,
     Raises
     ------
     TypeError
-        If an argument is no integer.
+        If an argument is not an integer, or `on` is not an execution.
     ValueError
-        If `n` or `seed` is out of range, `bins` is no power of two, or both `threads` and `on` are given.
+        If `n` or `seed` is out of range, `bins` is not a power of two, `threads` is less than 1, or both
+        `threads` and `on` are given.
 
     Notes
     -----

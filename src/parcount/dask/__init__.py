@@ -1,7 +1,7 @@
-"""The array functions for dask arrays: every block counted by our loops, and the counts merged in a tree.
+"""The array functions for dask arrays: parcount's loops count each block, and the counts are merged in a tree.
 
-What the result is like, where the edges are and what is refused is for dask's own functions to say: each is called, and
-all of its answer kept but the graph that would count.
+Each function calls dask's own function, which checks the arguments and decides on edges, dtype, shape and chunks. Only
+the graph that counts is replaced.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from parcount.arrays.unique import unique_counts as count_distinct
 from parcount.kernels.unique_counts import Found, merged
 
 UNKNOWN = ((np.nan,),)
-"""The chunks of an array of which nobody knows how long it will be."""
+"""The chunks of an array of unknown length."""
 
 
 def bincount(
     x: Any, /, weights: Any = None, minlength: int = 0, *, split_every: int | None = None, **others: Any
 ) -> Any:
-    """`parcount.bincount`, as `dask.array.bincount`."""
+    """The lazy `parcount.bincount`, with the result of `dask.array.bincount`."""
     _refuse(others)
     if not isinstance(x, da.Array):
         return np.bincount(x, weights, minlength)
     like = da.bincount(x, weights=weights, minlength=minlength, split_every=split_every)
-    arrays = _present(x, weights)
-    if not _ours(arrays):
+    arrays = _without_none(x, weights)
+    if not _have_numpy_blocks(arrays):
         return like
-    total = _counted(_keys_in_block, arrays, _summed, like.dtype, split_every, minlength=minlength)
-    return _placed(_counts, total, like.chunks, meta_from_array(like))
+    total = _count_blocks(_keys_in_block, arrays, _summed, like.dtype, split_every, minlength=minlength)
+    return _as_array(_counts, total, like.chunks, meta_from_array(like))
 
 
 def histogram(
@@ -49,17 +49,17 @@ def histogram(
     weights: Any = None,
     **others: Any,
 ) -> Any:
-    """`parcount.histogram`, as `dask.array.histogram`."""
+    """The lazy `parcount.histogram`, with the result of `dask.array.histogram`."""
     _refuse(others)
     if not isinstance(a, da.Array):
         return np.histogram(a, 10 if bins is None else bins, range, density, weights)
     hist, edges = da.histogram(a, bins, range, weights=weights, density=density)
-    arrays = _present(a, weights)
-    if not _ours(arrays):
+    arrays = _without_none(a, weights)
+    if not _have_numpy_blocks(arrays):
         return hist, edges
     like = da.histogram(a, bins, range, weights=weights)[0] if density else hist
-    total = _counted(_values_in_block, arrays, _summed, like.dtype, bins=bins, range=range)
-    counts = _placed(_counts, total, like.chunks, meta_from_array(like))
+    total = _count_blocks(_values_in_block, arrays, _summed, like.dtype, bins=bins, range=range)
+    counts = _as_array(_counts, total, like.chunks, meta_from_array(like))
     return _density(counts, [edges]) if density else counts, edges
 
 
@@ -71,21 +71,21 @@ def histogramdd(
     weights: Any = None,
     **others: Any,
 ) -> Any:
-    """`parcount.histogramdd`, as `dask.array.histogramdd`."""
+    """The lazy `parcount.histogramdd`, with the result of `dask.array.histogramdd`."""
     _refuse(others)
     columns = list(sample) if isinstance(sample, list | tuple) else [sample]
     if not any(isinstance(column, da.Array) for column in columns):
         return np.histogramdd(sample, bins, range, density, weights)
     hist, edges = da.histogramdd(sample, bins, range, weights=weights, density=density)
-    arrays = _present(*columns, weights)
-    if not _ours(arrays):
+    arrays = _without_none(*columns, weights)
+    if not _have_numpy_blocks(arrays):
         return hist, edges
     like = da.histogramdd(sample, bins, range, weights=weights)[0] if density else hist
     rows = isinstance(sample, da.Array)
-    total = _counted(
+    total = _count_blocks(
         _rows_in_block, arrays, _summed, like.dtype, bins=bins, range=range, weighed=weights is not None, rows=rows
     )
-    counts = _placed(_counts, total, like.chunks, meta_from_array(like))
+    counts = _as_array(_counts, total, like.chunks, meta_from_array(like))
     return _density(counts, edges) if density else counts, edges
 
 
@@ -98,7 +98,7 @@ def histogram2d(
     weights: Any = None,
     **others: Any,
 ) -> Any:
-    """`parcount.histogram2d`, as `dask.array.histogram2d`."""
+    """The lazy `parcount.histogram2d`, with the result of `dask.array.histogram2d`."""
     _refuse(others)
     if not (isinstance(x, da.Array) or isinstance(y, da.Array)):
         return np.histogram2d(x, y, bins, range, density, weights)
@@ -107,18 +107,18 @@ def histogram2d(
 
 
 def unique_counts(x: Any, *, sorted: bool = True, **others: Any) -> Any:  # noqa: A002, ARG001 - they always are
-    """`parcount.unique_counts`, as ``dask.array.unique(x, return_counts=True)``."""
+    """The lazy `parcount.unique_counts`, with the result of ``dask.array.unique(x, return_counts=True)``."""
     _refuse(others)
-    if not _ours([x]):
+    if not _have_numpy_blocks([x]):
         return UniqueCountsResult(*da.unique(x, return_counts=True))
-    total = _counted(_distinct_in_block, [x], _united, object)
-    values = _placed(_values_of, total, UNKNOWN, np.empty(0, x.dtype), like=x.dtype)
-    counts = _placed(_counts_of, total, UNKNOWN, np.empty(0, np.intp))
+    total = _count_blocks(_distinct_in_block, [x], _united, object)
+    values = _as_array(_values_of, total, UNKNOWN, np.empty(0, x.dtype), like=x.dtype)
+    counts = _as_array(_counts_of, total, UNKNOWN, np.empty(0, np.intp))
     return UniqueCountsResult(values, counts)
 
 
 def _density(counts: Any, edges: Sequence[Any]) -> Any:
-    """Counts by the sizes of their bins, and by how many there are in all."""
+    """The counts divided by their total and by the volumes of their bins."""
     volumes = reduce(np.multiply.outer, [np.diff(its).astype(float) for its in edges])
     return counts / da.asarray(volumes, chunks=counts.chunks) / counts.sum()
 
@@ -129,21 +129,21 @@ def _refuse(others: dict[str, Any]) -> None:
             raise TypeError(f"got an unexpected keyword argument {name!r}")
         if value is not None:
             raise TypeError(
-                f"{name}= does not go with a dask array: it is counted later, where its scheduler runs the tasks, "
+                f"{name}= is not supported for a dask array: its scheduler decides where blocks are counted, "
                 "each on one thread"
             )
 
 
-def _present(*arrays: Any) -> list[Any]:
+def _without_none(*arrays: Any) -> list[Any]:
     return [array for array in arrays if array is not None]
 
 
-def _ours(arrays: Sequence[Any]) -> bool:
-    """Whether the blocks are ordinary arrays; masked ones, and those on other devices, are left to dask."""
+def _have_numpy_blocks(arrays: Sequence[Any]) -> bool:
+    """Whether the blocks are ordinary arrays. Dask counts masked ones, and those on other devices."""
     return arrays[0].ndim > 0 and all(type(meta_from_array(array)) is np.ndarray for array in arrays)
 
 
-def _counted(
+def _count_blocks(
     kernel: Callable[..., Any],
     arrays: Sequence[Any],
     merge: Callable[..., Any],
@@ -151,20 +151,20 @@ def _counted(
     split_every: int | None = None,
     **settings: Any,
 ) -> Any:
-    """A graph that counts and merges all, as an array of no dimensions, for the time being.
+    """A graph that counts the blocks and merges the counts, as an array of no dimensions.
 
     Parameters
     ----------
     kernel : callable
-        Counts one block of each array, with the settings.
+        Counts one block of each array; it is called with the settings.
     arrays : sequence of dask arrays
-        Of the same blocks; those of fewer dimensions, along the first.
+        Arrays with the same blocks; those of fewer dimensions have those of the first axes.
     merge : callable
-        Makes one of several partial counts.
+        Merges several partial counts into one.
     dtype : data-type
-        What `merge` is told to make it of.
+        The dtype of the result, which `merge` is given.
     split_every : int or None
-        How many it gets at a time; dask's setting if None.
+        The number of partial counts merged at a time; dask's setting if None.
     **settings
         The kernel's keywords.
     """
@@ -183,8 +183,8 @@ def _counted(
     )
 
 
-def _placed(function: Callable[..., Any], total: Any, chunks: Any, meta: NDArray[Any], **settings: Any) -> Any:
-    """The array, in one chunk, that a function makes of the merged counts."""
+def _as_array(function: Callable[..., Any], total: Any, chunks: Any, meta: NDArray[Any], **settings: Any) -> Any:
+    """The array, of one chunk, that a function makes from the merged counts."""
     return da.map_blocks(
         function,
         total,
@@ -215,17 +215,17 @@ def _distinct_in_block(x: NDArray[Any]) -> Found:
 
 
 def _counts(found: Any, **_: Any) -> Any:
-    """What there is already, as a task whose name dask's dashboard shows."""
+    """The counts as they are, in a task whose name dask's dashboard shows."""
     return found
 
 
 def _flat(nested: Any) -> list[Any]:
-    """Partial counts, which come in as many lists in lists as the array has dimensions."""
+    """Partial counts, which are nested in one list for each dimension of the array."""
     return [each for part in nested for each in _flat(part)] if isinstance(nested, list) else [nested]
 
 
 def _summed(nested: Any, dtype: Any, **_: Any) -> NDArray[Any]:
-    """The sum of tables, of which some may be shorter. Those stay as they are: another task may be given them too."""
+    """The sum of tables, some of which may be shorter. They are not changed: another task may be given them too."""
     tables = sorted(_flat(nested), key=len)
     sums: NDArray[Any] = tables.pop().astype(dtype)
     for table in tables:
@@ -234,7 +234,7 @@ def _summed(nested: Any, dtype: Any, **_: Any) -> NDArray[Any]:
 
 
 def _united(nested: Any, **_: Any) -> Found:
-    """The values in any, and how often each is in all of them."""
+    """The distinct values of all blocks, and the count of each."""
     founds: list[Found] = _flat(nested)
     if founds[0][0].dtype.kind in "iu":
         return reduce(merged, founds)
