@@ -20,7 +20,8 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from parcount.kernels import VARIANTS, WORKLOADS, Part, TallyJob
+from parcount.kernels import VARIANTS, WORKLOADS, Kernel, TallyJob
+from parcount.kernels.job import count_part
 from parcount.studies.core.result import Study
 
 BUSY = "while True: pass"
@@ -102,14 +103,15 @@ def run_study(folder: Path, seconds: float) -> Study:
 def proportions(rounds: int = 7) -> dict[str, float]:
     """The time of 4n divided by the time of n for each variant: the median over rounds that measure both."""
     found = {}
-    for name, kernel in WORKLOADS["tally"].kernels.items():
-        if VARIANTS[name].missing():
+    for name, variant in VARIANTS.items():
+        if variant.missing():
             continue
+        kernel = WORKLOADS["tally"].kernels[name]
 
-        def seconds(n: int, run: Callable[[Part], object] = kernel) -> float:
+        def seconds(n: int, kernel: Kernel = kernel) -> float:
             (part,) = TallyJob(n).split(1)
             start = perf_counter()
-            run(part)
+            count_part(kernel, part)
             return perf_counter() - start
 
         n = 1 << 10

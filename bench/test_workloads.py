@@ -12,7 +12,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from tasks import EXECUTIONS, Pool
 
-from parcount.engine.run import count
+from parcount.engine.run import run
 from parcount.kernels import VARIANTS, WORKLOADS, Counts, Job
 from parcount.studies.core.shared_data import to_shared_memory
 
@@ -57,8 +57,8 @@ def test_count(benchmark: BenchmarkFixture, data: Data, variant: str, execution:
     benchmark.group = data.workload
     job, exact = data.for_variant(variant)
     kernel, on = WORKLOADS[data.workload].kernels[variant], pool(execution, workers)
-    assert np.array_equal(count(job, kernel, on), exact)  # also starts the workers and compiles in each of them
-    benchmark.pedantic(count, (job, kernel, on), setup=job.reset, rounds=10)
+    assert np.array_equal(run(job, kernel, on), exact)  # also starts the workers and compiles in each of them
+    benchmark.pedantic(run, (job, kernel, on), setup=job.reset, rounds=10)
     benchmark.extra_info.update(variant=variant, execution=execution, workers=workers, increments=job.size)
     if benchmark.stats is not None:
         benchmark.extra_info["increments_per_second"] = round(job.size / benchmark.stats.stats.median)

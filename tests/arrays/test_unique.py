@@ -89,9 +89,9 @@ def test_most_keys_different_are_sought_by_range_and_others_part_by_part() -> No
         (np.arange(400_000), unique_counts.DistinctByRange),
         (scattered(200_000, 1 << 60), unique_counts.Distinct),
     ]:
-        job, _ = unique_counts.distinct(x, True, 2)
+        job, _ = unique_counts.distinct_job(x, True, 2)
         assert type(job) is kind
-    job, _ = unique_counts.distinct(np.arange(400_000), True, 1)
+    job, _ = unique_counts.distinct_job(np.arange(400_000), True, 1)
     assert type(job) is unique_counts.Distinct
 
 

@@ -314,11 +314,11 @@ class TestFork:
         ran = run_script(
             """
 import parcount as pc
-from parcount.engine.run import count
+from parcount.engine.run import run
 from parcount.kernels import WORKLOADS, TallyJob
 
 try:
-    count(TallyJob(1000), WORKLOADS["tally"].kernels["numba-parallel"], pc.Threads(1))
+    run(TallyJob(1000), WORKLOADS["tally"].kernels["numba-parallel"], pc.Threads(1))
 except ValueError as error:
     print(error)
 else:

@@ -1,10 +1,11 @@
 """What the tests of all workloads share."""
 
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from parcount.kernels import WORKLOADS, Counts, Job, Kernel
+from parcount.kernels import VARIANTS, WORKLOADS, Counts, Job, Kernel
+from parcount.kernels.job import count_part
 
 GUARD = 8
 """Cells on each side of a guarded table."""
@@ -15,7 +16,7 @@ UNTOUCHED = -7_777_777
 def kernel(workload: str, variant: str) -> Kernel:
     """A kernel; one with threads of its own uses as many as it can."""
     found = WORKLOADS[workload].kernels[variant]
-    return replace(found, threads=most_threads()) if found.own_threads else found
+    return partial(found, threads=most_threads()) if VARIANTS[variant].own_threads else found
 
 
 def most_threads() -> int:
@@ -24,15 +25,9 @@ def most_threads() -> int:
     return numba_loops.most_threads()
 
 
-def run(kernel: Kernel, counts: Counts, *args: object) -> None:
-    """Run a kernel's loop on a table that the test has made."""
-    threads = {"threads": kernel.threads} if kernel.own_threads else {}
-    kernel.load()(counts, *args, **threads)
-
-
 def counted(kernel: Kernel, job: Job, parts: int) -> Counts:
     """A job's counts, part by part."""
-    return job.merge([kernel(part) for part in job.split(parts)])
+    return job.merge([count_part(kernel, part) for part in job.split(parts)])
 
 
 class Guarded:

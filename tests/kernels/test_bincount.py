@@ -1,5 +1,6 @@
 """The workload `bincount`, against `numpy.bincount`."""
 
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import parcount as pc
 from parcount._native import bincount as native
-from parcount.kernels import WORKLOADS, BincountJob
-from parcount.kernels.bincount import Bincount
-from tests.kernels.support import Guarded, counted, kernel, run
+from parcount.kernels import WORKLOADS
+from parcount.kernels.bincount import bincount_job, estimate_bins, trimmed
+from parcount.kernels.registry import Bincount
+from tests.kernels.support import Guarded, counted, kernel
 
 DTYPES = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 
@@ -61,17 +64,17 @@ class TestEveryDtype:
     @given(st.data(), st.integers(1, 5))
     def test_any_split_is_exact(self, variant: str, dtype: str, data: st.DataObject, parts: int) -> None:
         made = data.draw(keys(dtype))
-        job = BincountJob(made.array, made.bins)
+        job = bincount_job(made.array, minlength=made.bins)
         counts = counted(kernel("bincount", variant), job, parts)
-        assert np.array_equal(counts, np.bincount(made.array.astype(np.int64), minlength=made.bins))
+        assert np.array_equal(counts, np.bincount(made.array.astype(np.int64), minlength=job.bins))
         assert counts.dtype == np.int64
 
     @few
     @given(st.data())
     def test_numpys_count_is_the_exact_one(self, dtype: str, data: st.DataObject) -> None:
         made = data.draw(keys(dtype))
-        exact = BincountJob(made.array, made.bins).exact()
-        assert np.array_equal(exact, np.bincount(made.array.astype(np.int64), minlength=made.bins))
+        job = bincount_job(made.array, minlength=made.bins)
+        assert np.array_equal(job.exact(), np.bincount(made.array.astype(np.int64), minlength=job.bins))
 
     @pytest.mark.parametrize("position", [0, 500, 999])
     def test_keys_outside_are_refused_and_count_nowhere(self, variant: str, dtype: str, position: int) -> None:
@@ -83,7 +86,7 @@ class TestEveryDtype:
             values[position] = key
             guarded = Guarded(bins)
             with pytest.raises(ValueError, match="a key lies outside 0 … 99"):
-                run(kernel("bincount", variant), guarded.table, values)
+                kernel("bincount", variant)(guarded.table, values)
             assert guarded.intact()
             assert not guarded.table[:-1].any()
 
@@ -156,14 +159,14 @@ class TestEveryMethodOfBytes:
 
 def test_all_keys_inside_leave_the_cells_beside_the_table_alone(variant: str) -> None:
     guarded = Guarded(100)
-    run(kernel("bincount", variant), guarded.table, np.arange(1000) % 100)
+    kernel("bincount", variant)(guarded.table, np.arange(1000) % 100)
     assert guarded.intact()
     assert (guarded.table == 10).all()
 
 
 def test_the_table_is_added_to(variant: str) -> None:
     counts = np.arange(4)
-    run(kernel("bincount", variant), counts, np.array([0, 3, 3]))
+    kernel("bincount", variant)(counts, np.array([0, 3, 3]))
     assert counts.tolist() == [1, 1, 2, 5]
 
 
@@ -175,10 +178,42 @@ def test_bytes_that_cannot_be_written_can_be_counted(variant: str) -> None:
     assert np.array_equal(counts, np.bincount(text, minlength=256))
 
 
+@pytest.mark.parametrize("position", [0, 1, 700, 999])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_table_grows_for_a_key_that_the_estimate_missed(variant: str, position: int, parts: int) -> None:
+    values = np.arange(1000) % 5
+    values[position] = 70_000
+    job = Bincount().over(values)
+    counts = counted(kernel("bincount", variant), job, parts)
+    assert np.array_equal(trimmed(counts, 0), np.bincount(values))
+    values[position] = -1
+    with pytest.raises(ValueError, match="must have no negative elements"):
+        counted(kernel("bincount", variant), job, parts)
+
+
+def test_a_table_without_numpy_grows_too(variant: str) -> None:
+    if variant not in ("python", "cython", "cython-gil"):
+        pytest.skip("needs NumPy")
+    counts = kernel("bincount", variant)(array("q", [0, 0]), np.array([1, 4, 1]).data, True)
+    assert counts.tolist() == [0, 2, 0, 0, 1]
+
+
+def test_the_largest_key_is_estimated_once_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def spying(keys: NDArray[np.integer]) -> int:
+        calls.append(len(keys))
+        return estimate_bins(keys)
+
+    monkeypatch.setattr("parcount.kernels.bincount.estimate_bins", spying)
+    pc.bincount(np.arange(100_000) % 7, threads=3)
+    assert calls == [100_000]
+
+
 def test_make_draws_by_seed() -> None:
     make = WORKLOADS["bincount"].make
-    assert np.array_equal(make(1000, 3).keys, make(1000, 3).keys)
-    assert not np.array_equal(make(1000, 3).keys, make(1000, 4).keys)
+    assert np.array_equal(make(1000, 3).arrays[0], make(1000, 3).arrays[0])
+    assert not np.array_equal(make(1000, 3).arrays[0], make(1000, 4).arrays[0])
 
 
 @pytest.mark.parametrize("loop", [native.released, native.held])

@@ -4,8 +4,6 @@ With an endless switch interval a thread keeps the GIL until it gives it away by
 that another thread bumps, through the loop, to the second reading, only the loop can have given it away.
 """
 
-from functools import partial
-
 import numpy as np
 import pytest
 
@@ -26,10 +24,9 @@ class Loop:
     """A kernel's loop on a table made beforehand: NumPy gives the GIL away when it allocates zeros."""
 
     def __init__(self, workload: str, variant: str) -> None:
-        found = kernel(workload, variant)
         (part,) = WORKLOADS[workload].make(SIZE).split(1)
-        self.arguments = (np.zeros(part.out, np.int64) if isinstance(part.out, int) else part.out, *part.args)
-        self.run = partial(found.load(), threads=found.threads) if found.own_threads else found.load()
+        self.arguments = (np.zeros(part.table, np.int64) if isinstance(part.table, int) else part.table, *part.args)
+        self.run = kernel(workload, variant)
         self.run(*self.arguments)  # compiles, where there is a compiler
 
     def bumps(self, bumper: Bumper) -> int:

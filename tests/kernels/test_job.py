@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parcount import kernels
-from parcount.kernels import VARIANTS, WORKLOADS, Kernel, Part, Variant
-from parcount.kernels.job import CACHE_LINE, cuts, table, total
+from parcount.kernels import VARIANTS, WORKLOADS, Part, Variant
+from parcount.kernels.job import CACHE_LINE, Slices, count_part, cuts, table, total
 from tests.conftest import Run
 from tests.kernels.support import counted, kernel
 
@@ -50,10 +50,10 @@ class TestWorkloads:
 
 class TestVariant:
     def test_without_requirements_is_never_missing(self) -> None:
-        assert Variant("plain", "needs nothing").missing() is None
+        assert Variant("plain", "needs nothing", "plain").missing() is None
 
     def test_tells_what_it_misses(self) -> None:
-        missing = Variant("exotic", "needs much", requires="no_such_module").missing()
+        missing = Variant("exotic", "needs much", "exotic", requires="no_such_module").missing()
         assert missing == "No module named 'no_such_module'"
 
     def test_without_numba_its_variants_are_missing_and_all_else_works(self, run_script: Run) -> None:
@@ -62,6 +62,7 @@ import sys
 sys.modules["numba"] = None  # importing it now fails as where it is not installed
 import parcount as pc
 from parcount.kernels import VARIANTS, WORKLOADS
+from parcount.kernels.job import count_part
 print([name for name, variant in VARIANTS.items() if variant.missing()])
 print(VARIANTS["numba"].missing())
 print(pc.tally(100, threads=2).sum())
@@ -70,7 +71,7 @@ for workload in WORKLOADS.values():
     for name, variant in VARIANTS.items():
         if not variant.missing():
             job.reset()
-            assert (job.merge([workload.kernels[name](part) for part in job.split(2)]) == job.exact()).all()
+            assert (job.merge([count_part(workload.kernels[name], part) for part in job.split(2)]) == job.exact()).all()
 """)
         assert ran.returncode == 0, ran.stderr
         missing, reason, counted, *rest = ran.stdout.splitlines()
@@ -79,23 +80,48 @@ for workload in WORKLOADS.values():
         assert (counted, rest) == ("100", [])
 
 
-class TestKernel:
-    def test_travels_light(self, workload: str) -> None:
-        for one in WORKLOADS[workload].kernels.values():
-            message = pickle.dumps(one)
-            assert len(message) < 200
-            assert pickle.loads(message) == one
+class TestKernels:
+    def test_travel_by_name(self, workload: str) -> None:
+        for name, variant in VARIANTS.items():
+            if not variant.missing():
+                kernel = WORKLOADS[workload].kernels[name]
+                message = pickle.dumps(kernel)
+                assert len(message) < 200
+                assert pickle.loads(message) is kernel
 
-    def test_counts_into_a_fresh_table_or_in_place(self) -> None:
-        loop = Kernel("parcount._native.tally:released")
-        fresh = loop(Part(4, (0, 10, 0)))
+    def test_count_into_a_new_table_or_in_place(self) -> None:
+        kernel = WORKLOADS["tally"].kernels["cython"]
+        new = count_part(kernel, Part(4, (0, 10, 0)))
         cells = np.zeros(4, np.int64)
-        assert loop(Part(cells, (0, 10, 0))) is cells
-        assert np.array_equal(fresh, cells)
+        assert count_part(kernel, Part(cells, (0, 10, 0))) is cells
+        assert np.array_equal(new, cells)
 
-    def test_an_unknown_loop_is_an_error_where_it_is_called(self) -> None:
-        with pytest.raises(AttributeError, match="no_such_loop"):
-            Kernel("parcount.kernels.python_loops:no_such_loop")(Part(1))
+
+class TestSlices:
+    @pytest.mark.parametrize("size", [0, 1, 2, 10])
+    @pytest.mark.parametrize("parts", [1, 2, 3, 11])
+    def test_parts_make_up_the_whole(self, size: int, parts: int) -> None:
+        arrays = [np.arange(size), np.arange(size) * 2]
+        split = Slices(arrays, ("setting",)).split(parts)
+        assert len(split) == parts
+        for position, array in enumerate(arrays):
+            assert np.concatenate([part.args[position] for part in split]).tolist() == array.tolist()
+        assert all(part.args[2:] == ("setting",) and part.table is None for part in split)
+
+    def test_parts_share_the_arrays_memory(self) -> None:
+        a = np.arange(10)
+        assert all(np.shares_memory(part.args[0], a) for part in Slices([a]).split(2))
+
+    def test_have_no_exact_answer_without_a_reference(self) -> None:
+        with pytest.raises(ValueError, match="no reference"):
+            Slices([np.arange(3)]).exact()
+
+
+@pytest.mark.parametrize("lengths", [[3], [3, 3], [1, 3, 2], [0, 0], [3, 0, 3]])
+def test_tables_of_any_lengths_add_up(lengths: list[int]) -> None:
+    tables = [np.arange(length) + 1 for length in lengths]
+    expected = sum((np.pad(table, (0, max(lengths) - len(table))) for table in tables), np.zeros(max(lengths), int))
+    assert total(tables).tolist() == expected.tolist()
 
 
 class TestTable:

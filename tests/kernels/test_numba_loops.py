@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from parcount.kernels import WORKLOADS
+from parcount.kernels.job import count_part
 from tests.conftest import Run
-from tests.kernels.support import kernel, run
+from tests.kernels.support import kernel
 from tests.remote import TIME_LIMIT
 
 numba = pytest.importorskip("numba", reason="`test_workload` tests what becomes of these variants without it")
@@ -19,7 +20,7 @@ PARALLEL = [name for name, workload in WORKLOADS.items() if "numba-parallel" in 
 
 def out_and_args(workload: str) -> tuple[np.ndarray, tuple[object, ...]]:
     (part,) = WORKLOADS[workload].make(1000).split(1)
-    return (np.zeros(part.out, np.int64) if isinstance(part.out, int) else part.out), part.args
+    return (np.zeros(part.table, np.int64) if isinstance(part.table, int) else part.table), part.args
 
 
 @pytest.mark.parametrize("workload", PARALLEL)
@@ -28,7 +29,7 @@ class TestThreads:
     def test_more_than_numba_has_or_fewer_than_one_are_refused(self, workload: str, threads: int) -> None:
         out, args = out_and_args(workload)
         before = out.copy()
-        loop = WORKLOADS[workload].kernels["numba-parallel"].load()
+        loop = WORKLOADS[workload].kernels["numba-parallel"]
         most = numba_loops.most_threads()
         with pytest.raises(ValueError, match=rf"Numba has {most} threads here .*, not {threads}$"):
             loop(out, *args, threads=threads)
@@ -37,7 +38,7 @@ class TestThreads:
     def test_numbas_own_setting_stays_what_it_was(self, workload: str) -> None:
         numba.set_num_threads(numba_loops.most_threads())
         out, args = out_and_args(workload)
-        WORKLOADS[workload].kernels["numba-parallel"].load()(out, *args, threads=1)
+        WORKLOADS[workload].kernels["numba-parallel"](out, *args, threads=1)
         assert numba.get_num_threads() == numba_loops.most_threads()
 
 
@@ -58,7 +59,7 @@ def test_python_threads_can_use_numbas_at_once() -> None:
         for _ in range(100):
             for name, job in jobs.items():
                 (part,) = job.split(1)
-                if not np.array_equal(kernel(name, "numba-parallel")(part), job.exact()):
+                if not np.array_equal(count_part(kernel(name, "numba-parallel"), part), job.exact()):
                     wrong.append(name)
 
     threads = [threading.Thread(target=work) for _ in range(3)]
@@ -73,21 +74,22 @@ def test_python_threads_can_use_numbas_at_once() -> None:
 SCRIPT = """
 import threading
 import numpy as np
-from dataclasses import replace
+from functools import partial
+from parcount.kernels.job import count_part
 from parcount.kernels import numba_loops, TallyJob, WORKLOADS
 
 assert numba_loops.threading_layer() is None
 job = TallyJob(20_000, 3, 64)
 part, = job.split(1)
 exact = job.exact()
-loop = replace(WORKLOADS["tally"].kernels["numba-parallel"], threads=numba_loops.most_threads())
+loop = partial(WORKLOADS["tally"].kernels["numba-parallel"], threads=numba_loops.most_threads())
 barrier = threading.Barrier(2)
 wrong = []
 
 def work():
     barrier.wait(30)
     for _ in range(300):
-        if not np.array_equal(loop(part), exact):
+        if not np.array_equal(count_part(loop, part), exact):
             wrong.append(1)
 
 threads = [threading.Thread(target=work) for _ in range(2)]
@@ -113,5 +115,5 @@ def test_a_key_outside_in_any_threads_share_is_found() -> None:
         keys[position] = 4
         counts = np.zeros(4, np.int64)
         with pytest.raises(ValueError, match="outside 0 … 3"):
-            run(kernel("bincount", "numba-parallel"), counts, keys)
+            kernel("bincount", "numba-parallel")(counts, keys)
         assert not counts.any()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from parcount._native import tally as native
 from parcount.kernels import WORKLOADS, TallyJob
 from parcount.kernels.numpy_loops import CHUNK, keys_at
-from tests.kernels.support import Guarded, counted, kernel, run
+from tests.kernels.support import Guarded, counted, kernel
 
 PUBLISHED = [
     6457827717110365317,
@@ -74,7 +74,7 @@ class TestCounts:
     @given(seeds, st.integers(0, (1 << 63) - 101), powers_of_two)
     def test_exact_at_any_position_there_is(self, variant: str, seed: int, start: int, bins: int) -> None:
         counts = np.zeros(bins, np.int64)
-        run(kernel("tally", variant), counts, start, start + 100, seed)
+        kernel("tally", variant)(counts, start, start + 100, seed)
         keys = np.array([key % bins for key in islice(from_position(start, seed), 100)])
         assert np.array_equal(counts, np.bincount(keys, minlength=bins))
 
@@ -85,12 +85,12 @@ class TestCounts:
 
     def test_the_table_is_added_to(self, variant: str) -> None:
         counts = np.arange(8)
-        run(kernel("tally", variant), counts, 0, 100, 1)
+        kernel("tally", variant)(counts, 0, 100, 1)
         assert np.array_equal(counts, TallyJob(100, 1, 8).exact() + np.arange(8))
 
     def test_cells_beside_the_table_stay_untouched(self, variant: str) -> None:
         guarded = Guarded(16)
-        run(kernel("tally", variant), guarded.table, 0, 10_000, 3)
+        kernel("tally", variant)(guarded.table, 0, 10_000, 3)
         assert guarded.intact()
         assert guarded.table.sum() == 10_000
 

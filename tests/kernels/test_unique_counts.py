@@ -12,7 +12,16 @@ from hypothesis.extra import numpy as arrays
 
 from parcount._native import distinct as native
 from parcount.kernels import unique_counts
-from parcount.kernels.unique_counts import ALWAYS_NEAR, by_sorting, chunks, extent, found, found_in, merged, ranges
+from parcount.kernels.unique_counts import (
+    ALWAYS_NEAR,
+    by_sorting,
+    chunks,
+    count_distinct,
+    count_distinct_in_ranges,
+    key_range,
+    merged,
+    ranges,
+)
 
 DTYPES = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 
@@ -38,7 +47,7 @@ def test_each_road_finds_the_same(keys: Any) -> None:
     assert hashed.add(keys) == len(keys)
     values, counts = hashed.result()
     assert counted((values.astype(keys.dtype), counts)) == expected
-    for values, counts in (by_sorting(keys), found([keys], None, True)):
+    for values, counts in (by_sorting(keys), count_distinct(None, keys, True)):
         assert counted((values, counts)) == expected
         assert values.dtype == keys.dtype
         assert ascending(values)
@@ -54,7 +63,7 @@ def test_each_road_finds_the_same(keys: Any) -> None:
 @given(integers, st.data())
 def test_merged_lists_are_the_list_of_the_whole(keys: Any, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(keys)))
-    one, other = (found([part], None, True) for part in (keys[:cut], keys[cut:]))
+    one, other = (count_distinct(None, part, True) for part in (keys[:cut], keys[cut:]))
     values, counts = merged(one, other)
     assert counted((values, counts)) == Counter(keys.tolist())
     assert ascending(values)
@@ -96,10 +105,10 @@ def test_ranges_hold_every_key_once(keys: Any, parts: int, chunk: int, data: st.
         assert within[0][0] == limits.min
         assert within[-1][1] == limits.max
         assert all(high + 1 == low for (_, high), (low, _) in pairwise(within))
-        values, counts = found_in([keys], None, within)
+        values, counts = count_distinct_in_ranges(None, keys, within)
     assert counted((values, counts)) == Counter(keys.tolist())
     assert ascending(values)
-    assert counted(found_in([keys], None, [])) == {}
+    assert counted(count_distinct_in_ranges(None, keys, [])) == {}
 
 
 def test_a_sample_that_has_been_left_behind_does_not_lead_beyond_the_ends() -> None:
@@ -124,11 +133,11 @@ def test_a_shift_by_more_bits_than_a_key_has_is_refused(shift: int) -> None:
 
 
 def test_extent_looks_no_further_than_a_table_could_reach() -> None:
-    assert extent(np.array([7, 5, 6])) == (5, 3)
-    assert extent(np.array([250, 3], np.uint8)) == (3, 248)
+    assert key_range(np.array([7, 5, 6])) == (5, 3)
+    assert key_range(np.array([250, 3], np.uint8)) == (3, 248)
     far = np.zeros(1 << 20, np.int64)
     far[0], far[-1] = ALWAYS_NEAR << 5, -(1 << 62)
-    assert extent(far) == (0, (ALWAYS_NEAR << 5) + 1)
+    assert key_range(far) == (0, (ALWAYS_NEAR << 5) + 1)
 
 
 def test_lists_that_do_not_fit_are_refused() -> None:

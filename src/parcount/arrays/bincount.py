@@ -12,12 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from parcount._native.dispatch import dispatch_bincount
 from parcount.arrays.out import accumulate, check_out
-from parcount.engine.run import count, pieces
+from parcount.engine.run import run
 from parcount.engine.threads import choose_execution
 from parcount.execution.base import Execution
+from parcount.kernels import cython_loops
+from parcount.kernels.bincount import bincount_job, bincount_weighted, trimmed
 from parcount.kernels.blocks import as_uint8
-from parcount.kernels.keys import KERNEL, glance
-from parcount.kernels.slices import Slices
+from parcount.kernels.job import Slices
 
 KEYS_A_BIN = 8
 """Keys for each bin from which private tables pay (``bench/peers.py``: 20 million keys, 2^24 bins)."""
@@ -106,10 +107,12 @@ def bincount(
     if (job := _job(x, weights, minlength, out)) is None:
         sums: NDArray[Any] = numpy_bincount(x, weights, minlength)
     else:
-        bins = glance(job.columns[0]) if out is None else len(out)
+        bins = job.bins or 0
         worth = job.size if bins * KEYS_A_BIN <= job.size else 0
-        on = choose_execution(worth, threads, on)
-        sums = count(job, KERNEL, on, shares=pieces(job.size, bins, on))
+        kernel = cython_loops.bincount if weights is None else bincount_weighted
+        sums = run(job, kernel, choose_execution(worth, threads, on))
+        if weights is None and out is None:
+            sums = trimmed(sums, index(minlength))
         if sums.base is not None and len(sums) <= OWNED:
             sums = sums.copy()
     if out is None:
@@ -135,4 +138,4 @@ def _job(x: ArrayLike, weights: ArrayLike | None, minlength: int, out: NDArray[A
             return None
     if keys.dtype.kind == "b":
         keys = as_uint8(keys)
-    return Slices([keys], weights, (index(minlength), None if out is None else len(out)))
+    return bincount_job(keys, weights, index(minlength), None if out is None else len(out))

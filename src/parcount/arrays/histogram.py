@@ -10,13 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from parcount._native.dispatch import dispatch
 from parcount.arrays.out import accumulate, check_out
-from parcount.engine.run import count, pieces
+from parcount.engine.run import run
 from parcount.engine.threads import choose_execution
 from parcount.execution.base import Execution
+from parcount.kernels import cython_loops
 from parcount.kernels.blocks import flat
-from parcount.kernels.job import cuts
-from parcount.kernels.slices import Slices
-from parcount.kernels.values import KERNEL, extent
+from parcount.kernels.histogram import ValueRange, histogram_job, histogram_weighted, value_range
 
 MOST_FLOAT32_BINS = 1 << 16
 """NumPy computes the bin of a float32 in float32. With more bins it is not always the one that the edges define."""
@@ -106,9 +105,9 @@ def histogram(
     if edges is None or not _same_as_numpys(values, heavy, bins, edges):
         hist, edges = numpy_histogram(a, bins, range, None if out is not None else density, weights)
     else:
-        job = Slices([column], None if heavy is None else flat(heavy), (edges.astype(np.float64),))
-        on = choose_execution(values.size, threads, on)
-        hist = count(job, KERNEL, on, shares=pieces(values.size, len(edges) - 1, on))
+        job = histogram_job(column, edges, None if heavy is None else flat(heavy))
+        kernel = cython_loops.histogram if heavy is None else histogram_weighted
+        hist = run(job, kernel, choose_execution(values.size, threads, on))
         if heavy is not None:
             # With uneven edges NumPy takes differences of cumulative sums, which are in native byte order.
             hist = hist.astype(heavy.dtype if _uniform(bins) else heavy.dtype.newbyteorder("="))
@@ -152,9 +151,8 @@ def _edges(
 
 def between(values: NDArray[Any], threads: int | None) -> tuple[Any, Any]:
     """The minimum and the maximum."""
-    on = choose_execution(len(values), threads, None)
-    both = on.map(extent, [values[start:stop] for start, stop in cuts(len(values), on.concurrency) if start < stop])
-    return np.min([least for least, _ in both]), np.max([greatest for _, greatest in both])
+    ends: tuple[Any, Any] = run(ValueRange([values]), value_range, choose_execution(len(values), threads, None))
+    return ends
 
 
 def float64_serves(values: NDArray[Any], edges: NDArray[Any]) -> bool:

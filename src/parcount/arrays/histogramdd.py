@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from parcount._native.dispatch import dispatch
 from parcount.arrays.histogram import between, float64_serves
-from parcount.engine.run import count, pieces
+from parcount.engine.run import run
 from parcount.engine.threads import choose_execution
 from parcount.execution.base import Execution
-from parcount.kernels.histogramdd import KERNEL
-from parcount.kernels.slices import Slices
+from parcount.kernels import histogramdd as kernels
+from parcount.kernels.histogramdd import histogramdd_job, without_outside
 
 MOST_CELLS_A_ROW = 4
 """Cells for each row up to which private tables pay."""
@@ -91,11 +91,12 @@ def histogramdd(
     edges = _edges(columns, bins, range, threads)
     if not all(float64_serves(column, its) for column, its in zip(columns, edges, strict=True)):
         return numpy_histogramdd(sample, bins, range, density, weights)
-    job = Slices(columns, heavy, ([its.astype(np.float64) for its in edges],))
+    job = histogramdd_job(columns, edges, heavy)
     cells = np.prod([len(its) + 1.0 for its in edges])
     size = job.size * len(columns)
     on = choose_execution(size if cells <= MOST_CELLS_A_ROW * job.size else 0, threads, on)
-    counts = count(job, KERNEL, on, shares=pieces(job.size, int(cells), on))
+    kernel = kernels.histogramdd if heavy is None else kernels.histogramdd_weighted
+    counts = without_outside(run(job, kernel, on), edges)
     hist = counts.astype(float)
     if density:
         total = hist.sum()

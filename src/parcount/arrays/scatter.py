@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextvars import Context, copy_context
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,13 @@ from numpy import ndarray
 from numpy.typing import ArrayLike, NDArray
 
 from parcount._native.dispatch import dispatch_add_at, dispatch_increment, refuse_dask
-from parcount.engine.run import count
+from parcount.engine.run import run
 from parcount.engine.threads import choose_execution
-from parcount.kernels.add_at import KERNEL
-from parcount.kernels.job import cuts
-from parcount.kernels.slices import Slices
+from parcount.kernels import add_at as kernels
+from parcount.kernels import numpy_loops
+from parcount.kernels.add_at import add_at_weighted
+from parcount.kernels.increment import increment_job
+from parcount.kernels.job import Slices
 
 MOST_CELLS_AN_INDEX = 4
 """Cells for each index up to which private tables pay; NumPy adds in place."""
@@ -73,8 +74,9 @@ def add_at(a: NDArray[Any], indices: Any, b: ArrayLike = 1, *, threads: int | No
     if (job := _job(a, indices, b)) is None:
         np.add.at(a, _private(indices), _of_the_dtype(a, b))
         return
-    sums = count(job, KERNEL, choose_execution(job.size, threads, None))
-    if job.weights is None:
+    weighted = len(job.arrays) > 1
+    sums = run(job, add_at_weighted if weighted else kernels.add_at, choose_execution(job.size, threads, None))
+    if not weighted:
         sums *= np.asarray(b).astype(np.int64)  # wraps, as repeated addition would
     a += sums.astype(a.dtype)
 
@@ -89,11 +91,12 @@ def _job(a: Any, indices: Any, b: Any) -> Slices | None:
     if len(a) > MOST_CELLS_AN_INDEX * len(where) or abs(a.strides[0]) < a.itemsize:
         return None
     if a.dtype.kind in "iu" and _is_integer(b):
-        return Slices([where], None, (len(a),))
+        return Slices([where], bins=len(a))
     if type(b) is not ndarray or b.shape != where.shape:
         return None
     supported = b.dtype.kind in "iu" if a.dtype.kind in "iu" else b.dtype.type is np.float64 is a.dtype.type
-    return Slices([where], b, (len(a),)) if supported else None
+    dtype = np.float64 if b.dtype.kind == "f" else np.int64  # uint64 wraps as int64 does
+    return Slices([where, b], bins=len(a), dtype=dtype) if supported else None
 
 
 def _is_integer(b: Any) -> bool:
@@ -153,22 +156,10 @@ def increment(a: NDArray[Any], by: ArrayLike = 1, *, threads: int | None = None)
     if type(a) is not ndarray or not a.flags.c_contiguous or not (number or _alongside(a, by)):
         np.add(a, by, out=a)
         return
-    on = choose_execution(a.size, threads, None)
-    cells, addends = a.reshape(-1), np.reshape(by, -1)
-    on.map(
-        _add,
-        [
-            (copy_context(), cells[start:stop], by if number else addends[start:stop])
-            for start, stop in cuts(a.size, on.workers)
-        ],
-    )
+    cells, addends = a.reshape(-1), by if number else np.reshape(by, -1)
+    run(increment_job(cells, addends), numpy_loops.increment, choose_execution(a.size, threads, None))
 
 
 def _alongside(a: NDArray[Any], by: Any) -> bool:
     """Whether `by` can be split as `a` is: it has the same shape and shares no memory with it."""
     return type(by) is ndarray and by.shape == a.shape and by.flags.c_contiguous and not np.may_share_memory(a, by)
-
-
-def _add(part: tuple[Context, NDArray[Any], Any]) -> None:
-    context, cells, addends = part
-    context.run(np.add, cells, addends, out=cells)  # with the caller's np.errstate

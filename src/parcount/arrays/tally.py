@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from operator import index
 
-from parcount.engine.run import count, pieces
+from parcount.engine.run import run
 from parcount.engine.threads import choose_execution
 from parcount.execution.base import Execution
+from parcount.kernels import cython_loops
 from parcount.kernels.job import Counts
-from parcount.kernels.tally import Tally, TallyJob
+from parcount.kernels.tally import TallyJob
 
 
 def tally(n: int, *, seed: int = 0, bins: int = 256, threads: int | None = None, on: Execution | None = None) -> Counts:
@@ -65,5 +66,5 @@ def tally(n: int, *, seed: int = 0, bins: int = 256, threads: int | None = None,
         raise ValueError(f"seed must be from 0 to 2**64 - 1, not {seed}")
     if bins < 1 or bins & (bins - 1):
         raise ValueError(f"bins must be a power of two, not {bins}")
-    on = choose_execution(n, threads, on)
-    return count(TallyJob(n, seed, bins), Tally.kernels["cython"], on, shares=pieces(n, bins, on))
+    counts: Counts = run(TallyJob(n, seed, bins), cython_loops.tally, choose_execution(n, threads, on))
+    return counts

@@ -9,11 +9,11 @@ from numpy import unique_counts as numpy_unique_counts
 from numpy.typing import ArrayLike, NDArray
 
 from parcount._native.dispatch import dispatch
-from parcount.engine.run import count
+from parcount.engine.run import run
 from parcount.engine.threads import choose_execution
 from parcount.execution.base import Execution
 from parcount.kernels.blocks import as_uint8, flat
-from parcount.kernels.unique_counts import distinct
+from parcount.kernels.unique_counts import distinct_job
 
 if TYPE_CHECKING:
 
@@ -91,7 +91,7 @@ def unique_counts(
         return UniqueCountsResult(*numpy_unique_counts(array))
     keys = flat(as_uint8(array) if array.dtype.kind == "b" else array, "K")
     execution = choose_execution(array.size, threads, on)
-    job, kernel = distinct(keys, sorted or execution.concurrency > 1, execution.concurrency)
-    values, counts = count(job, kernel, execution)
+    job, kernel = distinct_job(keys, sorted or execution.concurrency > 1, execution.concurrency)
+    values, counts = run(job, kernel, execution)
     values = values.view(np.bool_) if array.dtype.kind == "b" else values.astype(array.dtype, copy=False)
     return UniqueCountsResult(values, counts.astype(np.intp, copy=False))

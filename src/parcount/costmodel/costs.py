@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from time import perf_counter
 
@@ -22,7 +23,7 @@ from parcount.costmodel.process_startup import measure_startup
 from parcount.execution.base import Execution
 from parcount.execution.pinned_threads import PinnedThreads, pinned_threads
 from parcount.execution.processes.execution import Processes
-from parcount.kernels.job import table, total
+from parcount.kernels.job import count_part, table, total
 from parcount.studies.core.driver import Progress
 from parcount.studies.core.statistics import LEAST_SAMPLES, estimate
 from parcount.system.cores import available_cores
@@ -194,11 +195,11 @@ def _probes(job: PlannedJob, stack: ExitStack) -> list[Probe]:
 
     def dispatch(name: str, workers: Execution) -> Callable[[], dict[str, float]]:
         kernel, minimal = job.minimal_job()
-        (part,) = minimal.split(1)
+        count, (part,) = partial(count_part, kernel), minimal.split(1)
 
         def probe() -> dict[str, float]:
-            one = median_seconds(lambda: workers.map(kernel, [part]))
-            many = median_seconds(lambda: workers.map(kernel, [part] * PARTS))
+            one = median_seconds(lambda: workers.map(count, [part]))
+            many = median_seconds(lambda: workers.map(count, [part] * PARTS))
             each = max(0.0, many - one) / (PARTS - 1)
             return {f"{name}.dispatch": each, f"{name}.latency": max(0.0, one - each)}
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from parcount.arrays.bincount import bincount
 from parcount.arrays.tally import tally
 from parcount.execution.base import Execution
-from parcount.kernels.job import Kernel, Work
-from parcount.kernels.keys import KERNEL
-from parcount.kernels.slices import Slices
-from parcount.kernels.tally import Tally, TallyJob
+from parcount.kernels import cython_loops
+from parcount.kernels.bincount import bincount_job
+from parcount.kernels.job import Job, Kernel
+from parcount.kernels.tally import TallyJob
 from parcount.shm.blocks import shared_array
 from parcount.studies.core.options import names
 
@@ -81,11 +81,11 @@ class PlannedJob:
             return tally(keys, bins=bins, threads=threads, on=on)
         return bincount(keys, minlength=bins, threads=threads, on=on)
 
-    def minimal_job(self) -> tuple[Kernel, Work]:
+    def minimal_job(self) -> tuple[Kernel, Job]:
         """A job of one key and one bin, whose cost is the overhead of a job."""
         if self.dtype is None:
-            return Tally.kernels["cython"], TallyJob(1, 0, 1)
-        return KERNEL, Slices([np.zeros(1, self.dtype)], None, (1, None))
+            return cython_loops.tally, TallyJob(1, 0, 1)
+        return cython_loops.bincount, bincount_job(np.zeros(1, self.dtype), length=1)
 
 
 def make_job(

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from parcount._native.counters import Cells, resolve_indices
 from parcount.counters.scalar import integer, refuse_pickling
 from parcount.counters.shared_base import SharedBase
-from parcount.kernels.add_at import added
+from parcount.kernels.add_at import add_at
 from parcount.kernels.blocks import blocks, flat
 from parcount.kernels.job import table
 from parcount.shm.segment import create
@@ -128,7 +128,9 @@ class CounterArray(SharedBase, Cells):
         if len(keys) < len(self):
             self._add_each(self._indices(keys), by)
         else:
-            self._add_counts(added([keys], None, len(self)), by)
+            counts = table(len(self))
+            add_at(counts, keys)
+            self._add_counts(counts, by)
 
     def _indices(self, keys: NDArray[Any]) -> NDArray[np.int64]:
         """The keys as indices from 0 on: a copy, which other threads cannot change after the check."""

@@ -1,4 +1,4 @@
-"""How many threads a call gets when its caller names none: as many as pay off."""
+"""How many threads a call gets: as many as pay, if its caller names no number."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from functools import cache
 from operator import index
 
 from parcount._native.dispatch import set_small_size
-from parcount.execution.base import Execution
+from parcount.execution.base import Execution, integer
 from parcount.execution.pinned_threads import pinned_threads
+from parcount.execution.threads import Threads
 from parcount.system.cores import available_cores
 
 DEFAULT_GRAIN = 1 << 18
@@ -20,6 +21,9 @@ many of `bincount`, which takes less than half as long for each (``bench/test_di
 
 SMALL = 1 << 14
 """Elements up to which NumPy's own function takes less time than ours takes to get ready (``bench/peers.py``)."""
+
+MAX_THREADS = 256
+"""More threads are started only for as many cores: without a core of its own a thread gains nothing."""
 
 _num_threads: int | None = None
 _cores = cache(available_cores)
@@ -113,7 +117,28 @@ def choose_execution(size: int, threads: int | None, on: Execution | None) -> Ex
         if threads > 1:
             threads = min(threads, get_num_threads())
         threads = max(1, threads)
-    return pinned_threads(threads)
+    return pinned_threads(usable_threads(threads))
+
+
+def persistent_threads(execution: Threads) -> Execution:
+    """The execution that counts for `execution`: as `choose_execution` with as many threads.
+
+    Only threads that run an initializer, or are of a subclass, count themselves.
+    """
+    if type(execution) is not Threads or execution._initializer is not None:
+        return execution
+    return pinned_threads(usable_threads(execution.workers))
+
+
+def usable_threads(threads: int) -> int:
+    """The number of threads that pay at all, if so many were asked for.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `threads` is not an integer, or less than one.
+    """
+    return min(integer("threads", threads), max(MAX_THREADS, _cores()))
 
 
 def _setting(value: int | None, variable: str) -> int | None:

@@ -3,11 +3,13 @@
 The names are imported when they are used: a worker of `Interpreters`, which cannot load NumPy, imports the modules of
 this package that do without.
 
+>>> import numpy as np
 >>> from parcount import kernels
 >>> workload = kernels.workload("bincount")
 >>> job = workload.make(1000, seed=1)
 >>> part, = job.split(1)
->>> counts = workload.kernels["cython"](part)
+>>> counts = np.zeros(part.table, np.int64)
+>>> counts = workload.kernels["cython"](counts, *part.args)
 >>> bool((counts == job.exact()).all())
 True
 """
@@ -20,16 +22,13 @@ if TYPE_CHECKING:
     from parcount.kernels.registry import (
         VARIANTS,
         WORKLOADS,
-        BincountJob,
         Counts,
-        HistogramJob,
-        IncrementJob,
         Job,
         Kernel,
         Part,
+        Slices,
         TallyJob,
         Variant,
-        Work,
         Workload,
         workload,
     )
@@ -37,16 +36,13 @@ if TYPE_CHECKING:
 __all__ = [
     "VARIANTS",
     "WORKLOADS",
-    "BincountJob",
     "Counts",
-    "HistogramJob",
-    "IncrementJob",
     "Job",
     "Kernel",
     "Part",
+    "Slices",
     "TallyJob",
     "Variant",
-    "Work",
     "Workload",
     "workload",
 ]

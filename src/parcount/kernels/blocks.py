@@ -151,6 +151,11 @@ def as_uint8(booleans: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return view if view.max(initial=0) <= 1 else (view != 0).view(np.uint8)
 
 
+def floating(array: NDArray[Any]) -> np.dtype[Any]:
+    """The dtype in which values are compared with edges: float32 as it is, all others as float64."""
+    return np.dtype(np.float32 if array.dtype.type is np.float32 else np.float64)
+
+
 def some(array: NDArray[Any], size: int) -> NDArray[Any]:
     """At least so many elements of a flat array, from all over it; all, if it has no more.
 

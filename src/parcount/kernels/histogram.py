@@ -1,68 +1,73 @@
-"""The workload `histogram`: floats counted into uniform bins, exactly as `numpy.histogram` puts them.
+"""The job `histogram`: count values between ascending edges, exactly as `numpy.histogram` does.
 
-A computed bin index is rounded, so a value close to an edge may land one bin off; like NumPy, every variant then lets
-the edges decide.
+Each bin holds its lower edge and not its upper one; the last bin holds both. A bin index that is computed is rounded,
+so a value close to an edge may land one bin off: like NumPy, every variant then compares it with the edges.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from parcount._native.histogram import BinSearch
 from parcount.kernels import numpy_loops
-from parcount.kernels.job import Counts, Job, Part, Workload, cuts, total, variants_of
+from parcount.kernels.blocks import BLOCK, blocks, floating
+from parcount.kernels.job import Slices, table
 
 
-@dataclass(frozen=True)
-class HistogramJob(Job):
-    """One-dimensional float64 `values`; those outside ``low … high``, and NaN, are not counted."""
-
-    values: NDArray[np.float64]
-    bins: int = 100
-    low: float = 0.0
-    high: float = 1.0
-
-    @property
-    def size(self) -> int:  # type: ignore[override]
-        """How many values."""
-        return len(self.values)
-
-    @property
-    def edges(self) -> NDArray[np.float64]:
-        """The ``bins + 1`` edges, as NumPy places them."""
-        return np.linspace(self.low, self.high, self.bins + 1)
-
-    def head(self, size: int) -> HistogramJob:
-        """The job of the first `size` values."""
-        return replace(self, values=self.values[:size])
-
-    def split(self, parts: int) -> list[Part]:
-        """Slices of the values, each with the edges."""
-        edges = self.edges
-        return [Part(self.bins, (self.values[start:stop], edges)) for start, stop in cuts(self.size, parts)]
-
-    def merge(self, partials: Sequence[Counts]) -> Counts:
-        """The sum of the parts' tables."""
-        return total(partials)
-
-    def exact(self) -> Counts:
-        """NumPy's histogram of the whole."""
-        counts = np.zeros(self.bins, np.int64)
-        numpy_loops.histogram(counts, self.values, self.edges)
-        return counts
+def histogram_job(values: NDArray[Any], edges: NDArray[Any], weights: NDArray[Any] | None = None) -> Slices:
+    """The job of counting `values` between `edges`, or of adding up their real or complex `weights`."""
+    edges = np.ascontiguousarray(edges, np.float64)
+    bins = len(edges) - 1
+    if weights is None:
+        return Slices((values,), (edges,), bins, reference=numpy_loops.histogram)
+    return Slices((values, weights), (edges,), bins, np.float64)
 
 
-class Histogram(Workload):
-    """Floats, counted into uniform bins."""
+def histogram_weighted(
+    sums: NDArray[np.float64], values: NDArray[Any], weights: NDArray[Any], edges: NDArray[np.float64]
+) -> NDArray[Any] | None:
+    """Add each value's weight to its bin.
 
-    name = "histogram"
-    summary = "float to uniform bin, counts[bin] += 1"
-    kernels = variants_of("histogram")
-    largest = 1 << 24
+    Returns
+    -------
+    ndarray of complex128 or None
+        The sums of complex weights; others are in `sums`.
+    """
+    search = BinSearch(edges)
+    real, double = floating(values), np.dtype(np.float64)
+    if weights.dtype.kind != "c":
+        for block, addends in blocks([values, weights], [real, double]):
+            search.weigh(sums, block, addends)
+        return None
+    imaginary = table(search.bins, double)
+    for block, addends, others in blocks([values, weights.real, weights.imag], [real, double, double]):
+        search.weigh(sums, block, addends)
+        search.weigh(imaginary, block, others)
+    return sums + 1j * imaginary
 
-    def make(self, size: int, seed: int = 0) -> HistogramJob:
-        """A job of `size` values, uniform over 100 bins from 0 to 1."""
-        return HistogramJob(np.random.default_rng(seed).random(size))
+
+class ValueRange(Slices):
+    """The job of finding the least and the greatest value; NaN if there is one."""
+
+    def merge(self, partials: Sequence[Any]) -> tuple[Any, Any]:
+        """The least and the greatest of all parts that are not empty."""
+        least, greatest = zip(*(partial for partial in partials if partial), strict=True)
+        return np.min(least), np.max(greatest)
+
+
+def value_range(_: None, values: NDArray[Any]) -> tuple[Any, Any] | tuple[()]:
+    """The least and the greatest value, read once; NaN if there is one; nothing if there are no values.
+
+    Examples
+    --------
+    >>> least, greatest = value_range(None, np.array([3, 1, 2]))
+    >>> int(least), int(greatest)
+    (1, 3)
+    """
+    pieces = (np.asarray(values[start : start + BLOCK]) for start in range(0, len(values), BLOCK))
+    both = [(piece.min(), piece.max()) for piece in pieces]  # `max` finds in cache what `min` has read
+    return (np.min([least for least, _ in both]), np.max([greatest for _, greatest in both])) if both else ()

@@ -1,4 +1,4 @@
-"""Rows of numbers counted in a joint table of several axes, each with ascending edges."""
+"""The job `histogramdd`: count rows in a joint table of several axes, each with ascending edges."""
 
 from __future__ import annotations
 
@@ -10,40 +10,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parcount._native.histogram import BinSearch, count_joint, weigh_joint
-from parcount.kernels.blocks import blocks
-from parcount.kernels.job import Kernel, table
-from parcount.kernels.values import Sums
-
-KERNEL = Kernel("parcount.kernels.histogramdd:counted")
+from parcount.kernels.blocks import blocks, floating
+from parcount.kernels.job import Slices
 
 
-def counted(
-    columns: Sequence[NDArray[Any]], weights: NDArray[Any] | None, edges: Sequence[NDArray[np.float64]]
-) -> Sums:
-    """Count rows into a table of its own.
+def histogramdd_job(
+    columns: Sequence[NDArray[Any]], edges: Sequence[NDArray[Any]], weights: NDArray[Any] | None = None
+) -> Slices:
+    """The job of counting rows, given by their columns, or of adding up their real weights.
 
-    Parameters
-    ----------
-    columns, weights
-        As in `Slices`; of any real dtypes.
-    edges : sequence of ndarray
-        Those of each column; ascending.
-
-    Returns
-    -------
-    ndarray of int64 or float64
-        One dimension an axis, one cell a bin; a view of a table that holds the rows outside too.
+    The tables have two cells more on each axis, for the rows outside: see `without_outside`.
     """
-    searches = [BinSearch(np.ascontiguousarray(its)) for its in edges]
-    shape = [search.bins + 2 for search in searches]
-    double = np.dtype(np.float64)
-    reals = [np.dtype(np.float32) if column.dtype.type is np.float32 else double for column in columns]
+    edges = [np.ascontiguousarray(axis, np.float64) for axis in edges]
+    cells = prod(len(axis) + 1 for axis in edges)
     if weights is None:
-        sums = table(prod(shape))
-        for block in blocks(columns, reals):
-            count_joint(sums, searches, list(block))
-    else:
-        sums = table(prod(shape), double)
-        for block in blocks([*columns, weights], [*reals, double]):
-            weigh_joint(sums, searches, list(block[:-1]), block[-1])
+        return Slices(columns, (edges,), cells)
+    return Slices([*columns, weights], (edges,), cells, np.float64)
+
+
+def histogramdd(counts: NDArray[np.int64], *args: Any) -> None:
+    """Count rows: takes the table, the columns, and the sequence of their edges."""
+    *columns, edges = args
+    searches = [BinSearch(axis) for axis in edges]
+    for block in blocks(columns, [floating(column) for column in columns]):
+        count_joint(counts, searches, list(block))
+
+
+def histogramdd_weighted(sums: NDArray[np.float64], *args: Any) -> None:
+    """Add up rows' weights: takes the table, the columns, the weights, and the sequence of the columns' edges."""
+    *columns, weights, edges = args
+    searches = [BinSearch(axis) for axis in edges]
+    dtypes = [*(floating(column) for column in columns), np.dtype(np.float64)]
+    for block in blocks([*columns, weights], dtypes):
+        weigh_joint(sums, searches, list(block[:-1]), block[-1])
+
+
+def without_outside(sums: NDArray[Any], edges: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """The joint table, one dimension an axis, without the cells of rows outside."""
+    shape = [len(axis) + 1 for axis in edges]
     return sums.reshape(shape)[(slice(1, -1),) * len(shape)]

@@ -1,211 +1,194 @@
-"""What a workload is made of: the variants, kernels that travel by name, parts, and jobs."""
+"""Jobs and their parts: what an array function or a study hands to `parcount.engine.run`."""
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 Counts = NDArray[np.int64]
 
+Kernel = Callable[..., Any]
+"""A hot loop: a plain function ``kernel(table, *args)`` that counts one part.
+
+It adds to `table`, and returns None or another array if the counts are there. `table` is None if the part says so; the
+kernel then returns what it has found. A kernel that has an attribute ``own_threads`` starts threads of its own, and
+takes a keyword ``threads``.
+"""
+
 CACHE_LINE = 64
 """Bytes that two cores cannot write at once without waiting for each other (128 on some Arm)."""
 
-ROOMY = 1 << 17
-"""Cells from which a table's ends do not matter: a megabyte lies on pages of its own."""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One build of a kernel.
-
-    Parameters
-    ----------
-    name : str
-        As the study, the command and the result file spell it.
-    summary : str
-        What it is, in a few words.
-    requires : str, optional
-        The module without which it is not installed.
-    """
-
-    name: str
-    summary: str
-    requires: str | None = None
-
-    def missing(self) -> str | None:
-        """Why this variant cannot run here, or None if it can. Imports what the variant requires."""
-        if self.requires is None:
-            return None
-        try:
-            importlib.import_module(self.requires)
-        except ImportError as error:
-            return str(error)
-        return None
-
-
-VARIANTS: Mapping[str, Variant] = {
-    variant.name: variant
-    for variant in (
-        Variant("python", "a plain loop"),
-        Variant("numpy", "NumPy's operation"),
-        Variant("cython", "the compiled loop, GIL released"),
-        Variant("cython-gil", "the same compiled loop, GIL held"),
-        Variant("numba", "the loop compiled by Numba, GIL released", requires="numba"),
-        Variant("numba-parallel", "Numba's prange over its own threads", requires="numba"),
-    )
-}
+LARGE_TABLE = 1 << 17
+"""Cells from which a table is not aligned to cache lines: a megabyte has pages of its own."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A slice of a job, as a kernel takes it.
+    """The arguments of a kernel for one part of a job.
 
     Parameters
     ----------
-    out : int, ndarray or None
-        How many cells a fresh table has, or the cells to count into in place; None for a loop that brings its own.
+    table : int, ndarray or None
+        Number of cells of a new table, or the cells to count into in place, or None for a kernel that takes no table.
     args : tuple
-        What the loop takes after its table.
+        The kernel's other arguments.
+    dtype : dtype, optional
+        Of a new table.
     """
 
-    out: int | Counts | None
+    table: int | Counts | None
     args: tuple[Any, ...] = ()
-
-    @property
-    def in_place(self) -> bool:
-        """Whether it changes cells that others see: begun a second time, it would count twice."""
-        return isinstance(self.out, np.ndarray)
+    dtype: DTypeLike = np.int64
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """A hot loop by name: small to send to another process, and loaded only where it runs.
-
-    Calling it with a part gives that part's partial counts.
-
-    Parameters
-    ----------
-    reference : str
-        ``"module:function"``. The function takes a table, then the part's ``args``, and counts into the table.
-    own_threads : bool
-        Whether it brings threads of its own: it then takes a keyword ``threads`` too.
-    threads : int
-        How many of its own it is to use.
-    """
-
-    reference: str
-    own_threads: bool = False
-    threads: int = 1
-
-    @property
-    def module(self) -> str:
-        """What has to be imported for it."""
-        return self.reference.partition(":")[0]
-
-    def load(self) -> Callable[..., Any]:
-        """Import the loop."""
-        loop: Callable[..., Any] = getattr(importlib.import_module(self.module), self.reference.partition(":")[2])
-        return loop
-
-    def __call__(self, part: Part) -> Counts:
-        """Count one part."""
-        if part.out is None:
-            partial: Counts = self.load()(*part.args)
-            return partial
-        out = table(part.out) if isinstance(part.out, int) else part.out
-        if self.own_threads:
-            self.load()(out, *part.args, threads=self.threads)
-        else:
-            self.load()(out, *part.args)
-        return out
-
-
-class Work(ABC):
-    """What can be counted in parts."""
-
-    @abstractmethod
-    def split(self, parts: int) -> list[Part]:
-        """Cut the work into `parts` parts of nearly equal size (some empty if there is less to do)."""
-
-    @abstractmethod
-    def merge(self, partials: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """The counts of the whole from those of the parts, given in the order of `split`."""
-
-
-class Job(Work):
-    """One workload with its data: what is split, counted, merged and checked.
+class Job(ABC):
+    """What can be counted in parts.
 
     Attributes
     ----------
     size : int
-        How many increments the job asks for.
+        Number of elements.
+    bins : int or None
+        Number of cells of each part's table; None if the kernel takes no table.
+    in_place : bool
+        Whether parts change memory that the caller sees. A part that is begun twice is then counted twice.
     """
 
     size: int
+    bins: int | None = None
+    in_place: bool = False
 
     @abstractmethod
-    def head(self, size: int) -> Job:
-        """The job of the first `size` increments; shares this one's data."""
+    def split(self, parts: int) -> list[Part]:
+        """Cut the job into `parts` parts of nearly equal size; some are empty if there are fewer elements."""
+
+    @abstractmethod
+    def merge(self, partials: Sequence[Any]) -> Any:
+        """The counts of the whole from those of the parts, given in the order of `split`."""
+
+    @abstractmethod
+    def head(self, size: int) -> Self:
+        """The job of the first `size` elements; shares this one's data."""
 
     @abstractmethod
     def exact(self) -> Counts:
         """The right answer: NumPy's, over the whole at once."""
 
     def reset(self) -> None:
-        """Put data that counting changes back as it was."""
+        """Restore data that counting has changed."""
+
+    def with_arrays(self, convert: Callable[[NDArray[Any]], NDArray[Any]]) -> Self:  # noqa: ARG002
+        """The same job over converted arrays, such as copies in shared memory."""
+        return self
 
 
-class Workload(ABC):
-    """One counting job: what it counts, how its data is made, and its kernels.
+@dataclass(frozen=True, eq=False)
+class Slices(Job):
+    """A job over one-dimensional arrays of one length, whose parts are slices of them all.
 
-    Attributes
+    Parameters
     ----------
-    name, summary : str
-        For people.
-    kernels : mapping of str to Kernel
-        By variant's name, in the order of `VARIANTS`; a variant that makes no sense here is absent.
-    largest : int
-        The size past which a job would only take memory and time without telling more.
+    arrays : sequence of ndarray
+        Of any strides and byte order. A kernel gets a slice of each.
+    settings : tuple
+        Further arguments of the kernel, equal for all parts.
+    bins : int, optional
+        Number of cells of each part's table; None for kernels that take no table.
+    dtype : dtype, optional
+        Of the tables.
+    in_place : bool, optional
+        Whether the kernel counts into slices of the first array, instead of into new tables.
+    reference : Kernel, optional
+        NumPy's kernel for this job, with which `exact` counts.
+    original : ndarray, optional
+        A copy of the first array, to which `reset` returns it.
     """
 
-    name: ClassVar[str]
-    summary: ClassVar[str]
-    kernels: ClassVar[Mapping[str, Kernel]]
-    largest: ClassVar[int]
+    arrays: Sequence[NDArray[Any]]
+    settings: tuple[Any, ...] = ()
+    bins: int | None = None
+    dtype: DTypeLike = np.int64
+    in_place: bool = False
+    reference: Kernel | None = None
+    original: NDArray[Any] | None = None
 
-    @abstractmethod
-    def make(self, size: int, seed: int = 0) -> Job:
-        """Make a job of `size` increments; equal seeds make equal jobs."""
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        """Length of the arrays."""
+        return len(self.arrays[0])
+
+    def split(self, parts: int) -> list[Part]:
+        """Slices of all arrays."""
+        if self.in_place:
+            cells, *others = self.arrays
+            return [
+                Part(cells[start:stop], (*[array[start:stop] for array in others], *self.settings))
+                for start, stop in cuts(self.size, parts)
+            ]
+        return [
+            Part(self.bins, (*[array[start:stop] for array in self.arrays], *self.settings), self.dtype)
+            for start, stop in cuts(self.size, parts)
+        ]
+
+    def merge(self, partials: Sequence[Any]) -> Any:
+        """The sum of the tables, in the order of the parts.
+
+        In place: the cells. Parts that a process has counted in a copy are written back.
+        """
+        if not self.in_place:
+            return total(partials)
+        cells = self.arrays[0]
+        for (start, stop), partial in zip(cuts(self.size, len(partials)), partials, strict=True):
+            if not np.may_share_memory(cells[start:stop], partial):
+                cells[start:stop] = partial
+        return cells
+
+    def head(self, size: int) -> Self:
+        """The job of the first `size` elements."""
+        original = None if self.original is None else self.original[:size]
+        return replace(self, arrays=[array[:size] for array in self.arrays], original=original)
+
+    def exact(self) -> Counts:
+        """What `reference` counts."""
+        if self.reference is None:
+            raise ValueError("this job has no reference")
+        fresh = self if self.original is None else replace(self, arrays=[self.original.copy(), *self.arrays[1:]])
+        (part,) = fresh.split(1)
+        counts: Counts = count_part(self.reference, part)
+        return counts
+
+    def reset(self) -> None:
+        """Return the first array to its original."""
+        if self.original is not None:
+            self.arrays[0][:] = self.original
+
+    def with_arrays(self, convert: Callable[[NDArray[Any]], NDArray[Any]]) -> Self:
+        """The same job over converted arrays."""
+        return replace(self, arrays=[convert(array) for array in self.arrays])
 
 
-def variants_of(name: str) -> dict[str, Kernel]:
-    """The kernels of a workload that has all six variants where this package keeps them."""
-    return {
-        "python": Kernel(f"parcount.kernels.python_loops:{name}"),
-        "numpy": Kernel(f"parcount.kernels.numpy_loops:{name}"),
-        "cython": Kernel(f"parcount._native.{name}:released"),
-        "cython-gil": Kernel(f"parcount._native.{name}:held"),
-        "numba": Kernel(f"parcount.kernels.numba_loops:{name}"),
-        "numba-parallel": Kernel(f"parcount.kernels.numba_loops:{name}_parallel", own_threads=True),
-    }
+def count_part(kernel: Kernel, part: Part) -> Any:
+    """Call a kernel with the table that its part asks for; return the partial counts."""
+    out = table(part.table, part.dtype) if isinstance(part.table, int) else part.table
+    partial = kernel(out, *part.args)
+    return out if partial is None else partial
 
 
 def table(bins: int, dtype: DTypeLike = np.int64) -> NDArray[Any]:
-    """A table of `bins` zeros of 8 bytes that shares no cache line with another: threads never wait for each other's.
+    """A table of `bins` zeros of 8 bytes that shares no cache line with another array.
 
     Examples
     --------
     >>> table(3)
     array([0, 0, 0])
     """
-    if bins >= ROOMY:
+    if bins >= LARGE_TABLE:
         return np.zeros(bins, dtype)
     cells = CACHE_LINE // 8
     padded = np.zeros((bins + cells - 1) // cells * cells + cells, dtype)
@@ -214,7 +197,7 @@ def table(bins: int, dtype: DTypeLike = np.int64) -> NDArray[Any]:
 
 
 def total(partials: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """The sum of partial tables, of which some may be shorter; takes the first of the longest for it.
+    """The sum of partial tables, some of which may be shorter; reuses the first of the longest.
 
     Examples
     --------
@@ -222,7 +205,7 @@ def total(partials: Sequence[NDArray[Any]]) -> NDArray[Any]:
     array([2, 2])
     """
     base = max(range(len(partials)), key=lambda part: len(partials[part]))
-    sums = partials[base]
+    sums = np.asarray(partials[base])
     for part, partial in enumerate(partials):
         if part != base:
             sums[: len(partial)] += partial
@@ -230,7 +213,7 @@ def total(partials: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 
 def cuts(size: int, parts: int) -> list[tuple[int, int]]:
-    """The `parts` ranges, nearly equal, that make up ``0 … size``.
+    """The `parts` ranges of nearly equal length that make up ``0 … size``.
 
     Examples
     --------

@@ -18,6 +18,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from parcount.kernels.job import CACHE_LINE, Counts
+from parcount.kernels.python_loops import grown
 
 # Numba mixes signed and unsigned integers into floats: every term of the generator is a uint64.
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -75,13 +76,13 @@ def _increment_parallel(cells: Counts) -> None:
 
 
 @compiled()
-def _bincount(counts: Counts, bins: int, keys: NDArray[Any]) -> bool:
+def _bincount(counts: Counts, bins: int, keys: NDArray[Any]) -> int:
     for i in range(len(keys)):
         key = np.uint64(keys[i])  # a negative key becomes a huge one: one comparison finds both
         if key >= np.uint64(bins):
-            return False
+            return i
         counts[key] += 1
-    return True
+    return len(keys)
 
 
 @compiled(parallel=True)
@@ -91,7 +92,7 @@ def _bincount_parallel(tables: Counts, bins: int, keys: NDArray[Any]) -> bool:
     for thread in prange(threads):
         first = len(keys) * thread // threads
         last = len(keys) * (thread + 1) // threads
-        if not _bincount(tables[thread], bins, keys[first:last]):
+        if _bincount(tables[thread], bins, keys[first:last]) < last - first:
             outside += 1
     return outside == 0
 
@@ -132,10 +133,13 @@ def increment(cells: Counts) -> None:
     _increment(cells)
 
 
-def bincount(counts: Counts, keys: NDArray[Any]) -> None:
-    """Count how often each key occurs."""
-    if not _bincount(counts, len(counts), keys):
-        raise _outside(counts)
+def bincount(counts: Counts, keys: NDArray[Any], grow: bool = False) -> Counts:
+    """Count how often each key occurs; see `cython_loops.bincount`."""
+    done = _bincount(counts, len(counts), keys)
+    while done < len(keys):
+        counts = grown(counts, keys[done:], grow)
+        done += _bincount(counts, len(counts), keys[done:])
+    return counts
 
 
 def histogram(counts: Counts, values: NDArray[Any], edges: NDArray[Any]) -> None:
@@ -144,30 +148,39 @@ def histogram(counts: Counts, values: NDArray[Any], edges: NDArray[Any]) -> None
     _histogram(counts, len(counts), values, edges)
 
 
-def tally_parallel(counts: Counts, start: int, stop: int, seed: int, *, threads: int) -> None:
+def tally_parallel(counts: Counts, start: int, stop: int, seed: int, *, threads: int = 1) -> None:
     """`tally` on Numba's own threads."""
-    with _team(threads), _tables(counts, threads) as tables:
+    with _limited(threads), _tables(counts, threads) as tables:
         _tally_parallel(tables, len(counts), np.uint64(start), np.uint64(stop), np.uint64(seed))
 
 
-def increment_parallel(cells: Counts, *, threads: int) -> None:
+def increment_parallel(cells: Counts, *, threads: int = 1) -> None:
     """`increment` on Numba's own threads."""
-    with _team(threads):
+    with _limited(threads):
         _increment_parallel(cells)
 
 
-def bincount_parallel(counts: Counts, keys: NDArray[Any], *, threads: int) -> None:
+def bincount_parallel(counts: Counts, keys: NDArray[Any], grow: bool = False, *, threads: int = 1) -> Counts:
     """`bincount` on Numba's own threads."""
-    with _team(threads), _tables(counts, threads) as tables:
-        if not _bincount_parallel(tables, len(counts), keys):
-            raise _outside(counts)
+    with _limited(threads):
+        while True:
+            with _tables(counts, threads) as tables:
+                if _bincount_parallel(tables, len(counts), keys):
+                    break
+                tables[:] = 0
+            counts = grown(counts, keys, grow)
+    return counts
 
 
-def histogram_parallel(counts: Counts, values: NDArray[Any], edges: NDArray[Any], *, threads: int) -> None:
+def histogram_parallel(counts: Counts, values: NDArray[Any], edges: NDArray[Any], *, threads: int = 1) -> None:
     """`histogram` on Numba's own threads."""
     _check(counts, edges)
-    with _team(threads), _tables(counts, threads) as tables:
+    with _limited(threads), _tables(counts, threads) as tables:
         _histogram_parallel(tables, len(counts), values, edges)
+
+
+for _kernel in (tally_parallel, increment_parallel, bincount_parallel, histogram_parallel):
+    _kernel.__dict__["own_threads"] = True
 
 
 def most_threads() -> int:
@@ -187,7 +200,7 @@ _entrance = threading.Lock()
 
 
 @contextmanager
-def _team(threads: int) -> Iterator[None]:
+def _limited(threads: int) -> Iterator[None]:
     """Set how many of Numba's threads the calling thread's parallel regions use."""
     if not 1 <= threads <= most_threads():
         raise ValueError(f"Numba has {most_threads()} threads here (NUMBA_NUM_THREADS), not {threads}")
@@ -207,7 +220,7 @@ def _team(threads: int) -> Iterator[None]:
 
 
 @contextmanager
-def _tables(counts: Counts, threads: int) -> Iterator[Counts]:
+def _tables(counts: Counts, threads: int = 1) -> Iterator[Counts]:
     """A table a thread, added to `counts` at the end."""
     tables = np.zeros((threads, len(counts) + PAD), np.int64)
     yield tables
@@ -222,7 +235,3 @@ def _check(counts: Counts, edges: NDArray[Any]) -> None:
     low, high = float(edges[0]), float(edges[bins])
     if not (high - low > 0 and isfinite(high - low) and isfinite(bins / (high - low))):
         raise ValueError(f"no uniform bins fit between {low} and {high}")
-
-
-def _outside(counts: Counts) -> ValueError:
-    return ValueError(f"a key lies outside 0 … {len(counts) - 1}")

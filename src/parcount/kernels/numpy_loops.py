@@ -1,4 +1,4 @@
-"""The same counts by NumPy's whole-array operations: what most users run today."""
+"""The kernels as NumPy's whole-array operations: what most users run today."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parcount.kernels.job import Counts
+from parcount.kernels.python_loops import grown
+
+Counts = NDArray[np.int64]
 
 CHUNK = 1 << 16
 """Elements at a time where there would be temporaries: half a megabyte each, so that they stay in cache."""
@@ -32,18 +34,18 @@ def tally(counts: Counts, start: int, stop: int, seed: int) -> None:
         counts += np.bincount(keys.astype(np.int64), minlength=len(counts))
 
 
-def increment(cells: Counts) -> None:
-    """Add one to every cell."""
-    cells += 1
+def increment(cells: NDArray[Any], by: Any = 1) -> None:
+    """Add a number, or an array of one length with the cells, to every cell."""
+    np.add(cells, by, out=cells)
 
 
-def bincount(counts: Counts, keys: NDArray[Any]) -> None:
-    """Count how often each key occurs."""
-    bins = len(counts)
-    if len(keys) and not (keys.min() >= 0 and keys.max() < bins):
-        raise ValueError(f"a key lies outside 0 … {bins - 1}")
+def bincount(counts: Counts, keys: NDArray[Any], grow: bool = False) -> Counts:
+    """Count how often each key occurs; see `cython_loops.bincount`."""
+    if len(keys) and not (keys.min() >= 0 and keys.max() < len(counts)):
+        counts = grown(counts, keys, grow)
     # np.bincount takes no uint64; these keys have just been shown to fit.
-    counts += np.bincount(keys.astype(np.int64) if keys.dtype == np.uint64 else keys, minlength=bins)
+    counts += np.bincount(keys.astype(np.int64) if keys.dtype == np.uint64 else keys, minlength=len(counts))
+    return counts
 
 
 def histogram(counts: Counts, values: NDArray[Any], edges: NDArray[Any]) -> None:

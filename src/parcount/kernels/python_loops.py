@@ -1,15 +1,13 @@
-"""The hot loops in plain Python: what the compiled ones are measured against, and the definition of right.
+"""The kernels in plain Python: the baseline of the study, and the definition of right counts.
 
-Each takes a table first and counts into it. They read buffers through `memoryview`, which gives Python's own
-numbers one by one: faster than indexing an array, and no copy. Nor does it need NumPy, which does not load in the
-workers of `Interpreters`: for these the loops stand here, not in `parcount.kernels`, which imports it.
+They read buffers through `memoryview`, which gives Python's own numbers: faster than indexing an array, and no copy.
+No NumPy is imported here: the workers of `Interpreters` cannot load it.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
-from importlib import import_module
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,15 +39,18 @@ def increment(cells: Counts) -> None:
         a[i] += 1
 
 
-def bincount(counts: Counts, keys: NDArray[Any]) -> None:
-    """Count how often each key occurs."""
+def bincount(counts: Counts, keys: NDArray[Any], grow: bool = False) -> Counts:
+    """Count how often each key occurs; see `cython_loops.bincount`."""
     tallies = [0] * len(counts)
     bins = len(tallies)
     for key in memoryview(keys):  # type: ignore[arg-type]
         if not 0 <= key < bins:
-            raise ValueError(f"a key lies outside 0 … {bins - 1}")
+            counts = grown(counts, keys, grow)
+            tallies += [0] * (len(counts) - bins)
+            bins = len(counts)
         tallies[key] += 1
     _add(counts, tallies)
+    return counts
 
 
 def histogram(counts: Counts, values: NDArray[Any], edges: NDArray[Any]) -> None:
@@ -71,33 +72,70 @@ def histogram(counts: Counts, values: NDArray[Any], edges: NDArray[Any]) -> None
     _add(counts, tallies)
 
 
-def count(part: tuple[str, int | memoryview | None, tuple[Any, ...]]) -> Any:
-    """Count a part without NumPy.
+def grown(counts: Any, keys: Any, grow: bool) -> Any:
+    """A copy of a table, long enough for all of the keys.
 
     Parameters
     ----------
+    counts : ndarray or array.array
+        The table.
+    keys : ndarray or memoryview
+        One of which lies outside it.
+    grow : bool
+        Whether that is allowed.
+
+    Raises
+    ------
+    ValueError
+        If a key is negative, or the table must not grow.
+    MemoryError
+        If there is no memory for a table that long.
+    """
+    bins = len(counts)
+    if not grow:
+        raise ValueError(f"a key lies outside 0 … {bins - 1}")
+    least, most = (min(keys), max(keys)) if isinstance(keys, memoryview) else (keys.min(), keys.max())
+    if least < 0:
+        raise ValueError("'list' argument must have no negative elements")
+    size = max(bins, int(most) + 1)  # no shorter, if another thread has changed the keys
+    if isinstance(counts, array):
+        return counts + array("q", bytes(8 * (size - bins)))
+    from parcount.kernels.job import table
+
+    longer = table(size, counts.dtype)
+    longer[:bins] = counts
+    return longer
+
+
+def count_part(
+    kernel: Callable[..., Any], part: tuple[int | memoryview | None, tuple[Any, ...]]
+) -> array[int] | memoryview | None:
+    """Count a part without NumPy, in a worker that cannot load it.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        That needs no NumPy.
     part : tuple
-        The loop as ``"module:function"``; how many cells a fresh table has, or the cells to count into in place, or
-        None for a loop that brings its own; and what the loop takes after its table.
+        How many cells a new table has, or the cells to count into in place, or None for a kernel that takes no table;
+        and the kernel's other arguments.
 
     Returns
     -------
     object
-        The fresh table, an `array.array`; None for cells counted into in place; or what the loop has brought.
+        The table; None for cells counted into in place; or what a kernel without a table returns.
 
     Examples
     --------
-    >>> count(("parcount.kernels.python_loops:tally", 4, (0, 100, 0)))
+    >>> count_part(tally, (4, (0, 100, 0)))
     array('q', [24, 26, 20, 30])
     """
-    reference, out, args = part
-    module, _, name = reference.partition(":")
-    loop = getattr(import_module(module), name)
-    if not isinstance(out, int):
-        return loop(*args) if out is None else loop(out, *args)
-    table = array("q", bytes(8 * out))
-    loop(table, *args)
-    return table
+    out, args = part
+    table = array("q", bytes(8 * out)) if isinstance(out, int) else out
+    partial = kernel(table, *args)
+    if isinstance(out, memoryview):
+        return None  # the caller sees the cells
+    return table if partial is None else partial
 
 
 def _add(counts: Counts, tallies: Sequence[int]) -> None:

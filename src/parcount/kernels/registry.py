@@ -1,40 +1,183 @@
-"""The workloads, and every variant of their hot loops.
-
->>> from parcount import kernels
->>> workload = kernels.workload("bincount")
->>> job = workload.make(1000, seed=1)
->>> part, = job.split(1)
->>> counts = workload.kernels["cython"](part)
->>> bool((counts == job.exact()).all())
-True
-"""
+"""The workloads, and every variant of their kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from parcount.kernels.bincount import Bincount, BincountJob
-from parcount.kernels.histogram import Histogram, HistogramJob
-from parcount.kernels.increment import Increment, IncrementJob
-from parcount.kernels.job import VARIANTS, Counts, Job, Kernel, Part, Variant, Work, Workload
-from parcount.kernels.tally import Tally, TallyJob
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = [
-    "VARIANTS",
-    "WORKLOADS",
-    "BincountJob",
-    "Counts",
-    "HistogramJob",
-    "IncrementJob",
-    "Job",
-    "Kernel",
-    "Part",
-    "TallyJob",
-    "Variant",
-    "Work",
-    "Workload",
-    "workload",
-]
+from parcount.kernels.bincount import bincount_job
+from parcount.kernels.histogram import histogram_job
+from parcount.kernels.increment import increment_job
+from parcount.kernels.job import Counts, Job, Kernel, Part, Slices
+from parcount.kernels.tally import TallyJob
+
+__all__ = ["VARIANTS", "WORKLOADS", "Counts", "Job", "Kernel", "Part", "Slices", "TallyJob", "Variant", "Workload"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One build of the kernels.
+
+    Parameters
+    ----------
+    name : str
+        As the study, the command and the result file spell it.
+    summary : str
+        What it is, in a few words.
+    module : str
+        The module that has the kernels.
+    suffix : str, optional
+        What follows a workload's name in a kernel's name there.
+    requires : str, optional
+        The module without which the variant is not installed.
+    own_threads : bool, optional
+        Whether its kernels start threads of their own.
+    """
+
+    name: str
+    summary: str
+    module: str
+    suffix: str = ""
+    requires: str | None = None
+    own_threads: bool = False
+
+    def missing(self) -> str | None:
+        """Why this variant cannot run here, or None if it can. Imports what the variant requires."""
+        if self.requires is None:
+            return None
+        try:
+            importlib.import_module(self.requires)
+        except ImportError as error:
+            return str(error)
+        return None
+
+
+VARIANTS: Mapping[str, Variant] = {
+    variant.name: variant
+    for variant in (
+        Variant("python", "a plain loop", "parcount.kernels.python_loops"),
+        Variant("numpy", "NumPy's operation", "parcount.kernels.numpy_loops"),
+        Variant("cython", "the compiled loop, GIL released", "parcount.kernels.cython_loops"),
+        Variant("cython-gil", "the same compiled loop, GIL held", "parcount.kernels.cython_loops", "_gil"),
+        Variant("numba", "the loop compiled by Numba, GIL released", "parcount.kernels.numba_loops", requires="numba"),
+        Variant(
+            "numba-parallel",
+            "Numba's prange over its own threads",
+            "parcount.kernels.numba_loops",
+            "_parallel",
+            requires="numba",
+            own_threads=True,
+        ),
+    )
+}
+
+
+class Kernels(Mapping[str, Kernel]):
+    """The kernels of one workload by variant, each imported when it is asked for."""
+
+    def __init__(self, workload: str) -> None:
+        self._workload = workload
+
+    def __getitem__(self, variant: str) -> Kernel:
+        found = VARIANTS[variant]
+        kernel: Kernel = getattr(importlib.import_module(found.module), self._workload + found.suffix)
+        return kernel
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(VARIANTS)
+
+    def __len__(self) -> int:
+        return len(VARIANTS)
+
+
+class Workload(ABC):
+    """One operation: its kernels, and how a study makes data for it.
+
+    Attributes
+    ----------
+    name, summary : str
+        For people.
+    kernels : mapping of str to Kernel
+        By variant's name, in the order of `VARIANTS`.
+    largest : int
+        The size above which a job takes more memory and time without telling more.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    kernels: ClassVar[Mapping[str, Kernel]]
+    largest: ClassVar[int]
+
+    @abstractmethod
+    def make(self, size: int, seed: int = 0) -> Job:
+        """Make a job of `size` elements; equal seeds make equal jobs."""
+
+
+class Tally(Workload):
+    """Pseudo-random keys, counted."""
+
+    name = "tally"
+    summary = "pseudo-random key, counts[key] += 1"
+    kernels = Kernels("tally")
+    largest = 1 << 32
+
+    def make(self, size: int, seed: int = 0) -> Job:
+        """A job of `size` increments over 256 counters."""
+        return TallyJob(size, seed)
+
+
+class Increment(Workload):
+    """Every cell of an array, plus one.
+
+    Two memory accesses and one addition: memory is the limit, and the study shows what more workers buy then.
+    """
+
+    name = "increment"
+    summary = "every cell of an array, a[i] += 1"
+    kernels = Kernels("increment")
+    largest = 1 << 24
+
+    def make(self, size: int, seed: int = 0) -> Job:
+        """A job of `size` int64 cells with random values."""
+        cells = np.random.default_rng(seed).integers(0, 1 << 40, size)
+        return increment_job(cells, original=cells.copy())
+
+
+class Bincount(Workload):
+    """Integer keys, counted."""
+
+    name = "bincount"
+    summary = "integer keys, counts[x[i]] += 1"
+    kernels = Kernels("bincount")
+    largest = 1 << 24
+
+    def make(self, size: int, seed: int = 0) -> Job:
+        """A job of `size` int64 keys, uniform over 1024 bins."""
+        return bincount_job(np.random.default_rng(seed).integers(0, 1024, size))
+
+    def over(self, data: NDArray[Any]) -> Job:
+        """A job that counts given keys."""
+        return bincount_job(data)
+
+
+class Histogram(Workload):
+    """Floats, counted into uniform bins."""
+
+    name = "histogram"
+    summary = "float to uniform bin, counts[bin] += 1"
+    kernels = Kernels("histogram")
+    largest = 1 << 24
+
+    def make(self, size: int, seed: int = 0) -> Job:
+        """A job of `size` values, uniform over 100 bins from 0 to 1."""
+        return histogram_job(np.random.default_rng(seed).random(size), np.linspace(0, 1, 101))
+
 
 WORKLOADS: Mapping[str, Workload] = {
     workload.name: workload for workload in (Tally(), Increment(), Bincount(), Histogram())
@@ -48,7 +191,7 @@ def workload(name: str) -> Workload:
     Raises
     ------
     ValueError
-        If there is none; names those that exist.
+        If there is none; the message names those that exist.
     """
     try:
         return WORKLOADS[name]

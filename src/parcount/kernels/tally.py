@@ -1,8 +1,8 @@
-"""The workload `tally`: the counter loop with nothing else in it.
+"""The job `tally`: the counter loop with nothing else in it.
 
 The key of increment i is output i of splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
-generators", OOPSLA 2014), cut to the number of bins. It depends on the position alone, so every split and every
-variant counts the same keys; it reads no memory but its own counters, and no compiler can fold it into one addition.
+generators", OOPSLA 2014), modulo the number of bins. It depends on the position alone: every split and every variant
+counts the same keys. The loop reads no memory but its own counters, and no compiler can fold it into one addition.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from parcount.kernels import numpy_loops
-from parcount.kernels.job import Counts, Job, Part, Workload, cuts, total, variants_of
+from parcount.kernels.job import Counts, Job, Part, count_part, cuts, total
 
 
 @dataclass(frozen=True)
@@ -38,19 +36,6 @@ class TallyJob(Job):
 
     def exact(self) -> Counts:
         """NumPy's count of the whole."""
-        counts = np.zeros(self.bins, np.int64)
-        numpy_loops.tally(counts, 0, self.size, self.seed)
+        (part,) = self.split(1)
+        counts: Counts = count_part(numpy_loops.tally, part)
         return counts
-
-
-class Tally(Workload):
-    """Pseudo-random keys, counted."""
-
-    name = "tally"
-    summary = "pseudo-random key, counts[key] += 1"
-    kernels = variants_of("tally")
-    largest = 1 << 32
-
-    def make(self, size: int, seed: int = 0) -> TallyJob:
-        """A job of `size` increments over 256 counters."""
-        return TallyJob(size, seed)

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from parcount._native import distinct as native
 from parcount.kernels.blocks import BLOCK, blocks, some
-from parcount.kernels.job import Kernel, Part, cuts
-from parcount.kernels.slices import Slices
+from parcount.kernels.job import Kernel, Part, Slices, cuts
 
 ALWAYS_NEAR = 1 << 16
 """A range for which a table is always worth its clearing; all keys of up to 16 bits lie in one."""
@@ -38,7 +37,7 @@ MOST_KEYS = native.HASH_TABLE_CAPACITY
 MOST_PIECES = 1 << 10
 """More, and dealing them out takes longer than is gained: every piece is written on a page of its own."""
 
-GLANCE = 1 << 12
+SAMPLE = 1 << 12
 """Keys looked at to see how they are spread: of a million different ones, about eight of these are there twice."""
 
 TWICE = 8
@@ -52,14 +51,11 @@ Found = tuple[NDArray[Any], NDArray[np.int64]]
 
 _LARGE = 1 << 64
 
-KERNEL = Kernel("parcount.kernels.unique_counts:found")
-KERNEL_OF_RANGES = Kernel("parcount.kernels.unique_counts:found_in")
-
 
 class Distinct(Slices):
     """`Slices` of one column of integers, whose parts are `Found`."""
 
-    def merge(self, partials: Sequence[Found]) -> Found:  # type: ignore[override]
+    def merge(self, partials: Sequence[Found]) -> Found:
         """What was found in any."""
         return reduce(merged, partials)
 
@@ -73,14 +69,14 @@ class DistinctByRange(Distinct):
     def split(self, parts: int) -> list[Part]:
         """The ranges, dealt out."""
         (ranges,) = self.settings
-        return [Part(None, (self.columns, None, ranges[start:stop])) for start, stop in cuts(len(ranges), parts)]
+        return [Part(None, (*self.arrays, ranges[start:stop])) for start, stop in cuts(len(ranges), parts)]
 
-    def merge(self, partials: Sequence[Found]) -> Found:  # type: ignore[override]
+    def merge(self, partials: Sequence[Found]) -> Found:
         """What was found, one after the other."""
         return joined(partials)
 
 
-def distinct(keys: NDArray[Any], ascending: bool, workers: int) -> tuple[Distinct, Kernel]:
+def distinct_job(keys: NDArray[Any], ascending: bool, workers: int) -> tuple[Distinct, Kernel]:
     """The job of finding the different keys in one column, and its kernel: as a glance at some of the keys suggests.
 
     Parameters
@@ -93,41 +89,40 @@ def distinct(keys: NDArray[Any], ascending: bool, workers: int) -> tuple[Distinc
         How many will share the job.
     """
     if within := _promising(keys, workers):
-        return DistinctByRange([keys], None, (within,)), KERNEL_OF_RANGES
-    return Distinct([keys], None, (ascending,)), KERNEL
+        return DistinctByRange([keys], (within,)), count_distinct_in_ranges
+    return Distinct([keys], (ascending,)), count_distinct
 
 
 def _promising(keys: NDArray[Any], workers: int) -> list[Range]:
     """The ranges to look for keys in, if most seem to be different; none if each worker is to see what its keys are."""
     if len(keys) <= MOST_KEYS:
         return []
-    sample = glance(keys)
+    sample = sample_keys(keys)
     if len(sample) - native.count_runs(sample) > TWICE:
         return []
     if int(sample[-1]) - int(sample[0]) < len(keys):
-        if workers == 1:  # it would look at all of them here, and once more in `found`
+        if workers == 1:  # it would look at all of them here, and once more in `count_distinct`
             return []
-        low, size = extent(keys)
+        low, size = key_range(keys)
         if size <= len(keys):
             return ranges(sample, workers, low, low + size - 1)
     return ranges(sample, chunks(len(keys), workers))
 
 
-def found(columns: Sequence[NDArray[Any]], _: None, ascending: bool) -> Found:
-    """Find the different keys in the one column, and how often each is there.
+def count_distinct(_: None, keys: NDArray[Any], ascending: bool) -> Found:
+    """Find the distinct keys, and how often each occurs.
 
     Parameters
     ----------
-    columns : sequence of ndarray
-        As in `Slices`; keys of any integer dtype. They have no weights.
+    keys : ndarray
+        Of any integer dtype.
     ascending : bool
         Whether they must be; they may be all the same.
     """
-    (keys,) = columns
     dtype = keys.dtype.newbyteorder("=")
     if not len(keys):
         return _nothing(dtype)
-    low, size = extent(keys)
+    low, size = key_range(keys)
     if size <= max(ALWAYS_NEAR, len(keys)):
         return _in_table((block for (block,) in blocks([keys], [dtype])), low, size, dtype)
     hashed = native.HashTable()
@@ -146,20 +141,19 @@ def found(columns: Sequence[NDArray[Any]], _: None, ascending: bool) -> Found:
     if done == len(keys):
         return so_far
     rest = keys[done:]
-    return merged(so_far, found_in([rest], None, ranges(glance(rest), chunks(len(rest)))))
+    return merged(so_far, count_distinct_in_ranges(None, rest, ranges(sample_keys(rest), chunks(len(rest)))))
 
 
-def found_in(columns: Sequence[NDArray[Any]], _: None, within: Sequence[Range]) -> Found:
-    """Find the different keys in the one column that lie in some ranges, by sorting, and how often each is there.
+def count_distinct_in_ranges(_: None, keys: NDArray[Any], within: Sequence[Range]) -> Found:
+    """Find the distinct keys that lie in some ranges, by sorting, and how often each occurs.
 
     Parameters
     ----------
-    columns : sequence of ndarray
-        As in `found`.
+    keys : ndarray
+        Of any integer dtype.
     within : sequence of Range
         Ascending.
     """
-    (keys,) = columns
     dtype = keys.dtype.newbyteorder("=")
     chunk, dealt = np.empty((2, min(CHUNK, len(keys))), dtype)
     return joined([_found_between(keys, low, high, chunk, dealt) for low, high in within], dtype)
@@ -194,9 +188,9 @@ def _in_table(pieces: Iterable[NDArray[Any]], low: int, size: int, dtype: Any) -
     return values.astype(dtype, copy=False), counts
 
 
-def glance(keys: NDArray[Any]) -> NDArray[Any]:
+def sample_keys(keys: NDArray[Any]) -> NDArray[Any]:
     """Some of the keys, ascending."""
-    return np.sort(some(keys, GLANCE).astype(keys.dtype.newbyteorder("=")))
+    return np.sort(some(keys, SAMPLE).astype(keys.dtype.newbyteorder("=")))
 
 
 def chunks(size: int, parts: int = 1) -> int:
@@ -216,7 +210,7 @@ def ranges(sample: NDArray[Any], number: int, low: int | None = None, high: int 
     Parameters
     ----------
     sample : ndarray
-        As from `glance`.
+        As from `sample_keys`.
     number : int
         How many ranges.
     low, high : int, optional
@@ -234,14 +228,14 @@ def ranges(sample: NDArray[Any], number: int, low: int | None = None, high: int 
     return [(start, stop - 1) for start, stop in pairwise([low, *inside, high + 1])]
 
 
-def extent(keys: NDArray[Any]) -> tuple[int, int]:
+def key_range(keys: NDArray[Any]) -> tuple[int, int]:
     """The least key, and how many keys there could be from it to the largest, if no more than there are in fact.
 
     Looks no further when there could be more.
 
     Examples
     --------
-    >>> extent(np.array([5, 3, 4, 3]))
+    >>> key_range(np.array([5, 3, 4, 3]))
     (3, 3)
     """
     low, high = _LARGE, -_LARGE
@@ -259,7 +253,7 @@ def by_sorting(keys: NDArray[Any], room: NDArray[Any] | None = None) -> Found:
     dtype = keys.dtype.newbyteorder("=")
     if not len(keys):
         return _nothing(dtype)
-    sample = glance(keys)
+    sample = sample_keys(keys)
     tail = len(sample) // 64  # a few that lie far off do not spoil the pieces of the others
     low, high = int(sample[tail]), int(sample[-1 - tail])
     bits = (min(MOST_PIECES, len(keys) // PIECE + 1) - 1).bit_length()

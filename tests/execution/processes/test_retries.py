@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from parcount.engine.run import count, count_timed
+from parcount.engine.run import Clock, run
 from parcount.execution.processes import serialisation
 from parcount.execution.processes.execution import Processes
-from parcount.kernels import WORKLOADS, Kernel
+from parcount.kernels import WORKLOADS
 from parcount.shm import blocks
 from tests import plain, remote
 from tests.execution.executions import TRANSPORTED
@@ -234,11 +234,11 @@ class TestOnce:
         getattr(pool, call)(remote.DieAtFirst(tried, 1, 0), range(2), idempotent=False)
         assert tried.tolist() == [1, 1]
 
-    @pytest.mark.parametrize("call", [count, count_timed])
-    def test_counting_in_place_is_such_a_thing(self, pool: pc.Processes, call: Callable[..., object]) -> None:
+    @pytest.mark.parametrize("clock", [None, Clock()])
+    def test_counting_in_place_is_such_a_thing(self, pool: pc.Processes, clock: Clock | None) -> None:
         job = WORKLOADS["increment"].make(100)
         with pytest.raises(pc.WorkerDied, match="ended with exit code 5") as caught:
-            call(job, Kernel("tests.remote:increment_and_die"), pool)
+            run(job, remote.increment_and_die, pool, clock)
         assert caught.value.tries == 1
 
     @pytest.mark.parametrize("make", [lambda: pc.Serial(), lambda: pc.Threads(2)])

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parcount.execution.interpreters import missing
-from parcount.kernels import VARIANTS, WORKLOADS
-from parcount.kernels.job import Variant
+from parcount.kernels import VARIANTS, WORKLOADS, Variant
 from parcount.studies.core.cells import Cell
 from parcount.studies.core.options import doublings
 from parcount.studies.gil.experiment import EXECUTIONS, GilExperiment, file_bytes
@@ -73,7 +72,7 @@ def test_a_file_is_counted_by_bincount() -> None:
 
 
 def test_what_is_not_installed_stands_in_the_plan_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    absent = Variant("numba", "…", requires="no_such_module_anywhere")
+    absent = Variant("numba", "…", "numba", requires="no_such_module_anywhere")
     monkeypatch.setattr("parcount.studies.gil.experiment.VARIANTS", {**VARIANTS, "numba": absent})
     cells, unmeasured = GilExperiment(variants=["cython", "numba"], executions=["threads", "processes"]).cells()
     assert {cell.variant for cell in cells} == {"cython", "numba"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+from collections import ChainMap
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import pytest
 
 import parcount as pc
 from parcount.execution.interpreters import missing
-from parcount.kernels import WORKLOADS, Kernel
+from parcount.kernels import WORKLOADS
 from parcount.shm import blocks
 from parcount.studies.core import shared_data
 from parcount.studies.gil import experiment
 from parcount.studies.gil.experiment import GilExperiment
+from tests.studies.gil import broken
 
 SHORT = {"seconds": 0.2, "workers": [1, 2], "executions": ["threads", "processes"]}
 
@@ -98,7 +100,7 @@ def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
 
 def test_a_wrong_kernel_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The check of exactness can fail: a loop that loses a count is caught in every cell that runs it."""
-    kernels = {**WORKLOADS["tally"].kernels, "numpy": Kernel("tests.studies.gil.broken:loses_one")}
+    kernels = ChainMap({"numpy": broken.loses_one}, WORKLOADS["tally"].kernels)  # type: ignore[arg-type]
     monkeypatch.setattr(type(WORKLOADS["tally"]), "kernels", kernels)
     result = pc.study("gil", workloads="tally", variants=["numpy", "cython"], **SHORT)
     assert not result.exact
@@ -108,7 +110,7 @@ def test_a_wrong_kernel_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_kernel_that_raises_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernels = {**WORKLOADS["tally"].kernels, "numpy": Kernel("tests.studies.gil.broken:raises")}
+    kernels = ChainMap({"numpy": broken.raises}, WORKLOADS["tally"].kernels)  # type: ignore[arg-type]
     monkeypatch.setattr(type(WORKLOADS["tally"]), "kernels", kernels)
     result = pc.study("gil", workloads="tally", variants=["numpy", "cython"], **SHORT)
     failed = [cell for cell in result.cells if cell.status == "failed"]
@@ -119,7 +121,7 @@ def test_a_kernel_that_raises_fails_alone(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_worker_that_dies_fails_its_cell_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernels = {**WORKLOADS["tally"].kernels, "numpy": Kernel("tests.studies.gil.broken:exits_in_a_worker")}
+    kernels = ChainMap({"numpy": broken.exits_in_a_worker}, WORKLOADS["tally"].kernels)  # type: ignore[arg-type]
     monkeypatch.setattr(type(WORKLOADS["tally"]), "kernels", kernels)
     result = pc.study("gil", workloads="tally", variants=["numpy", "cython"], **SHORT)
     failed = {(cell.variant, cell.execution): cell.reason for cell in result.cells if cell.status == "failed"}

@@ -13,6 +13,7 @@ from typing import Any
 
 from parcount._native import build
 from parcount.kernels import VARIANTS, WORKLOADS
+from parcount.kernels.job import count_part
 from parcount.system.cores import cores
 
 
@@ -70,7 +71,7 @@ def start_threading_layer() -> None:
     """Run one parallel loop of Numba's, if it is installed: which layer it has is known only after."""
     if VARIANTS["numba-parallel"].missing() is None:
         (part,) = WORKLOADS["increment"].make(1).split(1)
-        WORKLOADS["increment"].kernels["numba-parallel"](part)
+        count_part(WORKLOADS["increment"].kernels["numba-parallel"], part)
 
 
 def _version(name: str) -> str | None:

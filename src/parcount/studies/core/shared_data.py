@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from parcount.kernels.job import Job
 from parcount.shm.blocks import shared_array
@@ -19,12 +18,10 @@ def to_shared_memory(job: Job) -> Job:
     OSError
         If the system has not that much shared memory.
     """
-    if not is_dataclass(job):
-        raise TypeError(f"{type(job).__name__} is not a dataclass: its arrays cannot be found")
-    moved: dict[str, Any] = {}
-    for field in fields(job):
-        value = getattr(job, field.name)
-        if isinstance(value, np.ndarray):
-            moved[field.name] = shared_array(value.shape, value.dtype)
-            moved[field.name][...] = value
-    return replace(job, **moved)
+
+    def shared(array: NDArray[Any]) -> NDArray[Any]:
+        copy = shared_array(array.shape, array.dtype)
+        copy[...] = array
+        return copy
+
+    return job.with_arrays(shared)

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parcount.engine.run import count_timed
+from parcount.engine.run import Clock, run
 from parcount.execution.base import Execution
 from parcount.execution.interpreters import Interpreters, missing, refusal
 from parcount.execution.processes.execution import Processes
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
 from parcount.kernels import VARIANTS, WORKLOADS, Counts, Job
-from parcount.kernels.bincount import Bincount
+from parcount.kernels.registry import Bincount
 from parcount.studies.core.analysis import NOT_INSTALLED, NOT_SUPPORTED
 from parcount.studies.core.cells import Cell, Sample
 from parcount.studies.core.experiment import LEAST_WORK, Experiment, Option
@@ -140,12 +140,14 @@ class GilExperiment(Experiment):
                     if reason := absent[variant]:
                         unmeasured[cell] = NOT_INSTALLED, reason
                     elif (
-                        kernels[variant].own_threads
+                        VARIANTS[variant].own_threads
                         and cell.execution == "threads"
                         and (most := _numba_threads()) < cell.workers
                     ):
                         unmeasured[cell] = NOT_SUPPORTED, f"Numba has {most} threads here (NUMBA_NUM_THREADS)"
-                    elif cell.execution == "interpreters" and (reason := missing() or refusal(kernels[variant].module)):
+                    elif cell.execution == "interpreters" and (
+                        reason := missing() or refusal(kernels[variant].__module__)
+                    ):
                         unmeasured[cell] = NOT_SUPPORTED, reason
         return cells, unmeasured
 
@@ -200,14 +202,16 @@ class GilExperiment(Experiment):
             self._jobs[key] = job, job.exact()
         job, exact = self._jobs[key]
         job.reset()
-        counts, seconds = count_timed(job, WORKLOADS[cell.workload].kernels[cell.variant], self.pool(cell))
-        return Sample(seconds, np.array_equal(counts, exact))
+        clock = Clock()
+        counts = run(job, WORKLOADS[cell.workload].kernels[cell.variant], self.pool(cell), clock)
+        return Sample(clock.seconds, np.array_equal(counts, exact))
 
     def time(self, cell: Cell) -> float:
         """Return the seconds of one run, without a check, which would need the exact counts for every size."""
         job = self._data[cell.workload].head(self.work[cell])
         job.reset()
-        return count_timed(job, WORKLOADS[cell.workload].kernels[cell.variant], self.pool(cell))[1]
+        run(job, WORKLOADS[cell.workload].kernels[cell.variant], self.pool(cell), clock := Clock())
+        return clock.seconds
 
 
 def file_bytes(path: str) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from parcount.execution.processes.execution import Processes
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
 from parcount.kernels import WORKLOADS, Counts, Job
-from parcount.kernels.job import cuts
+from parcount.kernels.job import count_part, cuts
 from parcount.studies.core.analysis import NOT_INSTALLED, NOT_SUPPORTED
 from parcount.studies.core.cells import Cell, Sample
 from parcount.studies.core.experiment import LEAST_WORK, Experiment, Option
@@ -219,7 +219,8 @@ class IoExperiment(Experiment):
             job = WORKLOADS[CONTROL].make(size, self.options.seed)
             self._jobs = {size: (job, job.exact())}
         job, exact = self._jobs[size]
-        partials, seconds, cpu = self._together(cell, WORKLOADS[CONTROL].kernels[LOOP], job.split(cell.workers))
+        count = partial(count_part, WORKLOADS[CONTROL].kernels[LOOP])
+        partials, seconds, cpu = self._together(cell, count, job.split(cell.workers))
         return Sample(seconds, np.array_equal(job.merge(partials), exact), cpu=cpu)
 
     def _together(

@@ -1,0 +1,97 @@
+"""The compiled loops: the kernels of the array functions. Imports no NumPy, for workers that cannot load it.
+
+There arrays arrive as contiguous memoryviews. Kernels named ``…_gil`` run the same loop and keep the GIL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from parcount._native import bincount as native_bincount
+from parcount._native import histogram as native_histogram
+from parcount._native import increment as native_increment
+from parcount._native import tally as native_tally
+from parcount.kernels.python_loops import grown
+
+if TYPE_CHECKING:
+    from numpy import float64
+    from numpy.typing import NDArray
+
+    from parcount.kernels.job import Counts
+
+tally, tally_gil = native_tally.released, native_tally.held
+increment, increment_gil = native_increment.released, native_increment.held
+
+
+def bincount(counts: Counts, keys: NDArray[Any], grow: bool = False) -> Counts:
+    """Count how often each key occurs.
+
+    Parameters
+    ----------
+    counts : ndarray of int64
+        The table.
+    keys : ndarray
+        Of any integer dtype.
+    grow : bool, optional
+        Whether a longer table is made for a key that needs it.
+
+    Returns
+    -------
+    ndarray of int64
+        The table.
+
+    Raises
+    ------
+    ValueError
+        If a key is negative, or without `grow` not less than the table's length.
+    MemoryError
+        If there is no memory for a table that long.
+    """
+    for block in _blocks(keys):
+        done = native_bincount.fill(counts, block)
+        while done < len(block):
+            counts = grown(counts, block[done:], grow)
+            done += native_bincount.fill(counts, block[done:])
+    return counts
+
+
+def bincount_gil(counts: Counts, keys: NDArray[Any], grow: bool = False) -> Counts:
+    """`bincount` of contiguous keys, into a table of zeros if it may grow."""
+    try:
+        native_bincount.held(counts, keys)
+    except ValueError:
+        if not grow:
+            raise
+        counts = grown(counts, keys, grow)
+        for cell in range(len(counts)):
+            counts[cell] = 0
+        native_bincount.held(counts, keys)
+    return counts
+
+
+def histogram(counts: Counts, values: NDArray[Any], edges: NDArray[float64]) -> None:
+    """Count the values, of any real dtype, between ascending edges; the last bin holds its upper edge too."""
+    if isinstance(values, memoryview):
+        native_histogram.released(counts, values, edges)
+        return
+    from parcount.kernels.blocks import blocks, floating
+
+    if not len(counts) or len(edges) != len(counts) + 1:
+        raise ValueError(f"{len(counts)} bins want {len(counts) + 1} edges, not {len(edges)}")
+    search = native_histogram.BinSearch(edges)
+    for (block,) in blocks([values], [floating(values)]):
+        search.count(counts, block)
+
+
+def histogram_gil(counts: Counts, values: NDArray[Any], edges: NDArray[float64]) -> None:
+    """`histogram` of contiguous float32 or float64 values."""
+    native_histogram.held(counts, values, edges)
+
+
+def _blocks(keys: NDArray[Any]) -> Iterable[NDArray[Any]]:
+    if isinstance(keys, memoryview):
+        return (keys,)
+    from parcount.kernels.blocks import blocks
+
+    return (block for (block,) in blocks([keys], [keys.dtype]))
