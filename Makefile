@@ -5,6 +5,7 @@ PYTHON ?= python3
 EXTRAS ?= all
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := pip>=25.1# the first that installs dependency groups
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help study test test-slow bench bench-peers bench-counters bench-dask cost-model lint wheel test-installed sanitize sanitize-threads clean
@@ -15,22 +16,22 @@ help: ## list the targets
 study: $(VENV)/.stamp ## measure what threads and processes buy on this machine
 	$(BIN)/parcount study $(ARGS)
 
-test: $(VENV)/.stamp ## run the tests
+test: $(VENV)/.test ## run the tests
 	$(BIN)/python -m pytest $(ARGS)
 
-test-slow: $(VENV)/.stamp ## run the tests that repeat something to find a rare race, or run a whole study
+test-slow: $(VENV)/.test ## run the tests that repeat something to find a rare race, or run a whole study
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-bench: $(VENV)/.stamp ## time the kernels and the counters against their peers
+bench: $(VENV)/.bench ## time the kernels and the counters against their peers
 	$(BIN)/python -m pytest bench --benchmark-only $(ARGS)
 
-bench-peers: $(VENV)/.stamp ## time the array functions against NumPy and other libraries
+bench-peers: $(VENV)/.bench ## time the array functions against NumPy and other libraries
 	$(BIN)/python bench/peers.py $(ARGS)
 
-bench-counters: $(VENV)/.stamp ## time the counters against their peers, with one worker and with two
+bench-counters: $(VENV)/.bench ## time the counters against their peers, with one worker and with two
 	$(BIN)/python bench/counters.py $(ARGS)
 
-bench-dask: $(VENV)/.dask ## time dask arrays against dask's own functions, on two worker processes
+bench-dask: $(VENV)/.bench ## time dask arrays against dask's own functions, on two worker processes
 	$(BIN)/python bench/dask_arrays.py $(ARGS)
 
 cost-model: $(VENV)/.stamp ## compare what `parcount plan` predicts with what is measured, and write docs/cost-model.md
@@ -40,8 +41,10 @@ lint: $(VENV)/.lint ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/stubtest --mypy-config-file pyproject.toml --allowlist native/stubtest-allowlist.txt --ignore-unused-allowlist $(patsubst native/%.pyx,parcount._native.%,$(wildcard native/*.pyx))
 
-wheel: $(VENV)/.wheel ## build the sdist and the wheel, then run the tests on the wheel
+wheel: $(VENV)/.build ## build the sdist and the wheel, then run the tests on the wheel
 	rm -rf dist wheelhouse
 	$(BIN)/python -m build  # the sdist, and the wheel from the sdist
 ifeq ($(shell uname -s),Linux)
@@ -57,12 +60,14 @@ endif
 # pip would install a cached wheel for an sdist of the same name, were it not told to build without its cache.
 WHERE ?= build/installed
 RUN ?= venv/bin/python
+GROUPS ?= test
 LOOPS := tests/arrays $(wildcard tests/counters) tests/kernels  # which test compiled code
 test-installed:
 	rm -rf $(WHERE)
 	$(PYTHON) -m venv $(WHERE)/venv
 	$(WHERE)/venv/bin/python -m pip wheel --quiet --no-cache-dir --no-deps --wheel-dir $(WHERE)/dist $(DIST)
-	$(WHERE)/venv/bin/python -m pip install --quiet "$$(echo $(WHERE)/dist/*.whl)[$(EXTRAS)]"
+	$(WHERE)/venv/bin/python -m pip install --quiet --upgrade '$(PIP)'
+	$(WHERE)/venv/bin/python -m pip install --quiet "$$(echo $(WHERE)/dist/*.whl)$(EXTRAS:%=[%])" $(addprefix --group ,$(GROUPS))
 	cp -R pyproject.toml docs examples native tests $(WHERE)
 	@cd $(WHERE) && venv/bin/python -c 'import parcount, sysconfig; print("testing", parcount.__file__); assert parcount.__file__.startswith(sysconfig.get_path("platlib"))'
 	cd $(WHERE) && $(UNDER) $(RUN) -m pytest $(ARGS)
@@ -72,12 +77,12 @@ test-installed:
 # What they find ends the run; a report is told by its head, for the frames of the interpreter below are many.
 CC ?= cc
 REPORT := log_path=$(CURDIR)/build/sanitize/report
-sanitize: $(VENV)/.wheel ## run the compiled loops' tests under AddressSanitizer and UndefinedBehaviorSanitizer
+sanitize: $(VENV)/.build ## run the compiled loops' tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	rm -rf build/sanitize
 	$(BIN)/python -m build --sdist --outdir build/sanitize/sdist
-	PARCOUNT_SANITIZE=memory $(MAKE) test-installed WHERE=build/sanitize/installed DIST='build/sanitize/sdist/*' EXTRAS=study,test \
+	PARCOUNT_SANITIZE=memory $(MAKE) test-installed WHERE=build/sanitize/installed DIST='build/sanitize/sdist/*' EXTRAS=study \
 		UNDER="env LD_PRELOAD='$(foreach library,asan ubsan stdc++,$(shell $(CC) -print-file-name=lib$(library).so))' ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:$(REPORT) UBSAN_OPTIONS=print_stacktrace=1:$(REPORT)" \
-		ARGS="--capture=sys $(LOOPS) $(ARGS)" || { head -n 30 build/sanitize/report.*; false; }
+		ARGS="--capture=sys --hypothesis-profile=few $(LOOPS) $(ARGS)" || { head -n 30 build/sanitize/report.*; false; }
 
 # By an interpreter that is built for it, or the locks inside it would not be seen. Its twin without, which takes a tenth of
 # the time, makes the environment. Left out are tests of processes, whose memory is watched by none; of keys that another
@@ -86,11 +91,11 @@ sanitize: $(VENV)/.wheel ## run the compiled loops' tests under AddressSanitizer
 # Any other race fails, but for what native/thread-sanitizer.supp names, which is not ours.
 WATCHED := not (processes or fork or own or keys_that_another or keys_that_change or whatever_is_interrupted or memory or nothing_is_left or thousands)
 THREADS_DIR := $(CURDIR)/build/sanitize-threads
-sanitize-threads: $(VENV)/.wheel ## the same from several threads at once under ThreadSanitizer: once per release, for it is slow
+sanitize-threads: $(VENV)/.build ## the same from several threads at once under ThreadSanitizer: once per release, for it is slow
 	rm -rf $(THREADS_DIR)
 	$(BIN)/python -m build --sdist --outdir $(THREADS_DIR)/sdist
 	PIP_PREFER_BINARY=1 PARCOUNT_SANITIZE=threads $(MAKE) test-installed WHERE=$(THREADS_DIR)/installed DIST='$(THREADS_DIR)/sdist/*' \
-		PYTHON="$$(.ci/python 3.13t)" RUN="$$(.ci/python 3.13t --sanitize)" EXTRAS=test,parallel \
+		PYTHON="$$(.ci/python 3.13t)" RUN="$$(.ci/python 3.13t --sanitize)" EXTRAS= GROUPS="test parallel" \
 		UNDER="env PYTHONPATH=$(THREADS_DIR)/installed/venv/lib/python3.13t/site-packages TSAN_OPTIONS='suppressions=$(CURDIR)/native/thread-sanitizer.supp allocator_may_return_null=1 history_size=4 log_path=$(THREADS_DIR)/report'" \
 		ARGS="--parallel-threads=4 --ignore=tests/counters/test_shared.py -k '$(WATCHED)' --hypothesis-profile=few -o timeout=3000 -o faulthandler_timeout=0 $(LOOPS) $(ARGS)" \
 		|| { cat $(THREADS_DIR)/report.* | grep -A 12 WARNING | head -n 200; false; }
@@ -99,14 +104,17 @@ clean: ## remove everything that was built
 	rm -rf .venv .venvs build dist wheelhouse src/*.egg-info src/parcount/_native/*.so
 	rm -rf .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
+# The package with its extras is all that `make study` needs.
 $(VENV)/.stamp: pyproject.toml setup.py $(wildcard native/*)
-	@echo "Building parcount in $(VENV): about a minute."
+	@echo "Building parcount in $(VENV): less than a minute."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
+		$(BIN)/python -m pip install --quiet --requirement /dev/stdin
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.$(EXTRAS:%=[%])'  # or Cython would be new each time, and so all modules
 	@touch $@
 
-# The tools of one target: the extra of its name.
-$(VENV)/.lint $(VENV)/.wheel $(VENV)/.dask: $(VENV)/.%: $(VENV)/.stamp
-	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$*"], sep="\n")' | \
-		$(BIN)/python -m pip install --quiet --requirement /dev/stdin
+# The tools of one kind of target: the dependency group of that name in pyproject.toml.
+$(VENV)/.test $(VENV)/.bench $(VENV)/.lint $(VENV)/.build: $(VENV)/.%: $(VENV)/.stamp
+	$(BIN)/python -m pip install --quiet --upgrade '$(PIP)'
+	$(BIN)/python -m pip install --quiet --group $*
 	@touch $@

@@ -1,8 +1,8 @@
 """Number of parts that a job is split into for each worker process.
 
-``PIECE`` and ``PIECE_A_BIN`` of `parcount.engine.run`, and `shares` of `Processes`, are the fastest of each group.
-Where two numbers are equally fast the larger is used: smaller parts balance the load when another program slows one
-worker.
+``PIECE`` and ``PIECE_A_BIN`` of `parcount.engine.run`, and `parts_per_worker` of `Processes`, are the fastest of each
+group. Where two numbers are equally fast the larger is used: smaller parts balance the load when another program slows
+one worker.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import parcount as pc
-from parcount import counting
+from parcount.engine import run
 
 
 @pytest.fixture(scope="module")
@@ -37,5 +37,5 @@ def test_bincount(
     benchmark.group = f"2**{exponent} int32 in {where} memory, {bins} bins"
     keys = (np.empty if where == "ordinary" else pc.shared_array)(1 << exponent, np.int32)
     keys[:] = np.random.default_rng(0).integers(0, bins, len(keys), np.int32)
-    monkeypatch.setattr(counting, "pieces", lambda *_: shares)
+    monkeypatch.setattr(run, "pieces", lambda *_: shares)
     benchmark(pc.bincount, keys, on=workers)

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Self
 
 from numpy import int64, integer
 from numpy.typing import NDArray
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 HASH_TABLE_CAPACITY: int
 
 class RangeTable:
-    def __init__(self, low: int, size: int) -> None: ...
+    def __new__(cls, low: int, size: int) -> Self: ...
     def add(self, keys: NDArray[integer[Any]]) -> int: ...
     def result(self) -> tuple[NDArray[int64], NDArray[int64]]: ...
 

@@ -1,11 +1,11 @@
-from typing import Any
+from typing import Any, Self
 
 from numpy import float64, floating, int64
 from numpy.typing import NDArray
 
 class BinSearch:
     bins: int
-    def __init__(self, edges: NDArray[float64], by: str | None = None) -> None: ...
+    def __new__(cls, edges: NDArray[float64], by: str | None = None) -> Self: ...
     def count(self, counts: NDArray[int64], values: NDArray[floating[Any]]) -> None: ...
     def weigh(self, sums: NDArray[float64], values: NDArray[floating[Any]], weights: NDArray[float64]) -> None: ...
 
