@@ -15,11 +15,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from parcount.report.output import check_writable, is_regular, is_standard_output
 from parcount.report.stream import discard_output, use_ascii_fallbacks
 from parcount.studies.core.driver import run_study
 from parcount.studies.core.experiment import Experiment
 from parcount.studies.core.options import QUICK_SECONDS, SECONDS, parse_integer, parse_integers, parse_number
-from parcount.studies.core.output import check_writable, is_regular, is_standard_output
 from parcount.studies.core.registry import DEFAULT, STUDIES, find_experiment
 from parcount.studies.gil.experiment import file_bytes
 

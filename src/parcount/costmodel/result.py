@@ -15,8 +15,8 @@ from parcount.costmodel.jobs import PlannedJob, make_job
 from parcount.costmodel.model import SERIAL, Model, Setup
 from parcount.costmodel.parameters import PARAMETERS, parse_cost
 from parcount.costmodel.summary import summary_sentences
+from parcount.report.output import write_output
 from parcount.studies.core.options import worker_counts
-from parcount.studies.core.output import write_output
 
 SCHEMA = 1
 

@@ -1,1 +1,1 @@
-"""Helpers of tables and figures: the terminal, figure files, styles. Only these load rich and matplotlib."""
+"""Output of tables and figures: files, the terminal, styles. Only `terminal` and `figure` load rich and matplotlib."""

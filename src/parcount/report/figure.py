@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from parcount.studies.core.output import is_regular, write_output
+from parcount.report.output import is_regular, write_output
 
 FORMATS = (".png", ".svg")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from parcount.studies.core.analysis import CellResult
-from parcount.studies.core.result import Study
+if TYPE_CHECKING:
+    from parcount.studies.core.analysis import CellResult
+    from parcount.studies.core.result import Study
 
 # Distinct in hue and in lightness, so that they also tell apart in grey and for colour-blind eyes
 # (Okabe and Ito's palette, 2008).

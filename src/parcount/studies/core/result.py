@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from parcount.report.output import write_output
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.claims import Claim, Comparison, Verdict
-from parcount.studies.core.output import write_output
 from parcount.studies.core.registry import DEFAULT, STUDIES
 from parcount.studies.core.statistics import Estimate
 

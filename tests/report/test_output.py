@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from parcount.studies.core.output import check_writable, write_output
+from parcount.report.output import check_writable, write_output
 
 LIMIT = 60
 POSIX = pytest.mark.skipif(os.name != "posix", reason="Windows has neither FIFOs nor modes")
@@ -59,7 +59,7 @@ def test_a_fifo_without_a_reader_is_waited_for_with_a_message(tmp_path: Path) ->
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     check_writable(fifo)
-    code = f"from parcount.studies.core.output import write_output; write_output({str(fifo)!r}, bytes(200_000))"
+    code = f"from parcount.report.output import write_output; write_output({str(fifo)!r}, bytes(200_000))"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as writer:
         assert writer.stderr is not None
         kill = threading.Timer(LIMIT, writer.kill)
