@@ -27,10 +27,10 @@ from parcount.studies.core.claims import Verdict
 from parcount.studies.core.result import Study
 from parcount.studies.transports import experiment
 from parcount.studies.transports.experiment import TransportsExperiment, trips
-from parcount.studies.transports.free_memory import FreeMemory, free_memory
 from parcount.studies.transports.payload import ITEM, checksum, expected_checksum, make
 from parcount.studies.transports.units import format_bytes, format_seconds, format_speed
 from parcount.studies.transports.verdict import ALONE, BACK, INTEGER, MAPPED, METHODS, SHARED, THERE
+from parcount.system.memory import FreeMemory
 from tests.studies.core.test_result import SCHEMA
 
 QUICK: dict[str, Any] = {"size": 4096, "seconds": 0.01}
@@ -138,42 +138,6 @@ class TestCells:
         _, unmeasured = cells_with(FreeMemory(disk=3 * MB), size=16 * MB)
         assert {cell.variant for cell in unmeasured} == {MAPPED}
         assert {cell.workload for cell in unmeasured} == {"there, 4 MB", "there, 16 MB"}
-
-
-class TestRoom:
-    def test_it_is_the_least_of_the_machine_and_the_container(self, tmp_path: Path) -> None:
-        proc, cgroup = tmp_path / "proc", tmp_path / "cgroup"
-        proc.mkdir()
-        (proc / "meminfo").write_text("MemTotal: 16 kB\nMemAvailable:    8 kB\n")
-        assert free_memory(tmp_path, proc=proc, cgroup=cgroup).memory == 8192
-        cgroup.mkdir()
-        (cgroup / "memory.max").write_text("max\n")
-        (cgroup / "memory.current").write_text("5000\n")
-        assert free_memory(tmp_path, proc=proc, cgroup=cgroup).memory == 8192
-        (cgroup / "memory.max").write_text("6000\n")
-        assert free_memory(tmp_path, proc=proc, cgroup=cgroup).memory == 1000
-        (cgroup / "memory.stat").write_text("anon 4000\ninactive_file 700\n")
-        assert free_memory(tmp_path, proc=proc, cgroup=cgroup).memory == 1700
-
-    def test_version_1_of_control_groups(self, tmp_path: Path) -> None:
-        folder = tmp_path / "memory"
-        folder.mkdir()
-        (folder / "memory.limit_in_bytes").write_text("9000\n")
-        (folder / "memory.usage_in_bytes").write_text("5000\n")
-        (folder / "memory.stat").write_text("total_inactive_file 500\n")
-        assert free_memory(tmp_path, proc=tmp_path, cgroup=tmp_path).memory == 4500
-
-    def test_where_nothing_is_told_nothing_is_known(self, tmp_path: Path) -> None:
-        none = tmp_path / "none"
-        assert free_memory(none, proc=none, cgroup=none, shared=none) == FreeMemory()
-
-    def test_this_machine(self, tmp_path: Path) -> None:
-        room = free_memory(tmp_path)
-        assert room.disk is not None
-        assert room.disk >= 0
-        if sys.platform == "linux":
-            assert room.memory is not None
-            assert room.memory > 0
 
 
 def _bytes(cell: Cell) -> int:

@@ -10,10 +10,10 @@ from parcount.studies.core.analysis import CellResult, analyse
 from parcount.studies.core.cells import Cell, Round
 from parcount.studies.core.environment import environment, gil_enabled, threading_layer
 from parcount.studies.core.experiment import Experiment
-from parcount.studies.core.load import Watch
 from parcount.studies.core.result import Study
 from parcount.studies.core.rounds import measure
 from parcount.system.cores import available_cores
+from parcount.system.load import Watch
 
 Progress = Callable[[str, float, float], None]
 """Called with a description of the current step, the seconds passed, and the seconds expected in all."""

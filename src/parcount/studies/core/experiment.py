@@ -18,9 +18,9 @@ from parcount.studies.core import claims
 from parcount.studies.core.analysis import FAILED, NOT_SUPPORTED, CellResult
 from parcount.studies.core.cells import Cell, Round, Sample
 from parcount.studies.core.claims import UNDECIDED, Verdict
-from parcount.studies.core.load import Watch, stolen_time, waiting_time
 from parcount.studies.core.options import Options
 from parcount.system.cores import available_cores
+from parcount.system.load import Watch, stolen_time, waiting_time
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -22,10 +22,10 @@ from parcount.studies.core.cells import Cell, Sample
 from parcount.studies.core.experiment import Experiment, Option
 from parcount.studies.core.options import SECONDS, Options, check_numbers, names, parse_integer, parse_names
 from parcount.studies.transports import verdict
-from parcount.studies.transports.free_memory import FreeMemory, free_memory
 from parcount.studies.transports.payload import ITEM, Array, checksum, expected_checksum, make
 from parcount.studies.transports.units import KB, format_bytes
 from parcount.studies.transports.verdict import ALONE, BACK, INTEGER, MAPPED, METHODS, SHARED, THERE
+from parcount.system.memory import FreeMemory, free_memory
 
 LEAST = KB
 STEP = 4

@@ -9,7 +9,7 @@ from time import perf_counter
 
 import pytest
 
-from parcount.studies.core.load import Watch, stolen_time, waiting_time
+from parcount.system.load import Watch, stolen_time, waiting_time
 
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
