@@ -1,1 +1,1 @@
-"""Who runs a function over items: the caller, threads, processes, or interpreters. Nothing here knows of counting."""
+"""Executions run a function over items: in the caller, threads, processes or interpreters. None depends on counting."""

@@ -41,7 +41,7 @@ class Adopted(Execution):
     Raises
     ------
     TypeError
-        If it is no executor, or `workers` no integer.
+        If `executor` is not an executor, or `workers` is not an integer.
     ValueError
         If the executor does not tell how many workers it has, or tells of none. From a call with
         ``idempotent=False``: if it is dask's, which begins an item again whose worker is lost.

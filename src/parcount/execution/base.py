@@ -1,4 +1,4 @@
-"""What every execution is: something that maps a function over items with some workers."""
+"""The base class of executions, which map a function over items with a number of workers."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ Result = TypeVar("Result")
 
 
 class Execution(ABC):
-    """Who runs a function over items.
+    """Runs a function over items.
 
-    A context manager: inside a ``with`` its workers stay; a call outside one starts and ends them for itself. Several
-    threads may call one.
+    An execution is a context manager. Its workers live as long as the ``with`` block; a call outside a ``with`` block
+    starts and ends its own workers. Several threads may use one execution.
 
     Parameters
     ----------
     workers : int, optional
-        How many; all available cores by default. More than there are cores is allowed.
+        The number of workers; all available cores by default. It may exceed the number of cores.
 
     Raises
     ------
     TypeError
-        If `workers` is no integer.
+        If `workers` is not an integer.
     ValueError
         If `workers` is less than one.
 
     Attributes
     ----------
     name : str
-        As the study and the result file spell it.
+        The name in studies and result files.
     workers : int
-        How many.
+        The number of workers.
     parts_per_worker : int
-        Into how many parts for each worker it pays to cut a large job, so that uneven ones balance.
+        The number of parts per worker into which a large job is split, so that uneven parts balance.
     supports_numpy : bool
-        Whether its workers have NumPy, and so whatever needs it.
+        Whether its workers can import NumPy.
     shares_memory : bool
-        Whether the caller sees what workers write into an array of `shared_array`.
+        Whether the caller sees what workers write into an array made by `shared_array`.
     """
 
     name: ClassVar[str]
@@ -97,14 +97,13 @@ class Execution(ABC):
         function : callable
             Of one item.
         items : iterable
-            Any number of them, also more than there are workers.
+            Any number of items.
         idempotent : bool, optional
             Whether an item may be run again after a worker died while running it, as often as `Processes` is told to
             retry. With False, which suits a function that leaves something behind, such as counts in shared memory,
             the death of a worker that has begun its item raises `WorkerDied`.
         progress : callable, optional
-            Called here with how many items are done, and how many there are, whenever another one is. If it
-            raises, that ends the call.
+            Called in this thread as ``progress(done, total)`` after each item. An exception in it ends the call.
 
         Returns
         -------
@@ -114,7 +113,8 @@ class Execution(ABC):
         Raises
         ------
         Exception
-            What `function` raised first, in the order of the items, with the worker's traceback.
+            The exception of the first item, in the order of the items, whose call of `function` failed. Its cause
+            holds the worker's traceback.
 
         Examples
         --------
@@ -137,11 +137,11 @@ class Execution(ABC):
     def imap(
         self, function: Callable[[Item], Result], items: Iterable[Item], *, idempotent: bool = True
     ) -> Generator[Result, None, None]:
-        """Apply `function` to every item, and give each result as soon as it and all before it are there.
+        """Apply `function` to every item and yield the results in order, each as soon as it is available.
 
-        Items are taken while a result is waited for, at most twice as many ahead of the results as can
-        run at once: they may come from a generator that never ends. Whoever closes the generator early, or forgets it,
-        drops what is under way: worker processes that have an item are ended, threads finish theirs.
+        Items are taken from the iterable while a result is awaited, at most ``2 * concurrency`` ahead of the results,
+        so the iterable may be infinite. Closing the generator early drops the items in progress: worker processes that
+        have an item are killed, threads finish theirs.
 
         Parameters
         ----------
@@ -156,9 +156,9 @@ class Execution(ABC):
         Raises
         ------
         Exception
-            In the place of the first result that there is none of: what `function` raised, or `items` did.
+            In place of the first missing result: the exception of `function` or of the iterable.
         RuntimeError
-            If the ``with`` in which the generator began has ended.
+            If the ``with`` block in which the generator was created has ended.
 
         Examples
         --------
@@ -174,9 +174,9 @@ class Execution(ABC):
     def imap_unordered(
         self, function: Callable[[Item], Result], items: Iterable[Item], *, idempotent: bool = True
     ) -> Generator[Result, None, None]:
-        """`imap` that gives each result as soon as it is there.
+        """`imap` that yields each result as soon as it is available, in any order.
 
-        An exception comes after the results of all items that had been begun when it was raised.
+        An exception is raised after the results of all items that had been started before it.
 
         Examples
         --------
@@ -189,17 +189,17 @@ class Execution(ABC):
     def together(
         self, function: Callable[[Item], Result], items: Sequence[Item], *, idempotent: bool = True
     ) -> tuple[list[Result], float]:
-        """Apply `function` to at most `concurrency` items, all starting at the same instant.
+        """Apply `function` to at most `concurrency` items that all start at the same time.
 
-        Every worker has its item and waits at a barrier before the first begins: what passes from that instant
-        is work, not the handing out of it.
+        Every worker receives its item and waits at a barrier, so the time after the barrier is spent in `function` and
+        not in distributing items.
 
         Parameters
         ----------
         function : callable
             Of one item.
         items : sequence
-            At most as many as can run at once.
+            At most `concurrency` items.
         idempotent : bool, optional
             Whether an item may be run again after a worker died while running it, as often as `Processes` is told to
             retry. With False, which suits a function that leaves something behind, such as counts in shared memory,
@@ -210,28 +210,29 @@ class Execution(ABC):
         results : list
             In the order of the items.
         opened : float
-            When the barrier opened, on the clock of `time.perf_counter`.
+            The time of `time.perf_counter` at which the barrier opened.
 
         Raises
         ------
         ValueError
-            If there are more items than that.
+            If there are more than `concurrency` items.
         Exception
-            What `function` raised first, in the order of the items, with the worker's traceback.
+            The exception of the first item, in the order of the items, whose call of `function` failed. Its cause
+            holds the worker's traceback.
         """
         if len(items) > self.concurrency:
             raise ValueError(f"{len(items)} items cannot start together on {self.concurrency} workers")
         function = self._prepare(function, items)
-        with self, self._exclusive:  # of two calls at once, each might get some of the workers, and wait for the others
+        with self, self._exclusive:  # two concurrent calls could each hold some workers and wait for the rest
             return self._together(function, items, idempotent)
 
     @property
     def concurrency(self) -> int:
-        """How many items can run at once."""
+        """The number of items that can run at the same time."""
         return self.workers
 
     def pids(self) -> list[int]:
-        """The processes, besides the caller's, that work for this execution now."""
+        """The ids of the worker processes; empty if the workers are threads of this process."""
         return []
 
     def _open(self) -> None:
@@ -242,18 +243,18 @@ class Execution(ABC):
 
     @property
     def _max_ahead(self) -> int:
-        """How many items are taken ahead of the results that have been asked for."""
+        """The number of items that are taken ahead of the results that have been yielded."""
         return 2 * self.concurrency
 
     def _prepare(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:  # noqa: ARG002
-        """The function as it goes to the workers. What cannot go there is raised before they start."""
+        """Return the function in the form sent to workers; raises before they start if it cannot be sent."""
         return function
 
     def _stream(
         self, function: Callable[[Any], Any], items: Iterator[Any], idempotent: bool, ordered: bool
     ) -> Generator[Any, None, None]:
         function = self._prepare(function, ())
-        # Inside a `with` it is that which ends the workers, also if the generator is never finished.
+        # Inside a `with` block the block ends the workers, even if the generator is never finished.
         with nullcontext() if self._entered else self:
             session = self._session
             with closing(
@@ -264,25 +265,25 @@ class Execution(ABC):
                 for _, result in results:
                     yield result
                     if self._session is not session:
-                        raise RuntimeError("the `with` in which this generator began has ended, and its workers too")
+                        raise RuntimeError("the `with` block in which this generator was created has ended")
 
     @abstractmethod
     def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> TaskStream:
-        """A call of `function`, for the workers that have been started."""
+        """Create the stream of one call; the workers have been started."""
 
     @abstractmethod
     def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:
-        """`map` with the workers started."""
+        """Implement `map`; the workers have been started."""
 
     @abstractmethod
     def _together(
         self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool
     ) -> tuple[list[Any], float]:
-        """`together` with the workers started."""
+        """Implement `together`; the workers have been started."""
 
 
 def integer(what: str, value: int, least: int = 1) -> int:
-    """`value`, if it is an integer of at least `least`; otherwise TypeError or ValueError, which say `what` it is."""
+    """Return `value` as an int; TypeError or ValueError, naming `what`, unless it is an integer >= `least`."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{what} must be an integer, not {value!r}")
     if value.__index__() < least:
@@ -291,6 +292,6 @@ def integer(what: str, value: int, least: int = 1) -> int:
 
 
 def check_initializer(initializer: Callable[..., object] | None) -> None:
-    """TypeError if it cannot be called."""
+    """Raise TypeError if the initializer is not callable."""
     if initializer is not None and not callable(initializer):
         raise TypeError(f"initializer must be callable, not {initializer!r}")

@@ -45,18 +45,18 @@ class Interpreters(Pool):
     Parameters
     ----------
     workers : int, optional
-        How many interpreters; all available cores by default.
+        The number of interpreters; all available cores by default.
     initializer : callable, optional
-        What each interpreter calls before its first item. What it raises ends every call.
+        Called in each interpreter before its first item. An exception in it ends every call.
     initargs : tuple, optional
-        With what.
+        The arguments of the initializer.
 
     Raises
     ------
     NotImplementedError
         If this Python has no ``concurrent.interpreters``.
     TypeError
-        If `workers` is no integer, or `initializer` not callable. From a call: if the function, an item or the
+        If `workers` is not an integer, or `initializer` is not callable. From a call: if the function, an item or the
         initializer cannot be sent; says which, and why.
     ValueError
         If `workers` is less than one.

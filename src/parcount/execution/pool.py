@@ -1,4 +1,4 @@
-"""What `Threads` and `Interpreters` share: workers that are threads of this process, in the standard library's pool."""
+"""The base class of `Threads` and `Interpreters`, whose workers are threads of this process."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:  # its module cannot be imported once the main thread has ende
 
 
 class Pool(Execution):
-    """`workers` threads, which may each do their items elsewhere.
+    """`workers` threads of a `ThreadPoolExecutor`.
 
     Parameters
     ----------
     workers : int, optional
-        How many; all available cores by default.
+        The number of threads; all available cores by default.
     initializer : callable, optional
-        What each worker calls before its first item. What it raises ends every call.
+        Called in each worker before its first item. An exception in it ends every call.
     initargs : tuple, optional
-        With what.
+        The arguments of the initializer.
     """
 
     _pool: ThreadPoolExecutor
@@ -47,15 +47,15 @@ class Pool(Execution):
 
     @abstractmethod
     def _set_up(self) -> None:
-        """What each thread does first; what it raises ends every call."""
+        """Prepare a thread; an exception in it ends every call."""
 
     @abstractmethod
     def _work(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """What a thread does with an item."""
+        """Return the function that a thread applies to an item."""
 
     @abstractmethod
     def _hold(self, function: Callable[[Any], Any]) -> Callable[[Any], Callable[[], Any]]:
-        """What a thread does with an item of `together` while others may not have theirs; then it calls what it got."""
+        """Return a function of an item, called before the barrier of `together`, that returns the call to make after it."""
 
     def _open(self) -> None:
         from concurrent.futures import ThreadPoolExecutor

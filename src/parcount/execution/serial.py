@@ -1,4 +1,4 @@
-"""The calling thread does everything itself: the baseline."""
+"""The execution `Serial`: the calling thread runs all items."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from parcount.execution.stream import Outcome, TaskStream
 
 
 class Serial(Execution):
-    """One worker: the calling thread.
+    """The calling thread runs all items, one after another.
 
     Examples
     --------
@@ -47,7 +47,7 @@ class Serial(Execution):
 
 
 class _ProcessStream(TaskStream):
-    """One item at a time, done when it is given."""
+    """Runs each item when it is submitted."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self.function = function
@@ -63,16 +63,16 @@ class _ProcessStream(TaskStream):
 
     @property
     def has_capacity(self) -> bool:
-        """Whether the last item's outcome has been taken."""
+        """Whether the last outcome has been polled."""
         return not self.outcomes
 
     @property
     def busy(self) -> bool:
-        """Whether it has not."""
+        """Whether an outcome has not been polled."""
         return bool(self.outcomes)
 
     def submit(self, position: int, item: Any) -> None:
-        """Do it now."""
+        """Run the item."""
         try:
             outcome = Outcome(position, self.function(item))
         except Exception as error:  # noqa: BLE001 - raised where its result would have been

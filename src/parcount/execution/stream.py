@@ -1,4 +1,4 @@
-"""How a call's parts flow: taken from their iterable, given to workers, and handed to the caller as they are done."""
+"""The stream of one call: items are taken from an iterable, submitted to workers, and yielded as results."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any, Self
 
 @dataclass
 class Outcome:
-    """What became of one part.
+    """The result or the exception of one item.
 
     Parameters
     ----------
     position : int
-        Of its item, among the items.
+        The index of the item.
     value : object
         The function's result.
     error : BaseException, optional
-        What it raised instead.
+        The exception that the function raised.
     """
 
     position: int
@@ -29,9 +29,9 @@ class Outcome:
 
 
 class TaskStream(ABC):
-    """One call's parts on their way to the workers and back, which each execution does in its own way.
+    """The items of one call on their way to the workers and back.
 
-    A context manager: whatever ends it, none of its parts is running afterwards.
+    A context manager: after its exit, none of its items is running.
     """
 
     @abstractmethod
@@ -45,48 +45,48 @@ class TaskStream(ABC):
     @property
     @abstractmethod
     def has_capacity(self) -> bool:
-        """Whether another part can be given now."""
+        """Whether another item can be submitted now."""
 
     @property
     @abstractmethod
     def busy(self) -> bool:
-        """Whether parts are under way."""
+        """Whether submitted items have no outcome yet."""
 
     @abstractmethod
     def submit(self, position: int, item: Any) -> None:
-        """Send a part to a worker; there must be room."""
+        """Send an item to a worker; requires `has_capacity`."""
 
     @abstractmethod
     def poll(self) -> Iterable[Outcome]:
-        """Wait until something happens. That may be that there is room, and no outcome yet."""
+        """Wait for an event and return the new outcomes, of which there may be none."""
 
 
 def stream_results(
     stream: TaskStream, items: Iterable[Any], *, ordered: bool = False, max_ahead: int | None = None
 ) -> Generator[tuple[int, Any], None, None]:
-    """Run a call.
+    """Run the items of a call.
 
-    Items are taken when a worker is free for them, and only while a result is asked for. When a part fails, or
-    the iterable does, no more are taken; those begun are finished, their results handed over, and then the failure
-    raised that comes first in the order of the items.
+    An item is taken when a worker is free for it, and only while a result is awaited. After the failure of an item or
+    of the iterable no more items are taken; those that have been submitted are finished, their results are yielded, and
+    then the failure that is first in the order of the items is raised.
 
     Parameters
     ----------
     stream : TaskStream
         Not yet entered.
     items : iterable
-        May have no end.
+        It may be infinite.
     ordered : bool
-        Whether results come in the order of the items; otherwise as they are done.
+        Whether results are yielded in the order of the items, or as they become available.
     max_ahead : int, optional
-        The most items that are taken beyond the results handed over; any number by default.
+        The most items that are taken beyond the results yielded; unlimited by default.
 
     Yields
     ------
     position : int
-        Of the item.
+        The index of the item.
     value : object
-        Its result.
+        The result.
     """
     waiting: Iterator[Any] | None = iter(items)
     done: dict[int, Any] = {}
@@ -104,7 +104,7 @@ def stream_results(
                     stream.submit(taken, next(waiting))
                 except StopIteration:
                     waiting = None
-                except Exception as error:  # noqa: BLE001 - the iterable's own, or an item that cannot be sent
+                except Exception as error:  # noqa: BLE001 - the iterable's, or that of an item that cannot be sent
                     errors[taken] = error
                 else:
                     taken += 1
@@ -117,7 +117,7 @@ def stream_results(
             else:
                 break
     if errors:
-        raise errors.pop(min(errors))  # kept, it would keep itself alive, and this call's arrays
+        raise errors.pop(min(errors))  # a reference here would form a cycle that keeps the call's arrays
 
 
 def _sort(outcomes: Iterable[Outcome], done: dict[int, Any], errors: dict[int, BaseException]) -> None:

@@ -1,4 +1,4 @@
-"""Threads of this process: no copies, and truly parallel where the function releases the GIL or there is none."""
+"""The execution `Threads`: threads of this process, which share its memory."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ from parcount.execution.pool import Pool
 
 
 class Threads(Pool):
-    """`workers` threads, from the standard library's pool.
+    """`workers` threads of this process.
 
-    Python code in them takes turns under the GIL; compiled code that releases it runs on all cores. An exception
-    ends the call after the items already begun; those not yet begun are dropped.
+    Python code runs in one thread at a time under the GIL; compiled code that releases the GIL runs on all cores. An
+    exception ends the call after the items that have been started; the others are dropped.
 
     Parameters
     ----------
     workers : int, optional
-        How many threads; all available cores by default.
+        The number of threads; all available cores by default.
     initializer : callable, optional
-        What each thread calls before its first item. What it raises ends every call.
+        Called in each thread before its first item. An exception in it ends every call.
     initargs : tuple, optional
-        With what.
+        The arguments of the initializer.
+
+    Raises
+    ------
+    TypeError
+        If `workers` is not an integer, or `initializer` is not callable.
+    ValueError
+        If `workers` is less than one.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How many cores this process may use, and why no more."""
+"""The number of cores that this process may use, and what limits it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Cores:
-    """What limits the cores of this process.
+    """The limits on the cores of this process.
 
     Attributes
     ----------
     machine : int
-        What the operating system counts.
+        The number that the operating system reports.
     affinity : int or None
-        How many this process is allowed on; None where the system has no affinity.
+        The number in the CPU affinity of this process; None where the system has no affinity.
     quota : float or None
-        The container's CPU quota, in cores; None if there is none.
+        The CPU quota of the control group, in cores; None without a quota.
     """
 
     machine: int
@@ -27,7 +27,7 @@ class Cores:
 
     @property
     def available(self) -> int:
-        """Whole cores this process may keep busy: the least of the three, at least one."""
+        """The smallest of the three limits in whole cores, at least one."""
         limits = [self.machine]
         if self.affinity is not None:
             limits.append(self.affinity)
@@ -37,7 +37,7 @@ class Cores:
 
     @property
     def reason(self) -> str:
-        """Which limit is the one that counts."""
+        """A sentence that names the limit which applies."""
         if self.quota is not None and int(self.quota) <= self.available < self.machine:
             return f"the container's quota is {self.quota:g} cores of {self.machine}"
         if self.affinity is not None and self.affinity < self.machine:
@@ -46,12 +46,12 @@ class Cores:
 
 
 def cores(cgroup: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> Cores:
-    """Ask the system.
+    """Read the limits from the system.
 
     Parameters
     ----------
     cgroup, membership : Path
-        Where Linux shows control groups, and this process's place in them.
+        The mount point of the control groups, and the file that lists those of this process.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def cores(cgroup: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/
 
 
 def available_cores() -> int:
-    """How many cores this process may keep busy: the least of the machine's, its affinity and its quota."""
+    """The number of cores that this process may use: the smallest of machine, CPU affinity and CPU quota."""
     return cores().available
 
 

@@ -1,8 +1,8 @@
-"""The pools of threads inside a worker: those of BLAS, OpenMP and Numba, which each take all cores for themselves.
+"""Limits on the thread pools of BLAS, OpenMP and Numba, each of which uses all cores by default.
 
-Two workers whose matrix products run on two threads each are four threads on two cores. So a worker's inner pools are
-held down to its share of the cores. Libraries that are loaded already are told by threadpoolctl, where that is
-installed; those that come later read the environment. Both are the worker's own: in the caller nothing is changed.
+Two workers whose matrix products run on two threads each are four threads on two cores, so each worker limits these
+pools to its share of the cores: by threadpoolctl, if installed, for libraries that are loaded, and by environment
+variables for those loaded later.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ VARIABLES = (
     "NUMBA_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-"""What the libraries read when they are loaded."""
+"""Environment variables that the libraries read when they are loaded."""
 
 
 def threads_per_worker(cores: int, workers: int) -> int:
-    """The threads that each of so many workers may have: at least one.
+    """The number of threads for each of `workers` workers, at least one.
 
     Examples
     --------
@@ -36,14 +36,14 @@ def threads_per_worker(cores: int, workers: int) -> int:
 
 
 def limit_threads(threads: int, environment: MutableMapping[str, str] = os.environ) -> None:
-    """Let no pool in this process have more threads than that, unless its variable has been set by the user.
+    """Limit every pool of this process, except those whose environment variable the user has set.
 
     Parameters
     ----------
     threads : int
-        The most for each pool.
+        The limit for each pool.
     environment : mapping, optional
-        Where libraries that come later look.
+        The environment to change.
     """
     for variable in VARIABLES:
         environment.setdefault(variable, str(threads))

@@ -1,8 +1,8 @@
-"""Worker processes: each has an interpreter, and a GIL, of its own.
+"""The execution `Processes`: worker processes, each with its own interpreter and GIL.
 
-Written by hand where `concurrent.futures.ProcessPoolExecutor` would nearly do: that one ends for good when a worker
-dies, tells neither which item the worker had nor how it ended, cannot start all workers at one instant, and sends
-arrays through a pipe. This one has a channel for each worker and, but for that of queues, no helper threads.
+`concurrent.futures.ProcessPoolExecutor` is not used because it breaks when a worker dies, does not report which item
+the worker had nor its exit code, cannot start all items at the same time, and copies arrays through a pipe. Here each
+worker has its own channel, and only the transport ``"queue"`` needs helper threads.
 """
 
 from __future__ import annotations
@@ -29,47 +29,46 @@ StartMethod = Literal["fork", "forkserver", "spawn"]
 
 
 class Processes(Execution):
-    """`workers` processes on this machine, of one thread each, or of `threads`.
+    """`workers` processes on this machine, with `threads` threads each.
 
-    The function and the items must pickle; functions that plain pickle refuses (lambdas, functions defined inside
-    others) are sent by cloudpickle, where that is installed. An array made by `shared_array`, or a slice of one,
-    crosses without any copy, as its name; one over a memory-mapped file as that file's name and its place in it;
-    any other by `transport`.
+    The function and the items must be picklable. Functions that pickle refuses (lambdas, nested functions) are sent by
+    cloudpickle if it is installed. An array made by `shared_array`, or a slice of one, is sent by name, without a copy;
+    an array over a memory-mapped file is sent as the file's name and an offset; other arrays are sent by `transport`.
 
-    A worker that dies, whatever has killed it, is replaced, and its item tried again by another, `retries` times. An
-    exception of the function's is none of that: it ends the call once the items already begun are done. `WorkerDied`,
-    and any interruption of the caller (Ctrl-C too), ends all workers; inside a ``with`` the next call starts new ones.
+    A worker that dies is replaced, and its item is run again by another worker, up to `retries` times. An exception in
+    the function is not retried: it ends the call after the items that have been started. `WorkerDied` and an
+    interruption of the caller, such as Ctrl-C, end all workers; inside a ``with`` block the next call starts new ones.
 
-    Inside a ``with``, calls from several threads take turns.
+    Inside a ``with`` block, calls from several threads run one after another.
 
     Parameters
     ----------
     workers : int, optional
-        How many processes; all available cores by default.
+        The number of processes; all available cores by default.
     threads : int, optional
-        How many items each works at at once, in threads of its own: `workers` times as many in all.
+        The number of items that each process runs at the same time, in its own threads.
     start_method : {"forkserver", "spawn", "fork"}, optional
-        How they start. By default ``"forkserver"`` on Linux and ``"spawn"`` elsewhere: a forked copy of a process
-        that runs threads can hang on a lock that one of them held.
+        The start method; ``"forkserver"`` on Linux and ``"spawn"`` elsewhere by default. A fork of a process with
+        several threads can deadlock on a lock that one of them held.
     transport : {"pipe", "shared_memory", "queue", "pickle"}, optional
-        How arrays travel, in items and in results. By default through the worker's pipe, straight from where they lie
-        to where they stay. ``"shared_memory"`` copies large ones once, into shared memory of their own, which takes
-        nobody's time until they are read, but pages that have never been used; ``"pickle"`` sends them through the pipe
-        too, but as part of what is pickled, with copies on either side; ``"queue"`` so through a
-        `multiprocessing.Queue`, whose thread lets the caller go on before the worker has taken all. ``parcount
-        study transports`` measures which is the one to choose.
+        How arrays in items and results are sent. ``"pipe"`` writes them to the worker's pipe from their own memory,
+        without pickling them. ``"shared_memory"`` copies large ones once, into a new shared memory block. ``"pickle"``
+        pickles them into the message, with a copy on either side. ``"queue"`` does so through a
+        `multiprocessing.Queue`, whose thread sends while the caller goes on. ``parcount study transports`` measures
+        which is fastest.
     retries : int, optional
-        How many more workers get an item if the one that has it dies. That holds for `together` as a whole: there all
-        items begin again, on new workers.
+        How often an item is run again after its worker died. A call of `together` is repeated as a whole, on new
+        workers.
     timeout : float, optional
-        Seconds that an item may take, its way to the worker and back included, and that the initializer may take. A
-        worker that takes longer is killed, which counts as its death. No limit by default.
+        Seconds that an item may take, including its transfer, and that the initializer may take. A worker that takes
+        longer is killed, which counts as its death. No limit by default. With ``"queue"`` the limit does not cover a
+        result that is being received.
     initializer : callable, optional
-        What each process calls before its first item. What it raises ends the call, with the worker's traceback.
+        Called in each process before its first item. An exception in it ends the call.
     initargs : tuple, optional
-        With what.
+        The arguments of the initializer.
     max_tasks_per_worker : int, optional
-        How many items a worker gets until another takes its place: for code that leaks.
+        The number of items after which a worker is replaced, for functions that leak memory.
 
     Raises
     ------
@@ -78,29 +77,27 @@ class Processes(Execution):
         or `initializer` is not callable. From a call: if the
         function, an item or the initializer cannot be pickled; the message says which, and why.
     ValueError
-        If the platform lacks `start_method`, there is no such `transport`, `retries` is negative, or `timeout` is not
-        positive.
+        If `start_method` or `transport` is unknown here, `retries` is negative, or `timeout` is not positive.
     OSError
-        From a call: if the system does not start as many processes.
+        From a call: if the system cannot start that many processes.
     WorkerDied
-        From a call: if the retries of an item have run out; names the item, and how the last worker died.
+        From a call: if an item has no retries left; the message names the item and how its last worker ended.
     RuntimeError
-        From a call: if `start_method` is ``"fork"`` and this process runs other threads, whose locks a forked child
-        might wait for for ever, or has run a GNU OpenMP region, which no forked child survives entering again. If it
-        is a fork of the process that the workers were started in.
+        From a call: if `start_method` is ``"fork"`` and this process runs other threads, whose locks could deadlock
+        the child, or has run a GNU OpenMP region, which a forked child cannot enter again; or if this process is a
+        fork of the one that started the workers.
 
     Notes
     -----
-    An item that is tried again is sent again as it is at the caller. What its first worker wrote into arrays of
-    `shared_array`, counted up in a `SharedCounter`, or did to the world outside, stays done: say
-    ``idempotent=False`` to the call where that makes a second try wrong.
+    A retried item is sent again in its current state. Side effects of the first try, such as writes to a
+    `shared_array` or additions to a `SharedCounter`, remain: pass ``idempotent=False`` where a second try would be
+    wrong.
 
-    The pools of threads that BLAS, OpenMP and Numba have inside a worker are held down to its share of the cores,
-    unless their environment variables are set (``OMP_NUM_THREADS`` and the like). For a BLAS that is loaded before the
-    worker's first item, NumPy's for one, that takes threadpoolctl, of the extra ``study``. In the caller they stay as
-    they are.
+    The thread pools of BLAS, OpenMP and Numba inside a worker are limited to its share of the cores, unless their
+    environment variables (``OMP_NUM_THREADS`` and others) are set. A BLAS that is loaded before the worker's first
+    item, such as NumPy's, needs threadpoolctl for that, which is in the extra ``study``. The caller's are unchanged.
 
-    Workers end when the caller has ended, however it did and whatever they are doing: on Linux at once, by SIGKILL.
+    Workers end when the caller has ended, in whatever way; on Linux they are killed immediately.
 
     Examples
     --------
@@ -152,7 +149,7 @@ class Processes(Execution):
 
     @property
     def concurrency(self) -> int:
-        """How many items can run at once: as many as all processes have threads."""
+        """The number of items that can run at the same time: ``workers * threads``."""
         return self.workers * self.threads
 
     @property
