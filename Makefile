@@ -104,13 +104,14 @@ clean: ## remove everything that was built
 	rm -rf .venv .venvs build dist wheelhouse src/*.egg-info src/parcount/_native/*.so
 	rm -rf .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
-# The package with its extras is all that `make study` needs.
+# The package with its extras is all that `make study` needs. With build isolation, Cython would be newer than what it has
+# compiled, and compile all of it again; libraries' modules are compiled as they are used, for most never are.
 $(VENV)/.stamp: pyproject.toml setup.py $(wildcard native/*)
 	@echo "Building parcount in $(VENV): less than a minute."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
 		$(BIN)/python -m pip install --quiet --requirement /dev/stdin
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.$(EXTRAS:%=[%])'  # or Cython would be new each time, and so all modules
+	$(BIN)/python -m pip install --quiet --no-compile --no-build-isolation --editable '.$(EXTRAS:%=[%])'
 	@touch $@
 
 # The tools of one kind of target: the dependency group of that name in pyproject.toml.
