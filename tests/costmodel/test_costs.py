@@ -10,6 +10,7 @@ from parcount.costmodel import costs, process_startup
 from parcount.costmodel.costs import MEASURED, assumed_costs, run_rounds
 from parcount.costmodel.jobs import DTYPES, make_job
 from parcount.costmodel.parameters import PARAMETERS
+from parcount.engine.run import run
 from parcount.studies.core.statistics import LEAST_SAMPLES
 
 
@@ -79,7 +80,7 @@ def test_tallys_keys_lie_nowhere() -> None:
 @pytest.mark.parametrize("workload", ["bincount", "tally"])
 def test_a_crumb_is_one_key_in_one_bin(workload: str) -> None:
     kernel, work = make_job(workload).minimal_job()
-    assert work.merge(pc.Serial().map(kernel, work.split(1))).tolist() == [1]
+    assert run(work, kernel, pc.Serial()).tolist() == [1]
 
 
 @pytest.mark.parametrize(

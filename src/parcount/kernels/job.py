@@ -28,7 +28,7 @@ LARGE_TABLE = 1 << 17
 """Cells from which a table is not aligned to cache lines: a megabyte has pages of its own."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, slots=True)  # not frozen, which takes longer to make
 class Part:
     """The arguments of a kernel for one part of a job.
 
@@ -88,7 +88,7 @@ class Job(ABC):
         return self
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Slices(Job):
     """A job over one-dimensional arrays of one length, whose parts are slices of them all.
 

@@ -1,8 +1,8 @@
-"""Which keys occur and how often each, of keys of which nobody knows how far apart they lie.
+"""The job `unique_counts`: find the distinct keys and count each, where their range is not known beforehand.
 
-Three algorithms (``bench/test_distinct_methods.py``): a direct table if max − min < n; a hash table while it fits in
-cache; otherwise the keys are partitioned by range and sorted, one range after the other. Nothing then needs merging,
-and only one range's keys are copied: reading all keys once for each range takes 0.3 ns a key, merging ten times that.
+Three algorithms (``bench/test_distinct_methods.py``): a direct table if max - min < n; a hash table while it fits in
+cache; otherwise partition by range, and sort each range. Ranges need no merge. Only the keys of one range are copied at
+a time: to read all keys once for each range takes 0.3 ns a key, to merge as many took ten times that.
 """
 
 from __future__ import annotations
