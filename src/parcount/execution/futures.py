@@ -1,4 +1,4 @@
-"""Calls whose items go to an executor, as `concurrent.futures` means it, and come back as its futures."""
+"""Calls whose items are submitted to a `concurrent.futures.Executor`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any, Self
 from parcount.execution.stream import Outcome, TaskStream
 
 Submit = Callable[[Callable[[Any], Any], Any], "Future[Any]"]
-"""Hands a function and its item to the executor."""
+"""Submits a function and its item to the executor."""
 
 Translate = Callable[[int, BaseException], None]
-"""Raises what the caller is to be told of the item at a position, if that is not what the executor said."""
+"""Raises a clearer exception for the item at a position in place of the executor's, or returns."""
 
 
 def unchanged(_: int, error: BaseException) -> None:
-    """The executor's own words will do."""
+    """Keep the executor's exception."""
 
 
 def run(
@@ -29,20 +29,20 @@ def run(
     translate: Translate = unchanged,
     on_failure: Callable[[], None] = lambda: None,
 ) -> list[Any]:
-    """The results of all items, in their order.
+    """Submit all items and return their results in order.
 
     Parameters
     ----------
     submit : callable
-        Hands each item over.
+        Submits an item.
     function : callable
         Of one item.
     items : sequence
-        All are handed over before the first result is waited for.
+        All are submitted before the first result is awaited.
     translate : callable, optional
-        Raises what the caller is told instead.
+        Raises a clearer exception in place of the executor's.
     on_failure : callable, optional
-        Lets those go that wait for others, when some will not come.
+        Called on failure, before the running items are awaited.
     """
     futures: list[Future[Any]] = []
     position = 0
@@ -62,7 +62,7 @@ def run(
 
 
 class FuturesStream(TaskStream):
-    """One call's items in the queue of the executor, and its futures as they are done."""
+    """The futures of one call, in the order in which they are done."""
 
     def __init__(self, submit: Submit, function: Callable[[Any], Any], translate: Translate = unchanged) -> None:
         self.executor_submit = submit
@@ -82,16 +82,16 @@ class FuturesStream(TaskStream):
 
     @property
     def has_capacity(self) -> bool:
-        """Always: the executor has a queue."""
+        """Always true: the executor has a queue."""
         return True
 
     @property
     def busy(self) -> bool:
-        """Whether any item is not done."""
+        """Whether any item has no outcome yet."""
         return bool(self.under_way)
 
     def submit(self, position: int, item: Any) -> None:
-        """Put an item into the queue."""
+        """Submit an item."""
         try:
             future = self.executor_submit(self.function, item)
         except Exception as error:
@@ -101,7 +101,7 @@ class FuturesStream(TaskStream):
         future.add_done_callback(self.over.put)
 
     def poll(self) -> list[Outcome]:
-        """The outcome of the item that is done next."""
+        """Return the outcome of the next item that is done."""
         future = self.over.get()
         position = self.under_way.pop(future)
         error = CancelledError() if future.cancelled() else future.exception()

@@ -1,4 +1,4 @@
-"""Whether functions and items can be sent to a worker: by plain pickle, by cloudpickle, or not at all."""
+"""Whether functions and items can be pickled for a worker: by pickle, by cloudpickle, or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 Check = Callable[[Any], object]
-"""Raises what the messages to a kind of worker raise when they pickle something."""
+"""Pickles a value as a message to the worker would, and raises what that raises."""
 
 THREADS = "Threads take anything as it is."
 ARGUMENT = "the initializer's argument"
@@ -21,25 +21,25 @@ CLOUDPICKLE = "Lambdas and functions defined inside others take cloudpickle: pip
 def make_picklable(
     function: Callable[..., Any], items: Iterable[Any], check: Check, *, what: str = "item", forked: bool = False
 ) -> Any:
-    """`function` as something that pickles: itself, or wrapped by cloudpickle where plain pickle refuses it.
+    """Return `function` itself, or wrapped by cloudpickle where pickle refuses it.
 
     Parameters
     ----------
     function : callable
-        That of a call, or an initializer.
+        The function of a call, or an initializer.
     items : iterable
-        What must pickle too, and that plainly.
+        Values that must be picklable by pickle too.
     check : callable
         Of the workers' serialisation.
     what : str
-        Each of the items is.
+        What an item is, for error messages.
     forked : bool
-        Whether the workers have all that this process has, because they are copies of it.
+        Whether the workers are forked, and so have all modules of this process.
 
     Raises
     ------
     TypeError
-        If it cannot be sent, or if that would take cloudpickle and it is not installed; or if an item cannot.
+        If the function or an item cannot be pickled, or the function needs cloudpickle and that is not installed.
     """
     ready = _by_value_if_needed(function, check, forked)
     for position, item in enumerate(items):
@@ -71,14 +71,14 @@ def _by_value_if_needed(function: Callable[..., Any], check: Check, forked: bool
 
 
 def unpicklable(what: str, thing: Any, error: Exception) -> Exception:
-    """The error for a thing that could not be pickled; one of the system's own, such as full memory, stays as it is."""
+    """Return the TypeError for a value that cannot be pickled; an OSError or MemoryError is returned unchanged."""
     if isinstance(error, OSError | MemoryError):
         return error
     return TypeError(f"{what}, {_name(thing)}, cannot be sent to a worker: {error}. {THREADS}")
 
 
 class _ByValue:
-    """A function on its way: unpickles as what cloudpickle made of it."""
+    """A function pickled by cloudpickle; it unpickles as the function."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -89,7 +89,7 @@ class _ByValue:
 
 @contextmanager
 def hide_missing_main_file() -> Iterator[None]:
-    """New workers do not look for a main module that has no file: one that was read from a pipe says ``<stdin>``."""
+    """Keep new workers from importing a main module without a file, such as ``<stdin>``."""
     main = vars(sys.modules["__main__"])
     named = "__file__" in main and not _main_has_file()
     name = main.pop("__file__") if named else None
@@ -101,7 +101,7 @@ def hide_missing_main_file() -> Iterator[None]:
 
 
 def _is_interactive(function: Any) -> bool:
-    """Whether it belongs to a main module without a file, which workers cannot import."""
+    """Whether it is defined in a main module without a file, which workers cannot import."""
     while isinstance(function, partial):
         function = function.func
     return getattr(function, "__module__", None) == "__main__" and not _main_has_file()

@@ -55,7 +55,7 @@ class Pool(Execution):
 
     @abstractmethod
     def _hold(self, function: Callable[[Any], Any]) -> Callable[[Any], Callable[[], Any]]:
-        """Return a function of an item, called before the barrier of `together`, that returns the call to make after it."""
+        """Return a function that takes an item before the barrier and returns the call to make after it."""
 
     def _open(self) -> None:
         from concurrent.futures import ThreadPoolExecutor

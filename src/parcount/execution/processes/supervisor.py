@@ -1,4 +1,4 @@
-"""The worker processes of one `Processes`: started, listened to, replaced, ended."""
+"""The supervisor of the worker processes of one `Processes`: starts, polls, replaces and ends them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from parcount.system import thread_limits
 from parcount.system.cores import available_cores
 
 SHUTDOWN_SECONDS = 5.0
-"""Seconds that a worker that is to end by itself gets before it is killed."""
+"""Seconds that a worker has to exit before it is killed."""
 
 MAX_FAILED_STARTS = 5
-"""How many workers in a row may be killed before they are ready, or before an item begins there; or fail to start."""
+"""The number of consecutive workers that may be killed before they are ready, or before they start their item."""
 
 
 FORK_SERVER_LOST = 255
@@ -40,16 +40,16 @@ FORK_SERVER_LOST = 255
 
 @dataclass(eq=False)
 class PendingTask:
-    """A part that a worker has.
+    """An item that has been sent to a worker.
 
     Parameters
     ----------
     item : object
         To be sent again if this worker dies.
     copies : sequence of Block
-        What the message's arrays were copied into.
+        The shared memory blocks into which arrays of the message were copied.
     deadline : float or None
-        When it must be done, on the clock of `time.monotonic`.
+        The time of `time.monotonic` by which it must be done.
     started : bool
         Whether the worker may have called the function.
     """
@@ -62,7 +62,7 @@ class PendingTask:
 
 @dataclass(eq=False)
 class Worker:
-    """A worker process, at the caller's end of its channel."""
+    """A worker process and the caller's end of its channel."""
 
     process: BaseProcess
     channel: Channel
@@ -76,7 +76,7 @@ class Worker:
 
     @property
     def deadline(self) -> float | None:
-        """When the first of what it does now must be done."""
+        """The earliest deadline of its items and its initializer."""
         deadlines = [self.initializer_deadline, *(task.deadline for task in self.pending.values())]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
@@ -93,7 +93,7 @@ class Worker:
     def receive(self) -> Received | None:
         """Its next message, or None if it has ended; TimeoutError if the message is not complete by the deadline."""
         try:
-            # What it has started itself may hold its end of the channel open: its own end is noticed apart.
+            # Its children may keep its end of the channel open, so its exit is detected by its sentinel.
             return self.channel.receive(self.deadline) if self.channel.poll() else None
         except TimeoutError:
             self.stalled = True
@@ -103,22 +103,22 @@ class Worker:
 
 
 class WorkerPool:
-    """Worker processes, of which there are as many as asked for whenever a call begins.
+    """A pool of worker processes, complete whenever a call begins.
 
     Parameters
     ----------
     size : int
-        How many.
+        The number of workers.
     start_method : str
-        How they start.
+        The start method of `multiprocessing`.
     transport : Transport
-        How what they are sent travels, and what they answer.
+        How items and results are sent.
     threads : int
-        How many parts each works at at once.
+        The number of items that each runs at the same time.
     setup : (callable, tuple), optional
-        What each calls before its first part, and with what.
+        The initializer and its arguments.
     max_tasks : int, optional
-        After how many parts a worker is replaced.
+        The number of items after which a worker is replaced.
     timeout : float, optional
         Seconds that the initializer may take.
     """
@@ -153,16 +153,15 @@ class WorkerPool:
         self._owner = os.getpid()
 
     def acquire(self) -> None:
-        """Wait until no other thread's call has the workers; then see that all are there.
+        """Wait until no other thread's call uses the workers, and start those that are missing.
 
         Raises
         ------
         RuntimeError
-            If this thread's own call has them: it would wait for itself. If this process is a fork of the one that
-            they work for.
+            If another call of this thread uses them, or this process is a fork of the one that started them.
         """
         if self._owner != os.getpid():
-            raise RuntimeError(f"these workers work for process {self._owner}, of which this one is a fork")
+            raise RuntimeError(f"these workers belong to process {self._owner}, of which this one is a fork")
         if self._caller == get_ident():
             raise RuntimeError(
                 "these workers are busy with another call of this thread: take all results of its generator, "
@@ -179,7 +178,7 @@ class WorkerPool:
             raise
 
     def release(self) -> None:
-        """Let the next call have the workers."""
+        """Release the workers for the next call."""
         self._caller = None
         self._exclusive.release()
 
@@ -188,9 +187,9 @@ class WorkerPool:
         return [worker.process.pid for worker in list(self.workers) if worker.process.pid is not None]
 
     def start_missing(self) -> None:
-        """Start as many workers as are missing, without waiting until they are ready.
+        """Start the missing workers without waiting until they are ready.
 
-        If that fails while there are others, these go on without them, and the next call tries again.
+        If that fails while other workers are ready, those go on alone, and the next call tries again.
         """
         if self._failures >= MAX_FAILED_STARTS:
             return
@@ -202,14 +201,14 @@ class WorkerPool:
                 raise
 
     def start_all(self) -> None:
-        """Wait until all workers are ready; none may have a part.
+        """Wait until all workers are ready; none may have an item.
 
         Raises
         ------
         OSError
-            If the system starts no more processes; says how many it has started.
+            If the system cannot start more processes; the message says how many were started.
         RuntimeError
-            If they are to be forked, and that is not safe.
+            If the start method is ``"fork"`` and forking is not safe.
         WorkerDied
             If one ended by itself before it was ready, or `MAX_FAILED_STARTS` in a row were killed then.
         """
@@ -223,7 +222,7 @@ class WorkerPool:
                 raise WorkerDied(None, self._last_exitcode, self._failures)
 
     def poll(self, timeout: float | None) -> list[tuple[Worker, Received | None]]:
-        """Wait until workers say something, or end.
+        """Wait for messages of workers, or their ends.
 
         Parameters
         ----------
@@ -233,14 +232,14 @@ class WorkerPool:
         Returns
         -------
         list
-            Of workers that were ready: each with its message, or None if it has ended and is to be removed.
+            Workers that were ready, each with its message, or with None if it has ended and is to be removed.
 
         Raises
         ------
         WorkerDied
             If one ended by itself before it was ready, or `MAX_FAILED_STARTS` in a row were killed then.
         Exception
-            What the initializer raised.
+            The exception of the initializer.
         """
         sources: dict[Any, Worker] = {}
         for worker in self.workers:
@@ -280,13 +279,13 @@ class WorkerPool:
         return said
 
     def remove(self, worker: Worker) -> int | None:
-        """Take a worker off that has ended; returns its exit code."""
+        """Remove a worker that has ended; returns its exit code."""
         self.workers.remove(worker)
-        worker.process.join(SHUTDOWN_SECONDS)  # it may have lost its pipe only
+        worker.process.join(SHUTDOWN_SECONDS)  # it may have closed its pipe only
         return self._dispose(worker)
 
     def can_take(self, worker: Worker) -> bool:
-        """Whether a worker can have another part now."""
+        """Whether another item can be sent to a worker now."""
         coming = worker.completed + len(worker.pending)
         return (
             worker.ready
@@ -296,21 +295,21 @@ class WorkerPool:
         )
 
     def task_done(self, worker: Worker) -> None:
-        """Let a worker go that has had its number of parts, if it has; another takes its place."""
+        """Count a finished item, and replace the worker if that was its last."""
         worker.completed += 1
         if self.max_tasks is None or worker.completed < self.max_tasks or worker.pending:
             return
         self.workers.remove(worker)
         worker.send(STOP)
         self._retiring.append(worker)
-        for left in list(self._retiring):  # it takes a while to end, which nobody should wait for
+        for left in list(self._retiring):  # exiting takes a while: no call waits for it
             if left.process.exitcode is not None:
                 self._retiring.remove(left)
                 self._dispose(left)
         self.start_missing()
 
     def kill(self, workers: Sequence[Worker]) -> None:
-        """Kill workers; others take their place when the next call begins."""
+        """Kill workers; the next call replaces them."""
         for worker in workers:
             worker.process.kill()
         for worker in list(workers):
@@ -318,12 +317,12 @@ class WorkerPool:
             self._dispose(worker)
 
     def close(self) -> None:
-        """End all workers: at once those that have a part, which nobody waits for any more."""
+        """End all workers; those that have an item are killed."""
         try:
             for worker in self.workers:
                 if worker.pending:
                     worker.process.kill()
-                # Closing alone might not be noticed: children forked since, by whomever, have copies of our end.
+                # Closing alone might go unnoticed: other children of this process may have copies of this end.
                 worker.send(STOP)
                 worker.channel.close()
             for worker in (*self.workers, *self._retiring):
@@ -335,7 +334,7 @@ class WorkerPool:
 
     def _replace_dead(self, timeout: float | None) -> None:
         for worker, message in self.poll(timeout):
-            assert message is None, "a worker without a part said something"
+            assert message is None, "a worker without an item sent a message"
             self.remove(worker)
         self.start_missing()
 
@@ -344,7 +343,7 @@ class WorkerPool:
         if forking:
             if hazard := fork_hazard():
                 raise RuntimeError(f"start_method 'fork' is not safe here: {hazard}; use 'forkserver' or 'spawn'")
-            # A forked worker that found no tracker would start one, which unlinks what it saw when the worker ends.
+            # A forked worker without a resource tracker would start its own, which unlinks its blocks when it ends.
             resource_tracker.ensure_running()
         try:
             served = self._start_method == "forkserver" and _preload()
@@ -354,7 +353,7 @@ class WorkerPool:
             raise OSError(error.errno, started) from error
 
     def _start_process(self, attempts: int) -> Worker:
-        """A new worker process. A fork server that has served, and has died or is just dying, is replaced meanwhile."""
+        """Start a worker process, again if the fork server turns out to have died."""
         ours, theirs = self._transport.open(self._context)
         name_prefix = blocks.name_prefix_for_worker()
         config = WorkerConfig(
@@ -409,17 +408,17 @@ class WorkerPool:
         worker.channel.close()
         blocks.sweep_prefix(worker.name_prefix)
         for task in worker.pending.values():
-            task.copies = ()  # an error that is being raised may hold on to what it was that failed
+            task.copies = ()  # a traceback may keep the task alive
         worker.pending.clear()
         return exitcode
 
 
 def fork_hazard() -> str | None:
-    """Why a child forked now might hang, or be killed; None if nothing is known against it.
+    """Why a child forked now could deadlock or be killed; None if no reason is known.
 
-    Other threads may hold locks that nobody will release in the child. Those of our own pinned pools wait for work, and
-    those that feed queues hold none that the child uses. Numba loads the module of its OpenMP layer only when
-    that starts; GNU OpenMP then kills every forked child that enters a parallel region.
+    Other threads may hold locks that are never released in the child. Pinned threads only wait for work, and the feeder
+    threads of queues hold no lock that the child uses. Numba imports the module of its OpenMP layer when that starts;
+    GNU OpenMP then kills every forked child that enters a parallel region.
     """
     if "numba.np.ufunc.omppool" in sys.modules:
         return "this process has run parallel code on GNU OpenMP (Numba's 'omp' layer)"
@@ -433,11 +432,9 @@ def fork_hazard() -> str | None:
 
 
 def _preload() -> bool:
-    """Have the fork server, if it has not started yet, import what every worker needs, once instead of in each.
+    """Let a fork server that has not started yet import the worker's modules; returns whether it has started.
 
-    Returns whether it has started.
-
-    A call that starts a worker and ends it then takes a quarter of the time (``bench/test_dispatch.py``).
+    A call that starts and ends a worker then takes a quarter of the time (``bench/test_dispatch.py``).
     """
     from multiprocessing.forkserver import _forkserver, set_forkserver_preload
 
