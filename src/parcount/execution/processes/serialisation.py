@@ -1,9 +1,8 @@
-"""Values as messages to other processes, and back: pickled, but for arrays that have a better way.
+"""Serialisation of values for other processes: pickle, with special treatment of arrays.
 
-An array in shared memory (`shared_array`) travels as its name and place, and one in a memory-mapped file as the
-file's name and its place in it, whatever the transport: whoever receives it sees the same cells. Any other is pickled
-with everything else; or, if it is large, sent behind the message as the bytes that it lies in, or copied once into
-shared memory, into a block of its own that lasts as long as the call.
+An array in shared memory (`shared_array`) is sent as the block's name and an offset, one in a memory-mapped file as the
+file's name and an offset, so the receiver sees the same memory. Another array is pickled with the rest or, if it is
+large, sent out of band after the message, or copied once into a shared memory block that lasts as long as the call.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from parcount.shm import memmap
 from parcount.shm.blocks import Block, address, block_of, open_block
 
 OUT_OF_BAND_MIN_BYTES = 1 << 15
-"""Bytes from which an array is sent behind the message rather than pickled into it: one that is copied less often."""
+"""Bytes from which an array is sent out of band, which saves copies, rather than pickled into the message."""
 
 SHARED_COPY_MIN_BYTES = 1 << 20
-"""Bytes from which an array is copied into a block of its own rather than sent through the pipe.
+"""Bytes from which an array is copied into a shared memory block rather than sent through the pipe.
 
-Below, the pipe is faster: to make a block and to fault its pages in costs more than two copies through the kernel
+Below, the pipe is faster: creating a block and faulting in its pages costs more than two copies through the kernel
 (``parcount study transports``; ``bench/test_transport.py``).
 """
 
@@ -35,14 +34,14 @@ NEVER = 1 << 62
 
 @dataclass(frozen=True)
 class Packing:
-    """From which size on an array that lies nowhere in particular has a way of its own.
+    """The sizes from which arrays outside shared memory and mapped files are not pickled.
 
     Parameters
     ----------
     out_of_band_min : int
-        Bytes from which it follows behind the message.
+        Bytes from which an array is sent out of band.
     shared_copy_min : int
-        Bytes from which it is copied into shared memory.
+        Bytes from which an array is copied into shared memory.
     """
 
     out_of_band_min: int = NEVER
@@ -58,7 +57,7 @@ class Message:
     data : bytes
         What was pickled.
     out_of_band : list of buffers
-        The arrays' bytes that follow behind it.
+        The memory of arrays that is sent after the data.
     """
 
     data: bytes = b""
@@ -112,12 +111,12 @@ def loads(message: Message) -> tuple[Any, list[Any]]:
 
 
 def check(value: Any) -> None:
-    """Pickle `value` as `dumps` would, but for its arrays, and throw that away: raises what pickling it raises."""
+    """Pickle `value` as `dumps` does, without its arrays, and discard the result; raises what pickling raises."""
     _Check(_Nowhere(), pickle.HIGHEST_PROTOCOL).dump(value)
 
 
 class _Pickler(pickle.Pickler):
-    """Sends arrays that lie in shared memory or in files by name, and other large ones as it is told."""
+    """Sends arrays in shared memory or mapped files by name, and other large ones according to `Packing`."""
 
     def __init__(self, file: io.BytesIO, packing: Packing, received: Sequence[Any] | None) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
@@ -152,7 +151,7 @@ class _Pickler(pickle.Pickler):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Opens what arrays were sent in."""
+    """Opens the blocks and files of arrays that were sent by name."""
 
     def __init__(self, message: Message) -> None:
         super().__init__(io.BytesIO(message.data))
@@ -180,14 +179,14 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Check(pickle.Pickler):
-    """Takes every array as good."""
+    """Skips arrays."""
 
     def persistent_id(self, obj: Any) -> Any:
         return True if _is_plain(obj) else None
 
 
 class _Nowhere:
-    """Takes what is written to it."""
+    """Discards what is written to it."""
 
     def write(self, data: Any) -> int:
         return len(data)
@@ -198,5 +197,5 @@ def _is_plain(obj: Any) -> bool:
 
 
 def _layout(array: NDArray[Any], start: int) -> tuple[Any, ...]:
-    """How an array lies in the memory that starts there."""
+    """The layout of an array relative to the address `start`."""
     return array.shape, array.dtype, address(array) - start, array.strides, array.flags.writeable

@@ -1,4 +1,4 @@
-"""What runs in a worker process of `Processes`: take an item, apply the function, answer; until the caller is gone."""
+"""The main loop of a worker process of `Processes`: receive an item, apply the function, send the result."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from parcount.system import thread_limits
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """What a worker is given for its way.
+    """The settings of a worker process.
 
     Parameters
     ----------
     name_prefix : str
-        What the names of its blocks begin with.
+        The prefix of the names of its shared memory blocks.
     initializes : bool
         Whether its first message is an initializer and its arguments.
     packing : Packing
-        How its answers' arrays go.
+        How arrays in its results are sent.
     threads : int
-        How many items it works at at once.
+        The number of items that it runs at the same time.
     thread_limit : int
-        The most threads for each of the pools inside it.
+        The limit for each numerical thread pool inside it.
     """
 
     name_prefix: str
@@ -47,18 +47,18 @@ class WorkerConfig:
 
 
 def serve(channel: Channel, inherited: Sequence[Channel], config: WorkerConfig) -> None:
-    """Answer tasks until the caller says stop, or is gone.
+    """Run tasks until the caller sends stop or has ended.
 
     Parameters
     ----------
     channel : Channel
         The worker's end.
     inherited : sequence of Channel
-        The caller's ends that a forked worker got copies of: closed, or the caller's end would not be noticed.
+        The caller's ends that a forked worker has inherited. They are closed, or the caller's exit would go unnoticed.
     config : WorkerConfig
-        All else.
+        The settings.
     """
-    # Ctrl-C reaches the whole group; the caller decides what becomes of the workers.
+    # Ctrl-C reaches the whole process group; the caller ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_the_caller()
     for other in inherited:
@@ -71,7 +71,7 @@ def serve(channel: Channel, inherited: Sequence[Channel], config: WorkerConfig) 
         if config.threads == 1
         else _ThreadedServer(channel, config.packing, config.threads)
     )
-    with suppress(EOFError, OSError):  # the caller is gone
+    with suppress(EOFError, OSError):  # the caller has ended
         server.send(READY)
         if config.initializes:
             server.initialize(channel.receive()[2])
@@ -79,7 +79,7 @@ def serve(channel: Channel, inherited: Sequence[Channel], config: WorkerConfig) 
 
 
 class _Server:
-    """Works at one item at a time, in the process's main thread."""
+    """Runs one item at a time, in the main thread."""
 
     def __init__(self, channel: Channel, packing: Packing) -> None:
         self.channel = channel
@@ -92,22 +92,22 @@ class _Server:
         try:
             (initializer, arguments), _ = loads(message)
             initializer(*arguments)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is who must know
+        except BaseException as error:  # noqa: BLE001 - any exception is reported to the caller
             self.answer_with(NONE, error, [])
         else:
             self.send(READY)
 
     def run(self) -> None:
-        """Answer what comes."""
+        """Run tasks as they arrive."""
         while True:
             tag, position, task = self.channel.receive()
             if tag == STOP:
                 return
             self.work(tag, position, task)
-            del task  # a large one would lie here until the next has come, beside it
+            del task  # it would stay in memory until the next has arrived
 
     def work(self, tag: bytes, position: int, task: Message) -> None:
-        """Apply the function to the item, and answer."""
+        """Apply the function to the item and send the result."""
         received: list[Any] = getattr(self.own, "received", [])
         try:
             # Shared arrays stay mapped until the next task, which often lies on the same ones: to map a
@@ -126,7 +126,7 @@ class _Server:
         self.send(RESULT, position, payload, copies)
 
     def wait_to_go(self, position: int) -> None:
-        """Say that the item is here, and wait until all have theirs."""
+        """Report that the item has arrived, and wait for go."""
         try:
             self.send(READY, position)
             self.channel.receive()
@@ -134,7 +134,7 @@ class _Server:
             raise _CallerGone from None
 
     def answer_with(self, position: int, error: BaseException, received: Sequence[Any]) -> None:
-        """Send an exception; or end as `sys.exit` does."""
+        """Send an exception; SystemExit ends the process."""
         if isinstance(error, SystemExit):
             os._exit(error.code if isinstance(error.code, int) else 1)
         payload, copies = dumps(portable(error), self.packing, received=received)
@@ -143,7 +143,7 @@ class _Server:
     def send(
         self, tag: bytes, position: int = NONE, message: Message | None = None, copies: list[Any] | None = None
     ) -> None:
-        """Send a whole message, of whichever thread."""
+        """Send a message; safe from several threads."""
         # On Windows a block ends with its last mapping: ours, until the caller has its own.
         if copies and sys.platform != "win32":
             copies.clear()
@@ -152,7 +152,7 @@ class _Server:
 
 
 class _ThreadedServer(_Server):
-    """Works at several items at a time, in threads; the main thread receives."""
+    """Runs several items at a time in threads; the main thread receives."""
 
     def __init__(self, channel: Channel, packing: Packing, threads: int) -> None:
         super().__init__(channel, packing)
@@ -160,7 +160,7 @@ class _ThreadedServer(_Server):
         self.go: dict[int, Event] = {}
 
     def run(self) -> None:
-        """Hand what comes to the threads."""
+        """Submit tasks to the threads as they arrive."""
         while True:
             tag, position, task = self.channel.receive()
             if tag == STOP:
@@ -174,14 +174,14 @@ class _ThreadedServer(_Server):
             del task
 
     def wait_to_go(self, position: int) -> None:
-        """As without threads, but it is the main one that hears of it."""
+        """Report that the item has arrived; the main thread receives go."""
         go = self.go[position]
         self.send(READY, position)
         go.wait()
 
 
 class _CallerGone(OSError):
-    """Nobody waits for an answer."""
+    """The caller has ended."""
 
 
 def _end_with_the_caller() -> None:
