@@ -25,7 +25,7 @@ from tests.remote import TIME_LIMIT, until
 settings.register_profile(
     "parcount", deadline=None, max_examples=25, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("many", settings.get_profile("parcount"), max_examples=100)
+settings.register_profile("many", settings.get_profile("parcount"), max_examples=60)  # .ci/run
 settings.register_profile("few", settings.get_profile("parcount"), max_examples=5)  # make sanitize-threads
 settings.load_profile("parcount")
 
