@@ -12,7 +12,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import parcount as pc
-from parcount.engine import run
+from parcount.engine import run as engine
 
 
 @pytest.fixture(scope="module")
@@ -37,5 +37,5 @@ def test_bincount(
     benchmark.group = f"2**{exponent} int32 in {where} memory, {bins} bins"
     keys = (np.empty if where == "ordinary" else pc.shared_array)(1 << exponent, np.int32)
     keys[:] = np.random.default_rng(0).integers(0, bins, len(keys), np.int32)
-    monkeypatch.setattr(run, "pieces", lambda *_: shares)
+    monkeypatch.setattr(engine, "number_of_parts", lambda *_, **__: shares * workers.workers)
     benchmark(pc.bincount, keys, on=workers)
