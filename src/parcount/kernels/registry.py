@@ -89,6 +89,9 @@ class Kernels(Mapping[str, Kernel]):
         kernel: Kernel = getattr(importlib.import_module(found.module), self._workload + found.suffix)
         return kernel
 
+    def __contains__(self, variant: object) -> bool:
+        return variant in VARIANTS  # without importing the kernel, whose library may not be installed
+
     def __iter__(self) -> Iterator[str]:
         return iter(VARIANTS)
 
