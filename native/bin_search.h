@@ -1,12 +1,16 @@
-/* Between which edges does each value lie? Bin b holds the values of which b edges are not greater: bin 0 those below
-   the first edge, and NaN; the last bin those above the last edge.
+/* Finds the bin of each value among ascending edges. Bin b holds the values that are not less than exactly b edges: bin 0
+   those below the first edge and NaN, the last bin those above the last edge.
 
-   A value's bucket is found by arithmetic: (value - low) * scale, clamped and cut to an integer; or from its bits. Each
-   step of that is monotonic, roundings included, so an edge in an earlier bucket is not greater than the value and one in a later bucket is
-   greater: only the edges in its own bucket need to be compared with it. */
+   Edges at any distances: a lookup table divides the range into buckets, by (value - low) * scale, clamped and truncated;
+   or by the bits of the value. Each step of that is monotonic, rounding included, so edges in earlier buckets are not
+   greater than the value and edges in later buckets are greater: only the edges in the value's own bucket are compared.
+
+   Uniform edges: arithmetic alone, by vectors. A value further from a computed edge than any edge is off needs no
+   comparison, and the others are few. */
 #ifndef PARCOUNT_BIN_SEARCH_H
 #define PARCOUNT_BIN_SEARCH_H
 
+#include "cpu_features.h"
 #include "prefetch.h"
 
 #include <stddef.h>
@@ -14,44 +18,43 @@
 #include <string.h>
 
 enum {
-    BIN_SEARCH_BLOCK = 512, /* values at a time: their bins stay in the first cache */
-    BIN_SEARCH_TRIAL = 32   /* of which the first tell whether the others are worth the attempt */
+    BIN_SEARCH_BLOCK = 512, /* values at a time: they and their bins stay in the L1 cache */
+    BIN_SEARCH_TRIAL = 32,  /* the first of them tell whether arithmetic alone decides most */
+    MAX_AXES = 64           /* NumPy's limit of dimensions */
 };
 
-typedef struct {
-    const double *edges;   /* ascending; after the last one a NaN, than which nothing is greater */
-    const uint32_t *start; /* of each bucket, the number of edges in the buckets before; one more at the end */
-    uint32_t count;        /* of edges */
-    int steps;             /* of a binary search among the edges of one bucket */
-    double low, scale, top; /* buckets of equal width; no width, no scale: */
-    int64_t first, last;    /* buckets of equally many doubles, between these ranks */
+typedef struct BinSearch BinSearch;
+typedef void (*find_bins_double)(const BinSearch *, const double *, ptrdiff_t, uint32_t *);
+typedef void (*find_bins_float)(const BinSearch *, const float *, ptrdiff_t, uint32_t *);
+
+struct BinSearch {
+    find_bins_double find_double; /* chosen once for this CPU and these edges */
+    find_bins_float find_float;
+    const double *edges;     /* ascending; a NaN after the last, so that no value is greater */
+    const uint32_t *start;   /* for each bucket, the number of edges in the buckets before; one more at the end */
+    uint32_t count;          /* of edges */
+    int steps;               /* of the binary search among the edges of one bucket */
+    double low, scale, top;  /* buckets of equal width; a scale of zero: */
+    int64_t first, last;     /* buckets of equally many doubles, between these ranks */
     int shift;
-    /* If the edges are uniform: bins an edge, and how far at most an edge lies off its computed position. Zero bins if
-       they are not, or too far off. */
+    /* Uniform edges: bins per unit, and the largest distance of an edge from its computed position. The scale is zero if
+       the edges are not uniform. */
     double uniform_scale, uniform_top, margin;
-} BinSearch;
+};
 
-#if defined(__GNUC__) && defined(__x86_64__)
-#define X86_DISPATCH 1
-#define CPU_TARGET(features) __attribute__((target(features)))
-#else
-#define X86_DISPATCH 0
-#define CPU_TARGET(features)
-#endif
-
-/* A double's position among all doubles, as an integer: its bits, which count from zero on in both directions. As steps of
-   it are steps of the logarithm, buckets of equal numbers of doubles suit edges whose distances grow. */
+/* The position of a double among all doubles: its bits as an integer, mirrored for negative numbers. Steps of the rank are
+   steps of the logarithm, so buckets of equally many doubles suit edges at growing distances. */
 static inline int64_t double_rank(double value)
 {
     int64_t bits;
-    value += 0.0; /* the zeros are equal */
+    value += 0.0; /* -0.0 equals 0.0 */
     memcpy(&bits, &value, sizeof bits);
-    return value == value ? bits ^ ((bits >> 63) & INT64_MAX) : INT64_MIN; /* NaN: below all */
+    return value == value ? bits ^ ((bits >> 63) & INT64_MAX) : INT64_MIN; /* NaN is below all */
 }
 
-/* Among the edges of a value's bucket. */
-#define SEARCH_BUCKETS(name, real)                                                                                     \
-    static void name(const BinSearch *s, const real *values, ptrdiff_t n, const int32_t *buckets, uint32_t *bins)      \
+#define FIND_BY_BUCKET(real)                                                                                           \
+    static void search_buckets_##real(                                                                                 \
+        const BinSearch *s, const real *values, ptrdiff_t n, const int32_t *buckets, uint32_t *bins)                   \
     {                                                                                                                  \
         if (s->steps <= 1) {                                                                                           \
             for (ptrdiff_t i = 0; i < n; i++) {                                                                        \
@@ -63,17 +66,14 @@ static inline int64_t double_rank(double value)
         for (ptrdiff_t i = 0; i < n; i++) {                                                                            \
             uint32_t bin = s->start[buckets[i]], left = s->start[buckets[i] + 1] - bin;                                \
             for (int step = 0; step < s->steps; step++) {                                                              \
-                uint32_t half = (left + 1) >> 1; /* none left: compares once more, and adds nothing */                 \
+                uint32_t half = (left + 1) >> 1; /* zero if none is left: the comparison then adds nothing */          \
                 bin += half & -(uint32_t)((double)values[i] >= s->edges[bin + half - (half > 0)]);                     \
                 left -= half;                                                                                          \
             }                                                                                                          \
             bins[i] = bin;                                                                                             \
         }                                                                                                              \
-    }
-
-/* By buckets of equal width. */
-#define FIND_BY_WIDTH(name, real, search)                                                                              \
-    static void name(const BinSearch *s, const real *values, ptrdiff_t n, uint32_t *bins)                              \
+    }                                                                                                                  \
+    static void find_by_width_##real(const BinSearch *s, const real *values, ptrdiff_t n, uint32_t *bins)              \
     {                                                                                                                  \
         int32_t buckets[BIN_SEARCH_BLOCK];                                                                             \
         for (ptrdiff_t i = 0; i < n; i++) {                                                                            \
@@ -81,12 +81,9 @@ static inline int64_t double_rank(double value)
             position = position > 0 ? position : 0; /* NaN too */                                                      \
             buckets[i] = (int32_t)(position < s->top ? position : s->top);                                             \
         }                                                                                                              \
-        search(s, values, n, buckets, bins);                                                                           \
-    }
-
-/* By buckets of equally many doubles. */
-#define FIND_BY_RANK(name, real, search)                                                                               \
-    static void name(const BinSearch *s, const real *values, ptrdiff_t n, uint32_t *bins)                              \
+        search_buckets_##real(s, values, n, buckets, bins);                                                            \
+    }                                                                                                                  \
+    static void find_by_rank_##real(const BinSearch *s, const real *values, ptrdiff_t n, uint32_t *bins)               \
     {                                                                                                                  \
         int32_t buckets[BIN_SEARCH_BLOCK];                                                                             \
         for (ptrdiff_t i = 0; i < n; i++) {                                                                            \
@@ -95,12 +92,16 @@ static inline int64_t double_rank(double value)
             rank = rank < s->last ? rank : s->last;                                                                    \
             buckets[i] = (int32_t)(((uint64_t)rank - (uint64_t)s->first) >> s->shift);                                 \
         }                                                                                                              \
-        search(s, values, n, buckets, bins);                                                                           \
+        search_buckets_##real(s, values, n, buckets, bins);                                                            \
     }
 
-/* By comparing with the nearest of uniform edges: a value lies between the edges beside that one, so this says where. */
-#define FIND_UNIFORM_COMPARE(name, real, features)                                                                     \
-    CPU_TARGET(features) static void name(const BinSearch *s, const real *values, ptrdiff_t n, uint32_t *bins)         \
+FIND_BY_BUCKET(double)
+FIND_BY_BUCKET(float)
+
+/* For uniform edges. name##_compare compares each value with the nearest edge: the value lies in one of the two bins
+   beside it. It serves data of which many values lie on edges, as rounded data do. */
+#define FIND_UNIFORM(name, real, features)                                                                             \
+    CPU_TARGET(features) static void name##_compare(const BinSearch *s, const real *values, ptrdiff_t n, uint32_t *bins)\
     {                                                                                                                  \
         double low = s->low, scale = s->uniform_scale, last = s->count - 1.0;                                          \
         for (ptrdiff_t i = 0; i < n; i++) {                                                                            \
@@ -109,19 +110,14 @@ static inline int64_t double_rank(double value)
             uint32_t nearest = (uint32_t)(int32_t)(position < last ? position : last);                                 \
             bins[i] = nearest + ((double)values[i] >= s->edges[nearest]);                                              \
         }                                                                                                              \
-    }
-
-/* By arithmetic alone, for uniform edges: a value that is further from a computed edge than any edge is off needs no
-   comparison, and the others are few. */
-#define FIND_UNIFORM(name, real, features)                                                                             \
-    FIND_UNIFORM_COMPARE(name##_compare, real, features)                                                               \
+    }                                                                                                                  \
     CPU_TARGET(features) static void name(const BinSearch *s, const real *values, ptrdiff_t n, uint32_t *bins)         \
     {                                                                                                                  \
         uint8_t ambiguous[BIN_SEARCH_BLOCK];                                                                           \
         double low = s->low, scale = s->uniform_scale, top = s->uniform_top;                                           \
         double lower = s->margin, upper = 1 - s->margin;                                                               \
-        ptrdiff_t ambiguous_count = 0, i = 0;                                                                          \
-        for (ptrdiff_t stop = n < BIN_SEARCH_TRIAL ? n : BIN_SEARCH_TRIAL; i < stop && ambiguous_count <= i / 64; stop = n)\
+        ptrdiff_t total = 0, i = 0, stop = n < BIN_SEARCH_TRIAL ? n : BIN_SEARCH_TRIAL;                                \
+        for (; i < stop && total <= i / 64; stop = n)                                                                  \
             for (; i < stop; i++) {                                                                                    \
                 double position = ((double)values[i] - low) * scale + 1.0;                                             \
                 position = position > 0.5 ? position : 0.5; /* NaN too */                                              \
@@ -131,11 +127,11 @@ static inline int64_t double_rank(double value)
                 int close = (fraction < lower) | (fraction > upper);                                                   \
                 bins[i] = (uint32_t)bin;                                                                               \
                 ambiguous[i] = (uint8_t)close;                                                                         \
-                ambiguous_count += close;                                                                              \
+                total += close;                                                                                        \
             }                                                                                                          \
-        if (ambiguous_count > i / 64) /* as in data that was rounded */                                                \
+        if (total > i / 64)                                                                                            \
             name##_compare(s, values, n, bins);                                                                        \
-        else if (ambiguous_count)                                                                                      \
+        else if (total)                                                                                                \
             for (i = 0; i < n; i++)                                                                                    \
                 if (ambiguous[i]) {                                                                                    \
                     uint32_t bin = bins[i] ? bins[i] - 1 : 0;                                                          \
@@ -145,62 +141,51 @@ static inline int64_t double_rank(double value)
                 }                                                                                                      \
     }
 
-SEARCH_BUCKETS(search_buckets_double, double)
-SEARCH_BUCKETS(search_buckets_float, float)
-FIND_BY_WIDTH(find_by_width_double, double, search_buckets_double)
-FIND_BY_WIDTH(find_by_width_float, float, search_buckets_float)
-FIND_BY_RANK(find_by_rank_double, double, search_buckets_double)
-FIND_BY_RANK(find_by_rank_float, float, search_buckets_float)
 #if X86_DISPATCH
 FIND_UNIFORM(find_uniform_avx512_double, double, "avx512f,avx512dq,avx512vl,avx512bw")
 FIND_UNIFORM(find_uniform_avx512_float, float, "avx512f,avx512dq,avx512vl,avx512bw")
 FIND_UNIFORM(find_uniform_avx2_double, double, "avx2")
 FIND_UNIFORM(find_uniform_avx2_float, float, "avx2")
-#elif defined(__aarch64__)
+#elif defined(__GNUC__) && defined(__aarch64__)
 FIND_UNIFORM(find_uniform_neon_double, double, )
 FIND_UNIFORM(find_uniform_neon_float, float, )
 #endif
 
-typedef void (*find_bins_double)(const BinSearch *, const double *, ptrdiff_t, uint32_t *);
-typedef void (*find_bins_float)(const BinSearch *, const float *, ptrdiff_t, uint32_t *);
-
-/* The fastest way on this CPU. What the arithmetic alone gains, it gains by wide vectors (bench/test_bin_search.py: with 100
-   uniform bins half of the time by cell); where there are none, there is the table. */
-static find_bins_double select_find_bins_double(const BinSearch *s)
+static void bin_search_use(BinSearch *s, find_bins_double find_double, find_bins_float find_float)
 {
-#if X86_DISPATCH
-    if (s->uniform_scale > 0) {
-        if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
-            return find_uniform_avx512_double;
-        if (__builtin_cpu_supports("avx2"))
-            return find_uniform_avx2_double;
-    }
-#elif defined(__aarch64__)
-    if (s->uniform_scale > 0)
-        return find_uniform_neon_double;
-#endif
-    return s->scale > 0 ? find_by_width_double : find_by_rank_double;
+    s->find_double = find_double;
+    s->find_float = find_float;
 }
 
-static find_bins_float select_find_bins_float(const BinSearch *s)
+/* Chooses the fastest way for these edges with the enabled instructions. Arithmetic alone is faster by wide vectors only
+   (bench/test_bin_search.py: with 100 uniform bins half of the time of buckets). */
+static void bin_search_choose(BinSearch *s, int avx512, int avx2, int neon)
 {
+    (void)avx512, (void)avx2, (void)neon;
+    if (s->scale > 0)
+        bin_search_use(s, find_by_width_double, find_by_width_float);
+    else
+        bin_search_use(s, find_by_rank_double, find_by_rank_float);
 #if X86_DISPATCH
-    if (s->uniform_scale > 0) {
-        if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
-            return find_uniform_avx512_float;
-        if (__builtin_cpu_supports("avx2"))
-            return find_uniform_avx2_float;
-    }
-#elif defined(__aarch64__)
-    if (s->uniform_scale > 0)
-        return find_uniform_neon_float;
+    if (s->uniform_scale > 0 && avx512)
+        bin_search_use(s, find_uniform_avx512_double, find_uniform_avx512_float);
+    else if (s->uniform_scale > 0 && avx2)
+        bin_search_use(s, find_uniform_avx2_double, find_uniform_avx2_float);
+#elif defined(__GNUC__) && defined(__aarch64__)
+    if (s->uniform_scale > 0 && neon)
+        bin_search_use(s, find_uniform_neon_double, find_uniform_neon_float);
 #endif
-    return s->scale > 0 ? find_by_width_float : find_by_rank_float;
 }
 
-enum { MAX_AXES = 64 }; /* as many as an array has dimensions */
+/* Finds the bins of at most BIN_SEARCH_BLOCK values, doubles or floats. Another thread may change the values meanwhile:
+   whatever they are, each bin is from 0 to the number of edges. */
+static inline void find_bins(const BinSearch *s, const void *values, int single, ptrdiff_t n, uint32_t *bins)
+{
+    if (single)
+        s->find_float(s, (const float *)values, n, bins);
+    else
+        s->find_double(s, (const double *)values, n, bins);
+}
 
 typedef struct {
     const BinSearch *search;
@@ -208,25 +193,21 @@ typedef struct {
     int single; /* whether the values are floats, not doubles */
 } Axis;
 
-/* The cells of a joint table in which rows start, start + 1, … lie, the bins of the last axis next to each other. */
+/* Finds the cells of rows start, start + 1, ... in a joint table; the last axis runs fastest. */
 static void find_joint_bins(const Axis *axes, int count, ptrdiff_t start, ptrdiff_t n, uint32_t *cells)
 {
-    uint32_t more[BIN_SEARCH_BLOCK];
+    uint32_t bins[BIN_SEARCH_BLOCK];
     for (int axis = 0; axis < count; axis++) {
         const BinSearch *search = axes[axis].search;
-        uint32_t *bins = axis ? more : cells, width = search->count + 1;
-        if (axes[axis].single) {
-            const float *values = (const float *)axes[axis].values + start;
-            prefetch_block_ahead(values, (size_t)n * sizeof *values);
-            select_find_bins_float(search)(search, values, n, bins);
-        } else {
-            const double *values = (const double *)axes[axis].values + start;
-            prefetch_block_ahead(values, (size_t)n * sizeof *values);
-            select_find_bins_double(search)(search, values, n, bins);
-        }
+        size_t size = axes[axis].single ? sizeof(float) : sizeof(double);
+        uint32_t width = search->count + 1;
+        const char *values = (const char *)axes[axis].values + (size_t)start * size;
+        for (size_t line = 0; line < (size_t)n * size; line += 64)
+            prefetch_ahead(values + line);
+        find_bins(search, values, axes[axis].single, n, axis ? bins : cells);
         if (axis)
             for (ptrdiff_t i = 0; i < n; i++)
-                cells[i] = cells[i] * width + more[i];
+                cells[i] = cells[i] * width + bins[i];
     }
 }
 

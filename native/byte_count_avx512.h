@@ -1,40 +1,38 @@
-/* How often each of the 256 bytes occurs, by vectors of 64 bytes: no byte costs a store, so none waits for another.
+/* Counts each of the 256 byte values with AVX-512, without a store per byte.
 
-   The loop that adds one to a cell for each byte can be no faster than a store a clock. Here a block is first dealt out by
-   the two highest bits into four groups (VPCOMPRESSB). What is left, six bits, is for each of eight tables either the number
-   of one bit in a byte or nothing (VPERMB), so a group's bytes become eight bit matrices, whose columns are counted: they
-   are transposed, 8 × 8 bits at a time (VGF2P8AFFINEQB, with the data as the matrix and the unit vectors as its operand),
-   and each row's ones counted (VPOPCNTB). It takes as long whatever the bytes are. */
+   A loop that adds one to a cell per byte is limited to one store per clock. Here each block is first partitioned by the
+   two highest bits into four groups (VPCOMPRESSB). For each of eight tables, the other six bits select either one bit of a
+   byte or none (VPERMB), so that a group becomes eight bit matrices whose columns are to be counted: the matrices are
+   transposed, 8 x 8 bits at a time (VGF2P8AFFINEQB, with the data as the matrix and the unit vectors as its operand), and
+   the ones of each row counted (VPOPCNTB). The time does not depend on the data.
+
+   Counting the ones of each bit position over many words is the positional population count: M. Klarqvist, W. Mula and
+   D. Lemire, "Efficient computation of positional population counts using SIMD instructions", Concurrency and Computation:
+   Practice and Experience 33(17), 2021. Here the "words" are one-hot encodings of the bytes. */
 #ifndef PARCOUNT_BYTE_COUNT_AVX512_H
 #define PARCOUNT_BYTE_COUNT_AVX512_H
+
+#include "cpu_features.h"
 
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__GNUC__) && defined(__x86_64__)
+#if X86_DISPATCH
 #include <immintrin.h>
 
 enum {
-    BLOCK_BYTES = 8192,  /* with its groups, it stays in the first cache */
-    MAX_UINT8_VECTORS = 31,   /* vectors that a count of eight bits can take: each adds up to 8 */
+    BLOCK_BYTES = 8192,     /* a block and its groups fit in the L1 cache */
+    MAX_UINT8_VECTORS = 31, /* vectors until an 8-bit count could overflow: each adds up to 8 */
     LOOKUP_TABLES = 8,
-    VALUES_PER_GROUP = 64   /* different ones */
+    VALUES_PER_GROUP = 64
 };
 
-#define AVX512_TARGET                                                                                                  \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx512bitalg,gfni,popcnt")))
+#define AVX512_ICL_TARGET                                                                                             \
+    CPU_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx512bitalg,gfni,popcnt")
 
-static int byte_count_avx512_supported(void)
-{
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
-           __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("gfni") && __builtin_cpu_supports("popcnt");
-}
-
-/* Adds the counts of eight neighbouring values, spread over the eight words of a vector. */
-AVX512_TARGET static inline void add_column_counts(__m512i column_counts, uint32_t *counts)
+/* Adds the counts of eight consecutive values, spread over the eight 64-bit words of a vector. */
+AVX512_ICL_TARGET static inline void add_column_counts(__m512i column_counts, uint32_t *counts)
 {
     __m512i quarters = _mm512_add_epi16(_mm512_cvtepu8_epi16(_mm512_castsi512_si256(column_counts)),
                                         _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(column_counts, 1)));
@@ -45,8 +43,8 @@ AVX512_TARGET static inline void add_column_counts(__m512i column_counts, uint32
     _mm256_storeu_si256((__m256i *)counts, _mm256_add_epi32(before, _mm256_cvtepu16_epi32(sums)));
 }
 
-/* One group: n bytes that differ in their six lowest bits only. */
-AVX512_TARGET static void count_group(const uint8_t *group, ptrdiff_t n, uint32_t *counts)
+/* Counts one group: n bytes with the same two highest bits. */
+AVX512_ICL_TARGET static void count_group(const uint8_t *group, ptrdiff_t n, uint32_t *counts)
 {
     const __m512i unit_vectors = _mm512_set1_epi64((long long)0x8040201008040201);
     __m512i tables[LOOKUP_TABLES], column_counts[LOOKUP_TABLES];
@@ -73,10 +71,10 @@ AVX512_TARGET static void count_group(const uint8_t *group, ptrdiff_t n, uint32_
     }
 }
 
-/* Adds to the 256 counts how often each byte is among n, fewer than 2**32. */
-AVX512_TARGET static void byte_count_avx512(const uint8_t *bytes, ptrdiff_t n, uint32_t *counts)
+/* Adds the counts of n bytes, fewer than 2**32, to the 256 cells. */
+AVX512_ICL_TARGET static void byte_count_avx512(const uint8_t *bytes, ptrdiff_t n, uint32_t *counts)
 {
-    uint8_t groups[4][BLOCK_BYTES + 64]; /* a whole vector is stored, of which the next covers what was no byte of it */
+    uint8_t groups[4][BLOCK_BYTES + 64]; /* whole vectors are stored: the next one overwrites the excess */
     const __m512i lower = _mm512_set1_epi8(64);
     for (ptrdiff_t start = 0; start < n; start += BLOCK_BYTES) {
         ptrdiff_t stop = n - start < BLOCK_BYTES ? n : start + BLOCK_BYTES;
@@ -84,8 +82,8 @@ AVX512_TARGET static void byte_count_avx512(const uint8_t *bytes, ptrdiff_t n, u
         for (ptrdiff_t i = start; i < stop; i += 64) {
             __mmask64 valid = stop - i >= 64 ? ~(__mmask64)0 : ~(__mmask64)0 >> (64 - (stop - i));
             __m512i some = _mm512_maskz_loadu_epi8(valid, bytes + i);
-            /* While the groups are counted nothing is read, and the processor stops to read ahead by itself: without
-               this, 0.22 ns a byte instead of 0.12 from memory (bench/test_bincount_methods.py). */
+            /* While the groups are counted nothing is read, and the hardware prefetcher stops: 0.22 ns per byte from
+               memory without this, 0.12 with it (bench/test_bincount_methods.py). */
             _mm_prefetch((const char *)((uintptr_t)bytes + (size_t)i + BLOCK_BYTES), _MM_HINT_T0);
             __mmask64 high = _mm512_movepi8_mask(some), low = _mm512_test_epi8_mask(some, lower);
             __mmask64 group[4] = {valid & ~(high | low), low & ~high, high & ~low, high & low};
@@ -101,11 +99,6 @@ AVX512_TARGET static void byte_count_avx512(const uint8_t *bytes, ptrdiff_t n, u
 }
 
 #else
-
-static int byte_count_avx512_supported(void)
-{
-    return 0;
-}
 
 static void byte_count_avx512(const uint8_t *bytes, ptrdiff_t n, uint32_t *counts)
 {

@@ -1,7 +1,7 @@
-"""Which keys occur, and how often each: in a table over their range, in a hash table, or by sorting.
+"""Count distinct keys: in a table over their range, in a hash table, or in runs of sorted keys.
 
-Keys are compared with a table's bounds where they are used, never in a pass before: another thread may change them
-meanwhile, and then the counts are wrong, but nothing is written elsewhere.
+Each key is read once and compared with a table's bounds where it is used, never in a pass before: if another thread
+changes keys meanwhile the counts are wrong, but nothing is written outside.
 """
 
 import numpy as np
@@ -11,7 +11,8 @@ from libc.stdint cimport (
 )
 from libc.string cimport memcpy
 
-from integers cimport integer, unlikely
+from integers cimport integer, load_once, unlikely
+from interrupt cimport POLL_ELEMENTS, Interrupt, interrupt_begin, interrupt_poll
 
 cdef extern from "prefetch.h" nogil:
     void prefetch_ahead(const void *)
@@ -23,15 +24,16 @@ cdef extern from "scratch_alloc.h" nogil:
 
 
 cdef enum:
-    STEP = 8                # keys between two looks ahead: of eight bytes, a cache line
-    WRAP = 256              # counts of a cell of eight bits before it comes round
-    TABLES = 4               # tables, so that no store waits for the one before it to the same key
-    MAX_SIZE_FOR_TABLES = 1 << 13  # keys for which all of them stay in the first cache
+    PREFETCH_STEP = 8       # keys per prefetch: a cache line of 8-byte keys
+    WRAP = 256              # counts after which an 8-bit cell wraps to zero
+    TABLES = 4              # used in turn, so that no store waits for the store before it to the same key
+    MAX_SIZE_FOR_TABLES = 1 << 13  # keys for which all tables stay in the L1 cache
 
 
 cdef class RangeTable:
-    """Keys at most `size` apart: a cell of eight bits for each that there can be, so that a table stays in cache that
-    would not with wider ones. Whenever a cell comes round its key is noted, which is once in 256 times.
+    """A table over the `size` keys from `low` on, of 8-bit cells, so that it stays in a nearer cache than wider cells would.
+
+    Whenever a cell wraps to zero its key is appended to a list: once per 256 counts.
     """
 
     cdef uint8_t *cells
@@ -52,22 +54,25 @@ cdef class RangeTable:
         scratch_free(self.wraps)
 
     def add(self, const integer[::1] keys not None):
-        """Count them; those that lie outside are left out. Return how many were taken: all."""
+        """Count keys, except those outside the range; return how many there were."""
         cdef Py_ssize_t n = keys.shape[0], i = 0
+        cdef Interrupt state
+        interrupt_begin(&state)
         while i < n:
-            with nogil:
-                i = self.run(&keys[0], i, n)
-            if i < n:
+            if self.wrap_count == self.wrap_capacity:
                 self.grow_wraps()
+            with nogil:
+                i = self.run(&keys[0], i, i + min(n - i, <Py_ssize_t>POLL_ELEMENTS))
+                interrupt_poll(&state)
         return n
 
     cdef Py_ssize_t run(self, const integer *keys, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
-        """Count until there is no room to note a key; return where."""
+        """Count until the list of wraps is full; return where."""
         cdef uint8_t *cells = self.cells
         cdef uint64_t low = self.low, size = self.size, table = self.tables - 1, distance, place
         cdef uint8_t count
         while i < n:
-            distance = <uint64_t>keys[i] - low
+            distance = load_once(keys + i) - low
             i += 1
             if unlikely(distance >= size):
                 continue
@@ -91,7 +96,7 @@ cdef class RangeTable:
         self.wrap_capacity = room
 
     def result(self):
-        """The keys, ascending (as integers of 64 bits, with a sign or not), and how often each was found."""
+        """The distinct keys in ascending order, as int64 or as uint64 reinterpreted as int64, and their counts."""
         cdef int64_t[::1] wraps = np.empty(self.wrap_count, np.int64)
         if self.wrap_count:
             memcpy(&wraps[0], self.wraps, self.wrap_count * sizeof(int64_t))
@@ -101,16 +106,20 @@ cdef class RangeTable:
         with nogil:
             for place in range(self.tables * self.size):
                 found += self.cells[place] != 0
-        keys, counts = np.empty(found + 1, np.int64), np.empty(found + 1, np.int64)  # one more, for what is written in vain
+        keys, counts = np.empty(found + 1, np.int64), np.empty(found + 1, np.int64)  # one more, for a store that is not kept
         found = self.collect(wraps, keys, counts)
         return keys[:found], counts[:found]
 
-    cdef Py_ssize_t collect(self, const int64_t[::1] wraps, int64_t[::1] keys, int64_t[::1] counts):
+    cdef Py_ssize_t collect(self, const int64_t[::1] wraps, int64_t[::1] keys, int64_t[::1] counts) except -1:
+        cdef Interrupt state
+        interrupt_begin(&state)
         cdef Py_ssize_t n = wraps.shape[0], i = 0, found = 0
         cdef uint64_t distance, table
         cdef int64_t count
         with nogil:
             for distance in range(self.size):
+                if distance % POLL_ELEMENTS == 0:
+                    interrupt_poll(&state)
                 count = 0
                 for table in range(self.tables):
                     count += self.cells[table * self.size + distance]
@@ -130,11 +139,11 @@ cdef struct Slot:
 cdef enum:
     FIRST_SLOTS = 1 << 12
     MAX_SLOTS = 1 << 20
-    SLOTS_PER_KEY = 8           # slots a key while the table can grow: nearly every key is found where it is looked for first
+    SLOTS_PER_KEY = 8       # while the table can grow: nearly every key is in its home slot
     MAX_KEYS = 1 << 18
 
 HASH_TABLE_CAPACITY = MAX_KEYS
-"""Keys that a `HashTable` takes."""
+"""The most distinct keys that a `HashTable` takes."""
 
 cdef int64_t EMPTY = 0x6AD1B3C9570E2F84  # any: see `HashTable`
 
@@ -146,10 +155,10 @@ cdef inline size_t home_slot(int64_t key, int shift) noexcept nogil:
 
 
 cdef class HashTable:
-    """Keys of any distance, up to `MAX_KEYS` of them, in a table with open addressing.
+    """A hash table with open addressing and linear probing, of up to `MAX_KEYS` distinct keys.
 
-    A free slot holds `EMPTY`. Should that be a key too, it is found in one free slot or another and counted there: what
-    the free slots have counted together is its count, and no other key needs to be compared with it.
+    A free slot holds the key `EMPTY`. If that key occurs it is counted in whichever free slot it meets first; its count is
+    the sum over all free slots. So no key needs a separate comparison with `EMPTY`.
     """
 
     cdef Slot *slots
@@ -168,24 +177,27 @@ cdef class HashTable:
         scratch_free(self.slots)
 
     def add(self, const integer[::1] keys not None):
-        """Count them up to the one that would be too many, and return how many those were."""
+        """Count keys until the table is full; return how many were counted."""
         cdef Py_ssize_t n = keys.shape[0], i = 0
+        cdef Interrupt state
+        interrupt_begin(&state)
         while i < n and self.used < MAX_KEYS:
             if self.used * SLOTS_PER_KEY >= self.size and self.size < MAX_SLOTS:
                 self.grow()
             with nogil:
-                i = self.run(&keys[0], i, n)
+                i = self.run(&keys[0], i, i + min(n - i, <Py_ssize_t>POLL_ELEMENTS))
+                interrupt_poll(&state)
         return i
 
     cdef Py_ssize_t run(self, const integer *keys, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
-        """Count until there are too many keys for the table; return where."""
+        """Count until the table must grow or is full; return where."""
         cdef Slot *slots = self.slots
         cdef size_t mask = self.size - 1, slot
         cdef size_t most = MAX_KEYS if self.size == MAX_SLOTS else self.size // SLOTS_PER_KEY
         cdef int shift = self.shift
         cdef int64_t key
         while i < n:
-            key = <int64_t>keys[i]
+            key = <int64_t>load_once(keys + i)
             i += 1
             slot = home_slot(key, shift)
             while unlikely(slots[slot].key != key):
@@ -224,7 +236,7 @@ cdef class HashTable:
         return 0
 
     def result(self):
-        """The keys, in no order, and how often each was found."""
+        """The distinct keys, in no order, and their counts."""
         cdef int64_t[::1] keys = np.empty(self.used + 1, np.int64)
         cdef int64_t[::1] counts = np.empty(self.used + 1, np.int64)
         cdef size_t i
@@ -257,68 +269,77 @@ cdef Slot *new_slots(size_t size) noexcept nogil:
 def select_range(
     const integer[::1] keys not None, Py_ssize_t start, integer low, integer high, integer[::1] selected not None
 ):
-    """Copy the keys from `low` to `high`, those at `start` first, while there is room.
+    """Copy the keys between `low` and `high`, from position `start` on, until `selected` is full.
 
-    Return how many they are, and where the next one may be.
+    Return how many were copied, and the position where to go on.
     """
     cdef Py_ssize_t n = keys.shape[0], room = selected.shape[0], taken = 0, i = start, stop, j
     cdef uint64_t span = <uint64_t>high - <uint64_t>low
     if not 0 <= start <= n:
         raise ValueError(f"{n} keys have no position {start}")
+    cdef Interrupt state
+    interrupt_begin(&state)
     with nogil:
         while i < n and taken < room:
-            stop = i + min(n - i, room - taken)
-            while stop - i >= STEP:
+            stop = i + min(min(n - i, room - taken), <Py_ssize_t>POLL_ELEMENTS)
+            while stop - i >= PREFETCH_STEP:
                 prefetch_ahead(&keys[i])
-                for j in range(STEP):
-                    # Whether it is one of them cannot be foreseen: it is written, and kept or written over.
+                for j in range(PREFETCH_STEP):
+                    # Branch-free, for the outcome is unpredictable: the key is stored, and kept or overwritten.
                     selected[taken] = keys[i + j]
                     taken += <uint64_t>selected[taken] - <uint64_t>low <= span
-                i += STEP
+                i += PREFETCH_STEP
             while i < stop:
                 selected[taken] = keys[i]
                 taken += <uint64_t>selected[taken] - <uint64_t>low <= span
                 i += 1
+            interrupt_poll(&state)
     return taken, i
 
 
 def partition_by_range(
     const integer[::1] keys not None, integer[::1] partitioned not None, int64_t[::1] ends not None, integer low, int shift
 ):
-    """Bring the keys into an order of which each partition, to be sorted by itself, lies before all later ones.
+    """Partition the keys, at most as many as `partitioned` has room for, into ranges in ascending order.
 
-    Piece p has the keys from ``low + (p << shift)`` on; the first also all before, the last all behind. `ends` gets where each
-    ends in `partitioned`.
+    Partition p has the keys from ``low + (p << shift)`` on; the first also all smaller keys, the last all larger ones.
+    `ends` gets where each ends in `partitioned`.
     """
-    cdef Py_ssize_t n = keys.shape[0], partitions = ends.shape[0], i, place
-    cdef uint64_t last = <uint64_t>partitions - 1
+    cdef Py_ssize_t n = keys.shape[0], partitions = ends.shape[0], i, p
+    cdef uint64_t last = <uint64_t>partitions - 1, key
     if partitioned.shape[0] < n:
         raise ValueError(f"{n} keys do not fit into {partitioned.shape[0]} places")
     if not 0 <= shift < 64:
         raise ValueError(f"64 bits cannot be shifted by {shift}")
+    if partitions < 1:
+        raise ValueError("there must be at least one partition")
     ends[:] = 0
+    cdef Interrupt state
+    interrupt_begin(&state)
     with nogil:
         for i in range(n):
-            place = partition_of(keys[i], low, shift, last)
-            if place < partitions - 1:
-                ends[place + 1] += 1
+            p = partition_of(load_once(&keys[i]), low, shift, last)
+            if p < partitions - 1:
+                ends[p + 1] += 1
         for i in range(1, partitions):
             ends[i] += ends[i - 1]
+        interrupt_poll(&state)
         for i in range(n):
-            place = partition_of(keys[i], low, shift, last)
-            if unlikely(ends[place] >= n):  # another thread has changed keys since they were counted
+            key = load_once(&keys[i])
+            p = partition_of(key, low, shift, last)
+            if unlikely(ends[p] >= n):  # another thread has changed keys since they were counted
                 continue
-            partitioned[ends[place]] = keys[i]
-            ends[place] += 1
+            partitioned[ends[p]] = <integer>key
+            ends[p] += 1
 
 
-cdef inline Py_ssize_t partition_of(integer key, integer low, int shift, uint64_t last) noexcept nogil:
-    cdef uint64_t distance = (<uint64_t>key - <uint64_t>low) >> shift
-    return <Py_ssize_t>(0 if key < low else min(distance, last))
+cdef inline Py_ssize_t partition_of(uint64_t bits, integer low, int shift, uint64_t last) noexcept nogil:
+    cdef uint64_t distance = (bits - <uint64_t>low) >> shift
+    return <Py_ssize_t>(0 if <integer>bits < low else min(distance, last))
 
 
 def count_runs(const integer[::1] keys not None):
-    """How many different keys there are among sorted ones."""
+    """The number of distinct keys in a sorted array."""
     cdef Py_ssize_t n = keys.shape[0], i, runs = n > 0
     with nogil:
         for i in range(1, n):
@@ -327,14 +348,14 @@ def count_runs(const integer[::1] keys not None):
 
 
 def run_lengths(const integer[::1] keys not None, integer[::1] values not None, int64_t[::1] counts not None):
-    """The different keys among sorted ones, and how often each is there, as far as there is room."""
+    """The distinct keys of a sorted array and their counts, as far as they fit."""
     cdef Py_ssize_t n = keys.shape[0], room = values.shape[0], i = 0, start = 0, found = 0
     cdef bint last
     if counts.shape[0] != room:
-        raise ValueError("as many counts as values are wanted")
+        raise ValueError("values and counts must be of one length")
     with nogil:
         while i < n and found < room:
-            # Where a run ends cannot be foreseen: its key and count are written each time, and kept or written over.
+            # Branch-free, for the outcome is unpredictable: key and count are stored, and kept or overwritten.
             values[found] = keys[i]
             i += 1
             counts[found] = i - start
@@ -348,13 +369,17 @@ def merge_counts(
     const integer[::1] other_values not None, const int64_t[::1] other_counts not None,
     integer[::1] merged not None, int64_t[::1] sums not None,
 ):
-    """Merge two lists of ascending values, and add the counts of those that are in both; return how many there are."""
+    """Merge two sorted arrays of distinct values, adding the counts of values in both; return the length of the result."""
     cdef Py_ssize_t n = values.shape[0], m = other_values.shape[0], i = 0, j = 0, found = 0
     cdef bint first, second
+    cdef Interrupt state
+    interrupt_begin(&state)
     if counts.shape[0] != n or other_counts.shape[0] != m or merged.shape[0] < n + m or sums.shape[0] < n + m:
-        raise ValueError("lists of different length")
+        raise ValueError("arrays of different lengths")
     with nogil:
         while i < n and j < m:
+            if found % POLL_ELEMENTS == 0:
+                interrupt_poll(&state)
             first = values[i] <= other_values[j]
             second = other_values[j] <= values[i]
             merged[found] = values[i] if first else other_values[j]

@@ -1,17 +1,20 @@
-"""Count floats between ascending edges, as NumPy's histograms do: each bin from its edge to the next, the last with both.
+"""Count floats between ascending edges as NumPy's histograms do: each bin from its edge to the next, the last with both.
 
-Which slot a value has is decided by comparison with the edges, exactly; bin_search.h says how most comparisons are spared.
+Comparisons with the edges decide the bin of each value, so the counts are exact; bin_search.h says how most comparisons
+are avoided.
 """
 
 from libc.math cimport INFINITY, NAN, fabs, isfinite, isnan, nextafter
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
+from parcount._native import cpu_features
+
+from interrupt cimport POLL_ELEMENTS, Interrupt, interrupt_begin, interrupt_poll
 
 cdef extern from "scratch_alloc.h" nogil:
     void *scratch_calloc(size_t size)
     void scratch_free(void *cells)
-
 
 cdef extern from "prefetch.h" nogil:
     void prefetch_ahead(const void *)
@@ -19,6 +22,7 @@ cdef extern from "prefetch.h" nogil:
 cdef extern from "bin_search.h" nogil:
     enum:
         BIN_SEARCH_BLOCK
+        MAX_AXES
     ctypedef struct CBinSearch "BinSearch":
         const double *edges
         const uint32_t *start
@@ -28,14 +32,10 @@ cdef extern from "bin_search.h" nogil:
         int64_t first, last
         int shift
         double uniform_scale, uniform_top, margin
-    ctypedef void (*find_bins_double)(const CBinSearch *, const double *, Py_ssize_t, uint32_t *) noexcept nogil
-    ctypedef void (*find_bins_float)(const CBinSearch *, const float *, Py_ssize_t, uint32_t *) noexcept nogil
     int64_t rank "double_rank"(double)
-    find_bins_double select_find_bins_double(const CBinSearch *)
-    find_bins_float select_find_bins_float(const CBinSearch *)
+    void bin_search_choose(CBinSearch *, bint avx512, bint avx2, bint neon)
+    void find_bins(const CBinSearch *, const void *values, bint single, Py_ssize_t n, uint32_t *bins)
 
-    enum:
-        MAX_AXES
     ctypedef struct CAxis "Axis":
         const CBinSearch *search
         const void *values
@@ -47,16 +47,20 @@ ctypedef fused floating:
     double
 
 cdef enum:
-    STEP = 8          # values between two looks ahead: of eight bytes, a cache line
-    MIN_BUCKET_LIMIT = 4096  # 16 kB: half of the first cache
+    PREFETCH_STEP = 8        # values per prefetch: a cache line of 8-byte values
+    MIN_BUCKET_LIMIT = 4096  # 16 kB: half of the L1 cache
     MAX_BUCKETS = 1 << 20
-    MAX_BINS_FOR_TWO_TABLES = 1024  # two tables of these and the bins stay in the first cache
+    MAX_BINS_FOR_TWO_TABLES = 1024  # both tables and the bins of a block stay in the L1 cache
 
-cdef double MAX_MARGIN = 0.01  # of a bin: were more values this close to an edge, comparing all would be faster
+cdef double MAX_MARGIN = 0.01  # of a bin: with more values this close to an edge, comparing all is faster
+
+cdef bint AVX512 = "AVX512" in cpu_features.ENABLED
+cdef bint AVX2 = "AVX2" in cpu_features.ENABLED
+cdef bint NEON = "NEON" in cpu_features.ENABLED
 
 
 cdef class BinSearch:
-    """The edges, and the tables that find a value's place among them: the fastest way, or `by` "width" or "rank"."""
+    """Ascending edges and the lookup table for them: of the fastest kind, or `by` "width" or "rank"."""
 
     cdef CBinSearch search
     cdef double *edges
@@ -68,17 +72,17 @@ cdef class BinSearch:
         cdef double low, high, width
         if bins < 1 or bins >= 1 << 30:
             raise ValueError(f"there must be from 2 to 2**30 edges, not {bins + 1}")
-        for i in range(bins):
-            if not edges[i] <= edges[i + 1]:
-                raise ValueError(f"the edges must ascend, not go from {edges[i]} to {edges[i + 1]}")
         self.bins = bins
         self.edges = <double *>malloc((bins + 2) * sizeof(double))
         if self.edges == NULL:
             raise MemoryError()
         for i in range(bins + 1):
             self.edges[i] = edges[i]
-        low, high = edges[0], edges[bins]
-        # The last bin holds its upper edge too: what is above it is not less than the next number.
+        for i in range(bins):
+            if not self.edges[i] <= self.edges[i + 1]:
+                raise ValueError(f"the edges must ascend, not go from {self.edges[i]} to {self.edges[i + 1]}")
+        low, high = self.edges[0], self.edges[bins]
+        # The last bin includes its upper edge: a value above that is not less than the next double.
         self.edges[bins] = NAN if high == INFINITY else nextafter(high, INFINITY)
         self.edges[bins + 1] = NAN
         width = high - low
@@ -88,24 +92,25 @@ cdef class BinSearch:
         self.build_buckets(width, by == "rank")
         if by is None:
             self.check_uniform(width)
+        bin_search_choose(&self.search, AVX512, AVX2, NEON)
 
     cdef int build_buckets(self, double width, bint by_rank) except -1:
-        """As few cells as give each at most one edge; or if none do, as many as are worth it, of the better kind."""
+        """As few buckets as hold at most one edge each; if none do, the largest number, of the kind with fewer steps."""
         cdef Py_ssize_t most = min(max(16 * self.bins, <Py_ssize_t>MIN_BUCKET_LIMIT), <Py_ssize_t>MAX_BUCKETS)
-        cdef Py_ssize_t cells = min(max(4 * self.bins, 16), most)
+        cdef Py_ssize_t buckets = min(max(4 * self.bins, 16), most)
         cdef double scale
         cdef int steps
         while True:
-            self.search.scale = cells / width if width > 0 else INFINITY
+            self.search.scale = buckets / width if width > 0 else INFINITY
             if by_rank or not (isfinite(width) and isfinite(self.search.scale)):
                 break
-            self.search.top = cells - 1
-            self.fill_buckets(cells)
+            self.search.top = buckets - 1
+            self.fill_buckets(buckets)
             if self.search.steps <= 1:
                 return 0
-            if cells == most:
+            if buckets == most:
                 break
-            cells = min(4 * cells, most)
+            buckets = min(4 * buckets, most)
         steps = self.search.steps if self.start != NULL else 64
         scale, self.search.scale = self.search.scale, 0
         self.search.first = rank(self.edges[0])
@@ -128,32 +133,32 @@ cdef class BinSearch:
         cdef int64_t its = self.search.last if isnan(value) else min(max(rank(value), self.search.first), self.search.last)
         return <Py_ssize_t>((<uint64_t>its - <uint64_t>self.search.first) >> self.search.shift)
 
-    cdef int fill_buckets(self, Py_ssize_t cells) except -1:
-        cdef Py_ssize_t count = self.bins + 1, cell = 0, most = 0, before = 0, its, i
+    cdef int fill_buckets(self, Py_ssize_t buckets) except -1:
+        cdef Py_ssize_t count = self.bins + 1, bucket = 0, most = 0, before = 0, its, i
         free(self.start)
-        self.start = <uint32_t *>malloc((cells + 1) * sizeof(uint32_t))
+        self.start = <uint32_t *>malloc((buckets + 1) * sizeof(uint32_t))
         if self.start == NULL:
             raise MemoryError()
         self.search.start = self.start
         self.start[0] = 0
         for i in range(count):
             its = self.bucket_of(self.edges[i])
-            while cell < its:
-                cell += 1
-                self.start[cell] = i
+            while bucket < its:
+                bucket += 1
+                self.start[bucket] = i
                 most = max(most, i - before)
                 before = i
         most = max(most, count - before)
-        while cell < cells:
-            cell += 1
-            self.start[cell] = count
+        while bucket < buckets:
+            bucket += 1
+            self.start[bucket] = count
         self.search.steps = 0
         while most >> self.search.steps:
             self.search.steps += 1
         return 0
 
     cdef void check_uniform(self, double width) noexcept:
-        """How far the edges lie off uniform ones, if these serve at all."""
+        """Measure how far the edges are from uniform ones, and whether arithmetic can decide most bins."""
         cdef Py_ssize_t i
         cdef double scale = self.bins / width if width > 0 else INFINITY, off = 0
         self.search.uniform_scale = 0
@@ -161,7 +166,7 @@ cdef class BinSearch:
             return
         for i in range(self.bins + 1):
             off = max(off, fabs((self.edges[i] - self.search.low) * scale - i))
-        self.search.margin = 2 * off + (self.bins + 4) * 2.0 ** -50  # and what rounding adds
+        self.search.margin = 2 * off + (self.bins + 4) * 2.0 ** -50  # plus rounding
         if self.search.margin < MAX_MARGIN:
             self.search.uniform_scale = scale
             self.search.uniform_top = self.bins + 1.5
@@ -176,7 +181,9 @@ cdef class BinSearch:
 
     def weigh(self, double[::1] sums not None, const floating[::1] values not None, const double[::1] weights not None):
         """Add to `sums` the weights of the values in each bin."""
-        cdef Py_ssize_t n = values.shape[0], slot
+        cdef Py_ssize_t n = values.shape[0], bin
+        cdef Interrupt state
+        interrupt_begin(&state)
         if sums.shape[0] != self.bins or weights.shape[0] != n:
             raise ValueError("there must be a cell for each bin, and a weight for each value")
         if n == 0:
@@ -184,28 +191,23 @@ cdef class BinSearch:
         cdef double *table = <double *>scratch_calloc((self.bins + 2) * sizeof(double))
         if table == NULL:
             raise MemoryError()
-        with nogil:
-            weigh_loop(&self.search, table, &values[0], &weights[0], n)
-            for slot in range(self.bins):
-                sums[slot] += table[slot + 1]
-        scratch_free(table)
+        try:
+            with nogil:
+                weigh_loop(&self.search, table, &values[0], &weights[0], n, &state)
+            for bin in range(self.bins):
+                sums[bin] += table[bin + 1]
+        finally:
+            scratch_free(table)
 
 
-cdef void find_bins(const CBinSearch *search, const floating *values, Py_ssize_t n, uint32_t *bins) noexcept nogil:
-    if floating is double:
-        select_find_bins_double(search)(search, values, n, bins)
-    else:
-        select_find_bins_float(search)(search, values, n, bins)
-
-
-cdef void count_loop(
-    const CBinSearch *search, int64_t *table, int64_t *other, const floating *values, Py_ssize_t n
-) noexcept nogil:
+cdef int count_loop(
+    const CBinSearch *search, int64_t *table, int64_t *other, const floating *values, Py_ssize_t n, Interrupt *state
+) except -1 nogil:
     cdef uint32_t bins[BIN_SEARCH_BLOCK]
     cdef Py_ssize_t start = 0, size, i
     while start < n:
         size = min(n - start, <Py_ssize_t>BIN_SEARCH_BLOCK)
-        find_bins(search, values + start, size, bins)
+        find_bins(search, values + start, floating is float, size, bins)
         start += size
         i = 0
         while i + 2 <= size:
@@ -215,33 +217,42 @@ cdef void count_loop(
             i += 2
         if i < size:
             table[bins[i]] += 1
+        if start % POLL_ELEMENTS == 0:
+            interrupt_poll(state)
+    return 0
 
 
-cdef void weigh_loop(
-    const CBinSearch *search, double *table, const floating *values, const double *weights, Py_ssize_t n
-) noexcept nogil:
+cdef int weigh_loop(
+    const CBinSearch *search, double *table, const floating *values, const double *weights, Py_ssize_t n,
+    Interrupt *state,
+) except -1 nogil:
     cdef uint32_t bins[BIN_SEARCH_BLOCK]
     cdef Py_ssize_t start = 0, size, i, j
     while start < n:
         size = min(n - start, <Py_ssize_t>BIN_SEARCH_BLOCK)
-        find_bins(search, values + start, size, bins)
+        find_bins(search, values + start, floating is float, size, bins)
         i = 0
-        while i + STEP <= size:
+        while i + PREFETCH_STEP <= size:
             prefetch_ahead(values + start + i)
             prefetch_ahead(weights + start + i)
-            for j in range(STEP):
+            for j in range(PREFETCH_STEP):
                 table[bins[i + j]] += weights[start + i + j]
-            i += STEP
+            i += PREFETCH_STEP
         while i < size:
             table[bins[i]] += weights[start + i]
             i += 1
         start += size
+        if start % POLL_ELEMENTS == 0:
+            interrupt_poll(state)
+    return 0
 
 
 cdef int count_values(BinSearch search, int64_t[::1] counts, const floating[::1] values, bint release) except -1:
-    cdef Py_ssize_t bins = search.bins, n = values.shape[0], slot
+    cdef Py_ssize_t bins = search.bins, n = values.shape[0], bin
+    cdef Interrupt state
+    interrupt_begin(&state)
     if counts.shape[0] != bins:
-        raise ValueError(f"{bins} bins want as many counts, not {counts.shape[0]}")
+        raise ValueError(f"{bins} bins need as many counts, not {counts.shape[0]}")
     if n == 0:
         return 0
     # Two tables, so that values close together do not wait for each other's count.
@@ -250,116 +261,140 @@ cdef int count_values(BinSearch search, int64_t[::1] counts, const floating[::1]
     if table == NULL:
         raise MemoryError()
     cdef int64_t *other = table + (tables - 1) * (bins + 2)
-    if release:
-        with nogil:
-            count_loop(&search.search, table, other, &values[0], n)
-    else:
-        count_loop(&search.search, table, other, &values[0], n)
-    for slot in range(bins):
-        counts[slot] += table[slot + 1] + (other[slot + 1] if other != table else 0)
-    scratch_free(table)
+    try:
+        if release:
+            with nogil:
+                count_loop(&search.search, table, other, &values[0], n, &state)
+        else:
+            count_loop(&search.search, table, other, &values[0], n, &state)
+        for bin in range(bins):
+            counts[bin] += table[bin + 1] + (other[bin + 1] if other != table else 0)
+    finally:
+        scratch_free(table)
     return 0
 
 
 cdef int check(int64_t[::1] counts, const double[::1] edges) except -1:
     cdef Py_ssize_t bins = counts.shape[0]
     if bins < 1 or edges.shape[0] != bins + 1:
-        raise ValueError(f"{bins} bins want {bins + 1} edges, not {edges.shape[0]}")
+        raise ValueError(f"{bins} bins need {bins + 1} edges, not {edges.shape[0]}")
     return 0
 
 
 def released(int64_t[::1] counts not None, const floating[::1] values not None, const double[::1] edges not None):
+    """Count all values without the GIL."""
     check(counts, edges)
     count_values(BinSearch(edges), counts, values, True)
 
 
 def held(int64_t[::1] counts not None, const floating[::1] values not None, const double[::1] edges not None):
+    """Count all values with the GIL."""
     check(counts, edges)
     count_values(BinSearch(edges), counts, values, False)
 
 
-cdef int build_axes(list searches, list columns, CAxis *axes, list views) except -1:
-    """The axes of a joint histogram; `views` keep what they point to."""
+cdef Py_ssize_t build_axes(list searches, list columns, Py_ssize_t cells, CAxis *axes) except -1:
+    """Fill in the axes of a joint histogram; return the number of rows. `cells` is the size of the caller's table."""
     cdef const double[::1] doubles
     cdef const float[::1] floats
     cdef BinSearch search
-    cdef Py_ssize_t n = len(columns[0]), axis
+    cdef Py_ssize_t n = -1, length, axis
     if not 1 <= len(searches) <= MAX_AXES or len(columns) != len(searches):
         raise ValueError(f"there must be from 1 to {MAX_AXES} axes, and a column for each")
+    total = 1
     for axis in range(len(searches)):
+        if not isinstance(searches[axis], BinSearch):
+            raise TypeError(f"each axis needs a BinSearch, not {searches[axis]!r}")
         search = searches[axis]
-        if len(columns[axis]) != n:
-            raise ValueError("the columns must be of one length")
+        total *= search.bins + 2  # one more on either side
         axes[axis].search = &search.search
         axes[axis].single = columns[axis].dtype == "f4"
-        if n == 0:
-            continue
         if axes[axis].single:
             floats = columns[axis]
-            axes[axis].values = &floats[0]
+            length = floats.shape[0]
+            axes[axis].values = &floats[0] if length else NULL
         else:
             doubles = columns[axis]
-            axes[axis].values = &doubles[0]
-        views.append(columns[axis])
+            length = doubles.shape[0]
+            axes[axis].values = &doubles[0] if length else NULL
+        if length != n and axis:
+            raise ValueError("the columns must be of one length")
+        n = length
+    if total >= 1 << 32:
+        raise MemoryError(f"a joint table of {total} cells is too large")
+    if total != cells:
+        raise ValueError(f"the table has {cells} cells, not {total}")
+    return n
+
+
+cdef int count_joint_loop(
+    const CAxis *axes, int count, Py_ssize_t n, int64_t *counts, uint8_t *table, Interrupt *state
+) except -1 nogil:
+    cdef uint32_t cells[BIN_SEARCH_BLOCK]
+    cdef Py_ssize_t start = 0, size, i
+    cdef uint8_t in_cell
+    while start < n:
+        size = min(n - start, <Py_ssize_t>BIN_SEARCH_BLOCK)
+        find_joint_bins(axes, count, start, size, cells)
+        for i in range(size):
+            in_cell = table[cells[i]] + 1
+            table[cells[i]] = in_cell
+            if in_cell == 0:
+                counts[cells[i]] += 256
+        start += size
+        if start % POLL_ELEMENTS == 0:
+            interrupt_poll(state)
     return 0
 
 
-cdef Py_ssize_t joint_table_size(list searches) except -1:
-    """Cells of a joint table: for each axis its bins, and one more on either side."""
-    cells = 1
-    for search in searches:
-        cells *= search.bins + 2
-    if cells >= 1 << 32:
-        raise MemoryError(f"a joint table of {cells} cells is too large")
-    return cells
-
-
-def count_joint(int64_t[::1] counts not None, list searches, list columns):
-    """Count in which cell of a joint table each row of the columns lies; the last axis runs fastest."""
+def count_joint(int64_t[::1] counts not None, list searches not None, list columns not None):
+    """Count the rows of the columns in a joint table of ``bins + 2`` cells per axis; the last axis runs fastest."""
     cdef CAxis axes[MAX_AXES]
-    cdef uint32_t cells[BIN_SEARCH_BLOCK]
-    cdef list views = []
-    cdef Py_ssize_t n, total = joint_table_size(searches), start = 0, size, i
+    cdef Py_ssize_t total = counts.shape[0], n = build_axes(searches, columns, total, axes), i
     cdef int count = len(searches)
-    cdef uint8_t seen
-    build_axes(searches, columns, axes, views)
-    if counts.shape[0] != total:
-        raise ValueError(f"the table has {counts.shape[0]} cells, not {total}")
-    n = len(columns[0])
-    # Cells of 8 bits, for more of them stay in the first cache; one that comes round has counted 256.
+    cdef Interrupt state
+    interrupt_begin(&state)
+    # More 8-bit cells fit in the L1 cache; a cell that wraps to zero has counted 256.
     cdef uint8_t *table = <uint8_t *>scratch_calloc(total)
     if table == NULL:
         raise MemoryError()
-    with nogil:
-        while start < n:
-            size = min(n - start, <Py_ssize_t>BIN_SEARCH_BLOCK)
-            find_joint_bins(axes, count, start, size, cells)
-            for i in range(size):
-                seen = table[cells[i]] + 1
-                table[cells[i]] = seen
-                if seen == 0:
-                    counts[cells[i]] += 256
-            start += size
-        for i in range(total):
-            counts[i] += table[i]
-    scratch_free(table)
+    try:
+        with nogil:
+            count_joint_loop(axes, count, n, &counts[0], table, &state)
+            for i in range(total):
+                counts[i] += table[i]
+    finally:
+        scratch_free(table)
 
 
-def weigh_joint(double[::1] sums not None, list searches, list columns, const double[::1] weights not None):
-    """`count_joint`, where each row adds its weight."""
-    cdef CAxis axes[MAX_AXES]
+cdef int weigh_joint_loop(
+    const CAxis *axes, int count, Py_ssize_t n, double *sums, const double *weights, Interrupt *state
+) except -1 nogil:
     cdef uint32_t cells[BIN_SEARCH_BLOCK]
-    cdef list views = []
-    cdef Py_ssize_t n, start = 0, size, i
+    cdef Py_ssize_t start = 0, size, i
+    while start < n:
+        size = min(n - start, <Py_ssize_t>BIN_SEARCH_BLOCK)
+        find_joint_bins(axes, count, start, size, cells)
+        for i in range(size):
+            sums[cells[i]] += weights[start + i]
+        start += size
+        if start % POLL_ELEMENTS == 0:
+            interrupt_poll(state)
+    return 0
+
+
+def weigh_joint(
+    double[::1] sums not None, list searches not None, list columns not None, const double[::1] weights not None
+):
+    """Add the weight of each row of the columns to its cell of a joint table, as `count_joint` counts it."""
+    cdef CAxis axes[MAX_AXES]
+    cdef Py_ssize_t n = build_axes(searches, columns, sums.shape[0], axes)
     cdef int count = len(searches)
-    build_axes(searches, columns, axes, views)
-    n = len(columns[0])
-    if sums.shape[0] != joint_table_size(searches) or weights.shape[0] != n:
-        raise ValueError("the table must have a cell for each slot of each axis, and each row a weight")
+    cdef Interrupt state
+    interrupt_begin(&state)
+    if weights.shape[0] != n:
+        raise ValueError(f"{n} rows need as many weights, not {weights.shape[0]}")
+    if n == 0:
+        return
     with nogil:
-        while start < n:
-            size = min(n - start, <Py_ssize_t>BIN_SEARCH_BLOCK)
-            find_joint_bins(axes, count, start, size, cells)
-            for i in range(size):
-                sums[cells[i]] += weights[start + i]
-            start += size
+        weigh_joint_loop(axes, count, n, &sums[0], &weights[0], &state)

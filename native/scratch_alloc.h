@@ -1,4 +1,4 @@
-/* Zeros to count in. Not NumPy's, which gives the GIL away while it allocates: the control must hold it throughout. */
+/* Zeroed memory to count in. NumPy's allocation releases the GIL, which the variant `cython-gil` must hold throughout. */
 #ifndef PARCOUNT_SCRATCH_ALLOC_H
 #define PARCOUNT_SCRATCH_ALLOC_H
 
@@ -10,21 +10,21 @@
 
 enum { HUGE_PAGE_MIN_BYTES = 1 << 22 };
 
-#ifdef Py_LIMITED_API /* has these from 3.13 on */
+#ifdef Py_LIMITED_API /* which has these since 3.13 only */
 #include <stdlib.h>
 #define PyMem_RawCalloc calloc
 #define PyMem_RawRealloc realloc
 #define PyMem_RawFree free
 #endif
 
-/* Traced by tracemalloc. Large ones ask for huge pages: random cells of small ones cost a page table walk each. */
+/* Traced by tracemalloc. Large blocks ask for huge pages: with small ones each random access costs a page table walk. */
 static void *scratch_calloc(size_t bytes)
 {
     void *cells = PyMem_RawCalloc(bytes ? bytes : 1, 1);
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
     if (cells && bytes >= HUGE_PAGE_MIN_BYTES) {
         uintptr_t page = 4096, first = ((uintptr_t)cells + page - 1) / page * page;
-        madvise((void *)first, ((uintptr_t)cells + bytes - first) / page * page, MADV_HUGEPAGE); /* refused: no matter */
+        madvise((void *)first, ((uintptr_t)cells + bytes - first) / page * page, MADV_HUGEPAGE); /* a hint only */
     }
 #endif
     return cells;

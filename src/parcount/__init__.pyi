@@ -28,6 +28,8 @@ from parcount.execution.interpreters import Interpreters as Interpreters
 from parcount.execution.processes.execution import Processes as Processes
 from parcount.execution.serial import Serial as Serial
 from parcount.execution.threads import Threads as Threads
+from parcount.kernels.info import KernelInfo as KernelInfo
+from parcount.kernels.info import kernel_info as kernel_info
 from parcount.shm.blocks import shared_array as shared_array
 from parcount.studies import Study as Study
 from parcount.studies import study as study

@@ -309,12 +309,14 @@ def _check_writable(refuse: Any, option: str, path: Path) -> None:
 
 
 def _info(words: argparse.Namespace) -> int:
+    from parcount.kernels.info import kernel_info
     from parcount.studies.core.environment import environment, start_threading_layer
 
     start_threading_layer()
     found = environment()
     if words.json:
-        print(json.dumps(found, indent=1))
+        kernels = {name: kernel._asdict() for name, kernel in kernel_info().items()}
+        print(json.dumps({**found, "kernels": kernels}, indent=1))
         return 0
     cores, python = found["cores"], found["python"]
     gil = "held" if python["gil"] else "none"
@@ -327,6 +329,7 @@ def _info(words: argparse.Namespace) -> int:
         "Python": f"{python['version']} ({python['implementation']}, {python['build']}, {python['compiler']})",
         "GIL": gil,
         "compiled by": f"{found['compiler']}, Cython {found['cython']}",
+        **{f"kernel {name}": kernel.implementation for name, kernel in kernel_info().items()},
         "Numba's layer": found["threading_layer"] or "none: Numba is not installed",
         "load average": " ".join(f"{load:.2f}" for load in found["load_average"] or []) or "unknown here",
         **{name: number or "not installed" for name, number in found["versions"].items()},

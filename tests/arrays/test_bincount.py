@@ -266,3 +266,13 @@ class TestMemory:
     def test_what_must_be_converted_is_so_in_blocks(self) -> None:
         x = np.zeros(1 << 22, ">i8")
         assert self.most(x, threads=1) <= 2 * 8 * blocks.BLOCK + self.SLACK
+
+
+def test_any_byte_but_zero_is_true() -> None:
+    keys = np.tile(np.array([0, 1, 2, 255], np.uint8), 1 << 13).view(np.bool_)
+    assert pc.bincount(keys).tolist() == np.bincount(keys).tolist() == [1 << 13, 3 << 13]
+    assert pc.bincount(keys, keys).tolist() == np.bincount(keys, keys).tolist()
+    assert pc.bincount(keys, out=np.zeros(2, np.int64)).tolist() == [1 << 13, 3 << 13]
+    values, counts = pc.unique_counts(keys)
+    assert values.tolist() == [False, True]
+    assert counts.tolist() == [1 << 13, 3 << 13]

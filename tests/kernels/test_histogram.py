@@ -116,11 +116,11 @@ class TestWrongEdges:
 
     @pytest.mark.parametrize("edges", [[], [0.0], [0.0, 1.0], [0.0, 1.0, 2.0, 3.0]])
     def test_too_few_or_too_many(self, variant: str, edges: list[float]) -> None:
-        with pytest.raises(ValueError, match="2 bins want 3 edges"):
+        with pytest.raises(ValueError, match="2 bins need 3 edges"):
             kernel("histogram", variant)(np.zeros(2, np.int64), np.zeros(3), np.array(edges))
 
     def test_no_bins(self, variant: str) -> None:
-        with pytest.raises(ValueError, match="0 bins want 1 edges"):
+        with pytest.raises(ValueError, match="0 bins need 1 edges"):
             kernel("histogram", variant)(np.zeros(0, np.int64), np.zeros(3), np.zeros(1))
 
     @pytest.mark.parametrize(
@@ -176,3 +176,15 @@ class TestWrongArguments:
             loop(np.zeros(2, np.int64), None, self.EDGES)
         with pytest.raises(TypeError, match="None"):
             loop(np.zeros(2, np.int64), np.zeros(3), None)
+
+
+def test_a_joint_histogram_without_axes_is_refused() -> None:
+    search = native.BinSearch(np.array([0.0, 1.0]))
+    with pytest.raises(ValueError, match="from 1 to 64 axes"):
+        native.count_joint(np.zeros(1, np.int64), [], [])
+    with pytest.raises(ValueError, match="from 1 to 64 axes"):
+        native.weigh_joint(np.zeros(1), [], [], np.zeros(0))
+    with pytest.raises(TypeError, match="each axis needs a BinSearch"):
+        native.count_joint(np.zeros(1, np.int64), [None], [np.zeros(3)])
+    with pytest.raises(ValueError, match="a column for each"):
+        native.count_joint(np.zeros(3, np.int64), [search], [])

@@ -17,6 +17,11 @@ Translate = Callable[[int, BaseException], None]
 """Raises a clearer exception for the item at a position in place of the executor's, or returns."""
 
 
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether an exception ends what is under way, rather than wait for it, as Ctrl-C does."""
+    return error is not None and not isinstance(error, Exception | GeneratorExit)
+
+
 def unchanged(_: int, error: BaseException) -> None:
     """Keep the executor's exception."""
 
@@ -28,6 +33,7 @@ def run(
     *,
     translate: Translate = unchanged,
     on_failure: Callable[[], None] = lambda: None,
+    on_interrupt: Callable[[], None] = lambda: None,
 ) -> list[Any]:
     """Submit all items and return their results in order.
 
@@ -43,6 +49,8 @@ def run(
         Raises a clearer exception in place of the executor's.
     on_failure : callable, optional
         Called on failure, before the running items are awaited.
+    on_interrupt : callable, optional
+        Called if the caller is interrupted, to end the running items.
     """
     futures: list[Future[Any]] = []
     position = 0
@@ -55,6 +63,8 @@ def run(
         return results
     except BaseException as error:
         on_failure()
+        if _is_interrupt(error):
+            on_interrupt()
         while futures:  # from the last on: those not begun are dropped before those begun are waited for
             _end(futures.pop())
         translate(position, error)
@@ -64,8 +74,15 @@ def run(
 class FuturesStream(TaskStream):
     """The futures of one call, in the order in which they are done."""
 
-    def __init__(self, submit: Submit, function: Callable[[Any], Any], translate: Translate = unchanged) -> None:
+    def __init__(
+        self,
+        submit: Submit,
+        function: Callable[[Any], Any],
+        translate: Translate = unchanged,
+        on_interrupt: Callable[[], None] = lambda: None,
+    ) -> None:
         self.executor_submit = submit
+        self.on_interrupt = on_interrupt
         self.function = function
         self.translate = translate
         self.under_way: dict[Future[Any], int] = {}
@@ -77,6 +94,8 @@ class FuturesStream(TaskStream):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if _is_interrupt(error):
+            self.on_interrupt()
         while self.under_way:  # from the last on: as after a failed `run`
             _end(self.under_way.popitem()[0])
 

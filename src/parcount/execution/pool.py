@@ -9,6 +9,7 @@ from threading import Barrier
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from parcount._native.cancellation import Cancellable
 from parcount.execution.base import Execution, check_initializer
 from parcount.execution.futures import FuturesStream, run
 from parcount.execution.stream import TaskStream
@@ -70,10 +71,12 @@ class Pool(Execution):
         return self._pool.submit(function, item)
 
     def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> TaskStream:  # noqa: ARG002
-        return FuturesStream(self._submit, self._work(function))
+        work = Cancellable(self._work(function))
+        return FuturesStream(self._submit, work, on_interrupt=work.cancel)
 
     def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:  # noqa: ARG002
-        return run(self._submit, self._work(function), items)
+        work = Cancellable(self._work(function))
+        return run(self._submit, work, items, on_interrupt=work.cancel)
 
     def _together(
         self,
@@ -98,7 +101,8 @@ class Pool(Execution):
             return go()
 
         # A thread that could not be started, or Ctrl-C meanwhile: let those go that wait for it.
-        return run(self._submit, start, items, on_failure=barrier.abort), opened
+        work = Cancellable(start)
+        return run(self._submit, work, items, on_failure=barrier.abort, on_interrupt=work.cancel), opened
 
     def _try_to_set_up(self) -> None:
         try:

@@ -78,7 +78,7 @@ def histogram(counts: Counts, values: NDArray[Any], edges: NDArray[float64]) -> 
     from parcount.kernels.blocks import blocks, floating
 
     if not len(counts) or len(edges) != len(counts) + 1:
-        raise ValueError(f"{len(counts)} bins want {len(counts) + 1} edges, not {len(edges)}")
+        raise ValueError(f"{len(counts)} bins need {len(counts) + 1} edges, not {len(edges)}")
     search = native_histogram.BinSearch(edges)
     for (block,) in blocks([values], [floating(values)]):
         search.count(counts, block)

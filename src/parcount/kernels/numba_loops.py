@@ -231,7 +231,7 @@ def _check(counts: Counts, edges: NDArray[Any]) -> None:
     """Refuse what would make the computed index NaN: it would write outside the table."""
     bins = len(counts)
     if bins < 1 or len(edges) != bins + 1:
-        raise ValueError(f"{bins} bins want {bins + 1} edges, not {len(edges)}")
+        raise ValueError(f"{bins} bins need {bins + 1} edges, not {len(edges)}")
     low, high = float(edges[0]), float(edges[bins])
     if not (high - low > 0 and isfinite(high - low) and isfinite(bins / (high - low))):
         raise ValueError(f"no uniform bins fit between {low} and {high}")

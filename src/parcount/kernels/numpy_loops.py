@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from parcount._native.cancellation import raise_if_cancelled
 from parcount.kernels.python_loops import grown
 
 Counts = NDArray[np.int64]
 
 CHUNK = 1 << 16
 """Elements at a time where there would be temporaries: half a megabyte each, so that they stay in cache."""
+
+BLOCK = 1 << 22
+"""Cells that `increment` adds to at a time: some milliseconds."""
 
 
 def keys_at(start: int, stop: int, seed: int) -> NDArray[np.uint64]:
@@ -36,7 +40,10 @@ def tally(counts: Counts, start: int, stop: int, seed: int) -> None:
 
 def increment(cells: NDArray[Any], by: Any = 1) -> None:
     """Add a number, or an array of one length with the cells, to every cell."""
-    np.add(cells, by, out=cells)
+    for start in range(0, len(cells), BLOCK):  # an interrupted caller waits for one block only
+        raise_if_cancelled()
+        block = cells[start : start + BLOCK]
+        np.add(block, by[start : start + BLOCK] if np.ndim(by) else by, out=block)
 
 
 def bincount(counts: Counts, keys: NDArray[Any], grow: bool = False) -> Counts:
