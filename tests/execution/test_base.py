@@ -110,7 +110,7 @@ class TestStreams:
             assert next(results) in (0, 2)  # the second, if two run at once
         assert execution.pids() == []
         with execution:
-            with pytest.raises(RuntimeError, match="the `with` in which this generator began has ended"):
+            with pytest.raises(RuntimeError, match="the `with` block in which this generator was created has ended"):
                 next(results)
             assert execution.map(plain.double, [1]) == [2]
 
