@@ -22,8 +22,8 @@ SIZES = [1 << exponent for exponent in range(10, 27, 2)]
 
 TRANSPORT_VARIANTS = {
     **TRANSPORTS,
-    "always behind": Transport(pipe, Packing(apart_from=0)),
-    "always copied": Transport(pipe, Packing(copied_from=0)),
+    "always out of band": Transport(pipe, Packing(out_of_band_min=0)),
+    "always copied": Transport(pipe, Packing(shared_copy_min=0)),
 }
 
 
