@@ -144,6 +144,10 @@ class TestIncrement:
         assert mine_is is (theirs_is if isinstance(theirs_is, type) else None)
         assert_same(mine, theirs)
 
+    def test_a_number_out_of_range_raises_for_an_empty_array_too(self) -> None:
+        with pytest.raises(OverflowError):
+            pc.increment(np.zeros(0, np.uint8), -1, threads=1)
+
     def test_one_by_default_and_in_more_dimensions(self) -> None:
         a = np.arange(12).reshape(3, 4)
         pc.increment(a, threads=2)

@@ -40,7 +40,7 @@ def tally(counts: Counts, start: int, stop: int, seed: int) -> None:
 
 def increment(cells: NDArray[Any], by: Any = 1) -> None:
     """Add a number, or an array of one length with the cells, to every cell."""
-    for start in range(0, len(cells), BLOCK):  # an interrupted caller waits for one block only
+    for start in range(0, max(1, len(cells)), BLOCK):  # an interrupted caller waits for one block only
         raise_if_cancelled()
         block = cells[start : start + BLOCK]
         np.add(block, by[start : start + BLOCK] if np.ndim(by) else by, out=block)
