@@ -25,8 +25,8 @@ METHODS = {method: FORK_MARKS if method == "fork" else [] for method in get_all_
 START_METHODS = [pytest.param(method, marks=marks) for method, marks in METHODS.items()]
 
 USUAL = {("fork", "shared_memory"), ("forkserver", "pipe"), ("forkserver", "queue")}
-"""Each fast start method and each channel at least once. Slow tests have the other pairs, and pickle, which uses the same
-channel as pipe."""
+"""Each fast start method and each channel at least once. Slow tests have the other pairs, and pickle, which uses
+the same channel as pipe."""
 
 TRANSPORTED = [
     pytest.param(
