@@ -9,7 +9,6 @@ from threading import Barrier
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from parcount._native.cancellation import Cancellable
 from parcount.execution.base import Execution, check_initializer
 from parcount.execution.futures import FuturesStream, run
 from parcount.execution.stream import TaskStream
@@ -71,11 +70,11 @@ class Pool(Execution):
         return self._pool.submit(function, item)
 
     def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> TaskStream:  # noqa: ARG002
-        work = Cancellable(self._work(function))
+        work = _cancellable(self._work(function))
         return FuturesStream(self._submit, work, on_interrupt=work.cancel)
 
     def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:  # noqa: ARG002
-        work = Cancellable(self._work(function))
+        work = _cancellable(self._work(function))
         return run(self._submit, work, items, on_interrupt=work.cancel)
 
     def _together(
@@ -101,7 +100,7 @@ class Pool(Execution):
             return go()
 
         # A thread that could not be started, or Ctrl-C meanwhile: let those go that wait for it.
-        work = Cancellable(start)
+        work = _cancellable(start)
         return run(self._submit, work, items, on_failure=barrier.abort, on_interrupt=work.cancel), opened
 
     def _try_to_set_up(self) -> None:
@@ -109,3 +108,10 @@ class Pool(Execution):
             self._set_up()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is who must know
             self._broken = error  # raised here, it would go to the log, and break the pool without a reason
+
+
+def _cancellable(function: Callable[[Any], Any]) -> Any:
+    # Loaded here: a script's own functions need `Execution` in subinterpreters too, where compiled modules do not load.
+    from parcount._native.cancellation import Cancellable
+
+    return Cancellable(function)
