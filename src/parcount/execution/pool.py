@@ -70,12 +70,12 @@ class Pool(Execution):
         return self._pool.submit(function, item)
 
     def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> TaskStream:  # noqa: ARG002
-        work = _cancellable(self._work(function))
-        return FuturesStream(self._submit, work, on_interrupt=work.cancel)
+        work, cancel = _cancellable(self._work(function))
+        return FuturesStream(self._submit, work, on_interrupt=cancel)
 
     def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:  # noqa: ARG002
-        work = _cancellable(self._work(function))
-        return run(self._submit, work, items, on_interrupt=work.cancel)
+        work, cancel = _cancellable(self._work(function))
+        return run(self._submit, work, items, on_interrupt=cancel)
 
     def _together(
         self,
@@ -100,8 +100,8 @@ class Pool(Execution):
             return go()
 
         # A thread that could not be started, or Ctrl-C meanwhile: let those go that wait for it.
-        work = _cancellable(start)
-        return run(self._submit, work, items, on_failure=barrier.abort, on_interrupt=work.cancel), opened
+        work, cancel = _cancellable(start)
+        return run(self._submit, work, items, on_failure=barrier.abort, on_interrupt=cancel), opened
 
     def _try_to_set_up(self) -> None:
         try:
@@ -110,8 +110,11 @@ class Pool(Execution):
             self._broken = error  # raised here, it would go to the log, and break the pool without a reason
 
 
-def _cancellable(function: Callable[[Any], Any]) -> Any:
-    # Loaded here: a script's own functions need `Execution` in subinterpreters too, where compiled modules do not load.
-    from parcount._native.cancellation import Cancellable
-
-    return Cancellable(function)
+def _cancellable(function: Callable[[Any], Any]) -> tuple[Callable[[Any], Any], Callable[[], None]]:
+    """The function for the workers, and what ends the compiled loops in it."""
+    try:
+        from parcount._native.cancellation import Cancellable
+    except ImportError:  # in a subinterpreter, where compiled modules do not load: it has no such loops
+        return function, lambda: None
+    work = Cancellable(function)
+    return work, work.cancel
