@@ -23,6 +23,8 @@ from tests.plain import TIME_LIMIT
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="no signals to a thread"),
     pytest.mark.thread_unsafe(reason="signals go to the main thread"),
+    # The signal may arrive in a callback, whose exceptions Python reports and ignores.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 BYTES = 1 << 30
