@@ -125,9 +125,9 @@ def small_studies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every question, of little: what each measures is tested where it is at home."""
     pytest.importorskip("rich")
     pytest.importorskip("matplotlib")
-    few = {name: METHODS[name] for name in ("counter += 1", "AtomicCounter")}
-    monkeypatch.setattr("parcount.studies.gil.experiment.VARIANTS", {"cython": VARIANTS["cython"]})
-    monkeypatch.setattr("parcount.studies.counters.experiment.METHODS", few)
+    for registry, few in ((VARIANTS, ["cython"]), (METHODS, ["counter += 1", "AtomicCounter"])):
+        for name in {*registry} - {*few}:
+            monkeypatch.delitem(registry, name)  # type: ignore[arg-type]
     for name in STUDIES:
         monkeypatch.setattr(find_experiment(name), "least_target", 0.001)
 

@@ -107,10 +107,6 @@ def study(
     [0, 0, 0]
     """
     experiment = find_experiment(name)
-    known = [option.keyword for option in experiment.parameters]
-    for option in options:
-        if option not in known:
-            raise TypeError(f"the study {name!r} has no option {option!r}; it has {', '.join(known)}")
     if seconds is None:
         seconds = QUICK_SECONDS if quick else SECONDS
     return run_study(experiment(seed=seed, seconds=seconds, **options), progress)

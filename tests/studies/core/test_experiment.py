@@ -14,7 +14,7 @@ from parcount.studies.core.cells import Cell, Round, Sample
 from parcount.studies.core.claims import Verdict
 from parcount.studies.core.driver import run_study
 from parcount.studies.core.experiment import Experiment
-from parcount.studies.core.options import Options
+from parcount.studies.core.options import size_option
 
 SERIAL, THREADS = Cell("tally", "python", "serial", 1), Cell("tally", "python", "threads", 2)
 RATE = 1e6
@@ -32,20 +32,16 @@ class Synthetic(Experiment):
 
     name = "gil"
     summary = "nothing"
-    parameters = ()
+    parameters = (size_option("increments"),)
     target_share = 0.0
     least_target = 0.01
 
     def __init__(self, **keywords: Any) -> None:
-        super().__init__(**keywords)
+        super().__init__(**{"seconds": 0.01, **keywords})
         self.opened: list[Cell] = []
         self.runs = 0
         self.error: BaseException | None = None
         self.exact = True
-
-    @staticmethod
-    def check_options(*, size: int | None = None, seed: int = 0, seconds: float = 0.01) -> Options:
-        return Options(("tally",), ("python",), ("serial",), (1,), size, None, seed, seconds)
 
     def cells(self) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
         return [SERIAL, THREADS], {}

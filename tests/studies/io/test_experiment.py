@@ -284,7 +284,7 @@ class TestStudy:
         ({"executions": []}, "no execution named"),
         ({"workers": 0}, "at least 1"),
         ({"size": 0}, "at least 1"),
-        ({"size": -1}, "at least 0"),
+        ({"size": -1}, "at least 1 page, not -1"),
         ({"delay": -1}, "from 0 to 60000 milliseconds, not -1"),
         ({"delay": float("nan")}, "from 0 to 60000 milliseconds"),
         ({"seed": -1}, "seed"),

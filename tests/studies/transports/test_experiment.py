@@ -331,7 +331,7 @@ class TestTooLittleRoom:
         ),
         ({"variants": []}, "no method named"),
         ({"size": 1023}, "at least 1024 bytes"),
-        ({"size": -1}, "at least 0"),
+        ({"size": -1}, "at least 1024 bytes, not -1"),
         ({"seed": -1}, "seed"),
         ({"seconds": 0}, "more than 0 seconds"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 
@@ -41,6 +42,19 @@ class Cell:
 
     def __str__(self) -> str:
         return f"{self.workload}/{self.variant}/{self.execution}/{self.workers}"
+
+
+def with_workers(serial: Cell, executions: Iterable[str], workers: Iterable[int]) -> list[Cell]:
+    """Return a serial cell, and the same under each other execution with each number of workers."""
+    return [
+        serial,
+        *(
+            replace(serial, execution=execution, workers=count)
+            for execution in executions
+            if execution != "serial"
+            for count in workers
+        ),
+    ]
 
 
 DISTURBED = 0.05

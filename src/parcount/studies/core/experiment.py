@@ -6,19 +6,24 @@ import errno
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TextIO, TypeVar
 
+from parcount.execution.base import Execution
+from parcount.execution.interpreters import Interpreters
+from parcount.execution.processes.execution import Processes
+from parcount.execution.serial import Serial
+from parcount.execution.threads import Threads
 from parcount.studies.core import claims
 from parcount.studies.core.analysis import FAILED, NOT_SUPPORTED, CellResult
 from parcount.studies.core.cells import Cell, Round, Sample
 from parcount.studies.core.claims import UNDECIDED, Verdict
-from parcount.studies.core.options import Options
+from parcount.studies.core.options import SECONDS, Option, Options
 from parcount.system.cores import available_cores
 from parcount.system.load import Watch, stolen_time, waiting_time
 
@@ -29,34 +34,19 @@ if TYPE_CHECKING:
 
 Outcome = TypeVar("Outcome")
 
+EXECUTIONS: Mapping[str, Callable[[int], Execution]] = {
+    "serial": lambda _: Serial(),
+    "threads": Threads,
+    "processes": lambda workers: Processes(workers, retries=0),  # a worker that dies is a finding
+    "interpreters": Interpreters,
+}
+"""The executions of cells, made with a number of workers."""
+
 LEAST_WORK = 1 << 10
 """Increments in the first run of a cell, before its size is known."""
 
 WINDOW = 0.2
 """Seconds over which the load by other programs is averaged: the system counts it in hundredths of a second."""
-
-
-@dataclass(frozen=True)
-class Option:
-    """An option that some studies have and others do not.
-
-    Parameters
-    ----------
-    keyword : str
-        Its keyword in Python.
-    flag : str
-        Its name on the command line.
-    metavar, help : str
-        What the command's help shows.
-    parse : callable
-        Makes the keyword's value of a text; raises ValueError.
-    """
-
-    keyword: str
-    flag: str
-    metavar: str
-    help: str
-    parse: Callable[[str], Any]
 
 
 class Experiment(ABC):
@@ -84,8 +74,8 @@ class Experiment(ABC):
 
     Raises
     ------
-    ValueError
-        If a name does not exist or a number is out of range.
+    TypeError, ValueError
+        As `check_options`.
     """
 
     name: ClassVar[str]
@@ -94,6 +84,8 @@ class Experiment(ABC):
     """What is measured, in one line for the command's help."""
     parameters: ClassVar[tuple[Option, ...]]
     """The options besides ``seed`` and ``seconds``, which all studies have."""
+    fixed_options: ClassVar[Mapping[str, Any]] = {}
+    """The fields of `Options` that this study does not let its user choose."""
     target_share: ClassVar[float]
     """Share of the time for the study that one run of a calibrated cell takes."""
     least_target: ClassVar[float]
@@ -119,16 +111,23 @@ class Experiment(ABC):
 
     # The design: what a subclass defines.
 
-    @staticmethod
-    @abstractmethod
-    def check_options(*args: Any, **keywords: Any) -> Options:
+    @classmethod
+    def check_options(cls, *, seed: int = 0, seconds: float = SECONDS, **given: Any) -> Options:
         """Check options and fill in defaults.
 
         Raises
         ------
+        TypeError
+            If the study has no such option.
         ValueError
             If a name does not exist (the message lists those that do), or a number is out of range.
         """
+        known = [option.keyword for option in cls.parameters]
+        for keyword in given:
+            if keyword not in known:
+                raise TypeError(f"the study {cls.name!r} has no option {keyword!r}; it has {', '.join(known)}")
+        values = {option.keyword: option.check(given.get(option.keyword)) for option in cls.parameters}
+        return Options(study=cls.name, seed=seed, seconds=seconds, **{**cls.fixed_options, **values})
 
     @abstractmethod
     def cells(self) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
@@ -145,9 +144,9 @@ class Experiment(ABC):
         """Return a key that is equal for cells that share workers."""
         return cell.execution, cell.workers
 
-    @abstractmethod
     def open_pool(self, cell: Cell) -> AbstractContextManager[Any]:
-        """Start the workers of a cell: a context manager whose value has ``pids()``."""
+        """Return new workers for a cell: a context manager whose value has ``pids()``."""
+        return EXECUTIONS[cell.execution](cell.workers)
 
     @abstractmethod
     def measure(self, cell: Cell) -> Sample:

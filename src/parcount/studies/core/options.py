@@ -1,8 +1,8 @@
-"""The options of studies, checked, and how the command parses them."""
+"""The options of studies: how they are checked, and how the command parses them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ class Options:
     workloads, variants, executions : tuple of str
         Names; never empty.
     workers : tuple of int
-        Rising.
+        Ascending.
     size : int or None
         Increments in one run of every cell, or None for what each variant does in a certain time. For io: pages; for
         transports: bytes of the largest array.
@@ -38,40 +38,91 @@ class Options:
         Milliseconds that a server waits before each answer, where there is one.
     """
 
-    workloads: tuple[str, ...]
-    variants: tuple[str, ...]
-    executions: tuple[str, ...]
-    workers: tuple[int, ...]
-    size: int | None
-    data: str | None
-    seed: int
-    seconds: float
+    workloads: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+    executions: tuple[str, ...] = ()
+    workers: tuple[int, ...] = ()
+    size: int | None = None
+    data: str | None = None
+    seed: int = 0
+    seconds: float = SECONDS
     study: str = DEFAULT
     delay: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 1 << 63:
+            raise ValueError(f"the seed must be from 0 to 2**63 - 1, not {self.seed}")
+        if not self.seconds > 0:
+            raise ValueError(f"the time to measure must be more than 0 seconds, not {self.seconds}")
 
     def asdict(self) -> dict[str, Any]:
         """Return them as the result file stores them."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
-def check_numbers(size: int | None, seed: int, seconds: float) -> None:
-    """Refuse numbers that no study can have.
+@dataclass(frozen=True)
+class Option:
+    """An option that some studies have and others do not.
 
-    Raises
-    ------
-    ValueError
-        If one is out of range.
+    Parameters
+    ----------
+    keyword : str
+        Its keyword in Python.
+    flag : str
+        Its name on the command line.
+    metavar, help : str
+        What the command's help shows.
+    parse : callable
+        Converts the command's text to a value; raises ValueError.
+    check : callable
+        Returns the checked value, or the default for None; raises ValueError.
     """
-    if size is not None and size < 0:
-        raise ValueError(f"the size must be at least 0, not {size}")
-    if not 0 <= seed < 1 << 63:
-        raise ValueError(f"the seed must be from 0 to 2**63 - 1, not {seed}")
-    if not seconds > 0:
-        raise ValueError(f"the time to measure must be more than 0 seconds, not {seconds}")
+
+    keyword: str
+    flag: str
+    metavar: str
+    help: str
+    parse: Callable[[str], Any]
+    check: Callable[[Any], Any]
+
+
+def names_option(keyword: str, what: str, existing: Collection[str], more: str = "") -> Option:
+    """Return an option that selects some of the existing names, by default all."""
+    return Option(
+        keyword,
+        f"--{keyword}",
+        "LIST",
+        f"of {', '.join(existing)}; default: all{more}",
+        parse_names,
+        lambda asked: names(what, asked, existing, tuple(existing)),
+    )
+
+
+def workers_option(help: str, default: Callable[[], tuple[int, ...]]) -> Option:  # noqa: A002 - as Option calls it
+    """Return an option of numbers of workers."""
+    return Option(
+        "workers",
+        "--workers",
+        "LIST",
+        help,
+        parse_integers,
+        lambda asked: default() if asked is None else worker_counts(asked),
+    )
+
+
+def size_option(help: str, least: int = 0, unit: str = "", metavar: str = "N") -> Option:  # noqa: A002
+    """Return the option of the size of a run."""
+
+    def check(size: int | None) -> int | None:
+        if size is not None and size < least:
+            raise ValueError(f"the size must be at least {f'{least} {unit}'.strip()}, not {size}")
+        return size
+
+    return Option("size", "--size", metavar, help, parse_integer, check)
 
 
 def doublings(cores: int) -> tuple[int, ...]:
-    """1, 2, 4 … and all the cores; up to four cores, every number.
+    """Return 1, 2, 4 … and all the cores; up to four cores, every number.
 
     Examples
     --------
@@ -86,12 +137,12 @@ def doublings(cores: int) -> tuple[int, ...]:
 def names(
     what: str, asked: str | Sequence[str] | None, existing: Collection[str], default: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """The names that were asked for, in the order of those that exist.
+    """Return the selected names in the order of the existing ones.
 
     Raises
     ------
     ValueError
-        If one does not exist, or none was named.
+        If one does not exist, or there is none.
     """
     if asked is None:
         return default
@@ -104,13 +155,13 @@ def names(
     return tuple(name for name in existing if name in asked)
 
 
-def worker_counts(asked: int | Sequence[int] | None) -> tuple[int, ...]:
-    """The numbers of workers that were asked for, rising.
+def worker_counts(asked: int | Sequence[int] | None = None) -> tuple[int, ...]:
+    """Return numbers of workers in ascending order; by default `doublings` of the available cores.
 
     Raises
     ------
     ValueError
-        If one is less than one, or none was named.
+        If one is less than one, or there is none.
     """
     if asked is None:
         return doublings(available_cores())
@@ -129,13 +180,7 @@ def parse_names(text: str) -> list[str]:
 
 
 def parse_integer(text: str) -> int:
-    """Parse an integer, with underscores between its digits if any.
-
-    Raises
-    ------
-    ValueError
-        If it is not one.
-    """
+    """Parse an integer, which may have underscores between its digits; ValueError if it is not one."""
     try:
         return int(text)
     except ValueError:
@@ -143,24 +188,12 @@ def parse_integer(text: str) -> int:
 
 
 def parse_integers(text: str) -> list[int]:
-    """Parse integers separated by commas.
-
-    Raises
-    ------
-    ValueError
-        If one is not an integer.
-    """
+    """Parse integers separated by commas; ValueError if one is not an integer."""
     return [parse_integer(word) for word in parse_names(text)]
 
 
 def parse_number(text: str) -> float:
-    """Parse a number.
-
-    Raises
-    ------
-    ValueError
-        If it is not one.
-    """
+    """Parse a number; ValueError if it is not one."""
     try:
         return float(text)
     except ValueError:

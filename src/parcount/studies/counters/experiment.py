@@ -5,28 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
 from time import perf_counter
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from parcount.execution.serial import Serial
-from parcount.execution.threads import Threads
 from parcount.kernels.job import cuts
-from parcount.studies.core.cells import Cell, Sample
-from parcount.studies.core.experiment import Experiment, Option
-from parcount.studies.core.options import (
-    SECONDS,
-    Options,
-    check_numbers,
-    doublings,
-    names,
-    parse_integer,
-    parse_integers,
-    parse_names,
-    worker_counts,
-)
+from parcount.studies.core.cells import Cell, Sample, with_workers
+from parcount.studies.core.experiment import Experiment
+from parcount.studies.core.options import doublings, names_option, size_option, workers_option
 from parcount.studies.counters import verdict
 from parcount.studies.counters.methods import METHODS, PROCESSES, THREADS, CounterMethod
 from parcount.system.cores import available_cores
@@ -46,18 +34,16 @@ class CountersExperiment(Experiment):
     name = "counters"
     summary = "what each method of counting with several workers costs, and how many increments it loses"
     parameters = (
-        Option("variants", "--variants", "LIST", f"of {', '.join(METHODS)}; default: all", parse_names),
-        Option(
-            "workers", "--workers", "LIST", "numbers of workers besides 1; default: all available cores", parse_integers
+        names_option("variants", "method", METHODS),
+        workers_option(
+            "numbers of workers besides 1; default: all available cores", lambda: doublings(max(2, available_cores()))
         ),
-        Option(
-            "size",
-            "--size",
-            "N",
-            "increments in one run; default: what each method does in a twentieth of a second",
-            parse_integer,
-        ),
+        size_option("increments in one run; default: what each method does in a twentieth of a second"),
     )
+    fixed_options: ClassVar[Mapping[str, Any]] = {
+        "workloads": (WORKLOAD,),
+        "executions": ("serial", THREADS, PROCESSES),
+    }
     # Ten times as long as a thread keeps the GIL when others want it.
     target_share = 0.0
     least_target = 0.05
@@ -70,34 +56,14 @@ class CountersExperiment(Experiment):
         super().__init__(**keywords)
         self._context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 
-    @staticmethod
-    def check_options(
-        *,
-        variants: str | Sequence[str] | None = None,
-        workers: int | Sequence[int] | None = None,
-        size: int | None = None,
-        seed: int = 0,
-        seconds: float = SECONDS,
-    ) -> Options:
-        """Check options and fill in defaults, as `Experiment.check_options`."""
-        check_numbers(size, seed, seconds)
-        counts = doublings(max(2, available_cores())) if workers is None else worker_counts(workers)
-        methods = names("method", variants, METHODS, tuple(METHODS))
-        executions = ("serial", THREADS, PROCESSES)
-        return Options((WORKLOAD,), methods, executions, counts, size, None, seed, seconds, study="counters")
-
     def cells(self) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
         """Return each method by itself, and with several workers wherever it counts for these."""
-        cells = []
-        for name in self.options.variants:
-            cells.append(Cell(WORKLOAD, name, "serial", 1))
-            cells += [
-                Cell(WORKLOAD, name, execution, workers)
-                for execution in METHODS[name].executions
-                for workers in self.options.workers
-                if workers > 1
-            ]
-        return cells, {}
+        several = [workers for workers in self.options.workers if workers > 1]
+        return [
+            cell
+            for name in self.options.variants
+            for cell in with_workers(Cell(WORKLOAD, name, "serial", 1), METHODS[name].executions, several)
+        ], {}
 
     def pool_key(self, cell: Cell) -> Hashable:
         """Return the cell for processes, which inherit its counter; threads serve all methods."""
@@ -107,7 +73,7 @@ class CountersExperiment(Experiment):
         """Return new workers."""
         if cell.execution == PROCESSES:
             return ProcessGroup(METHODS[cell.variant], cell.workers, self._context)
-        return Threads(cell.workers) if cell.execution == THREADS else Serial()
+        return super().open_pool(cell)
 
     def measure(self, cell: Cell) -> Sample:
         """Count once, and compare the counter with the increments that were made."""

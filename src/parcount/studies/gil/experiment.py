@@ -11,25 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parcount.engine.run import Clock, run
-from parcount.execution.base import Execution
-from parcount.execution.interpreters import Interpreters, missing, refusal
-from parcount.execution.processes.execution import Processes
-from parcount.execution.serial import Serial
-from parcount.execution.threads import Threads
+from parcount.execution.interpreters import missing, refusal
 from parcount.kernels import VARIANTS, WORKLOADS, Counts, Job
 from parcount.kernels.registry import Bincount
 from parcount.studies.core.analysis import NOT_INSTALLED, NOT_SUPPORTED
-from parcount.studies.core.cells import Cell, Sample
-from parcount.studies.core.experiment import LEAST_WORK, Experiment, Option
+from parcount.studies.core.cells import Cell, Sample, with_workers
+from parcount.studies.core.experiment import LEAST_WORK, Experiment
 from parcount.studies.core.options import (
-    SECONDS,
+    Option,
     Options,
-    check_numbers,
     names,
-    parse_integer,
-    parse_integers,
+    names_option,
     parse_names,
+    size_option,
     worker_counts,
+    workers_option,
 )
 from parcount.studies.core.shared_data import to_shared_memory
 from parcount.studies.gil import verdict
@@ -43,10 +39,6 @@ LEAST_DATA = 1 << 16
 """Elements below which a job is not made smaller to fit into the shared memory that there is."""
 
 
-def _parse_workloads(text: str) -> list[str]:
-    return list(WORKLOADS) if text.strip() == "all" else parse_names(text)
-
-
 class GilExperiment(Experiment):
     """Variants × executions × workers of counting loops."""
 
@@ -54,27 +46,27 @@ class GilExperiment(Experiment):
     summary = "how a counting loop scales: each variant under each execution"
     parameters = (
         Option(
-            "workloads", "--workload", "LIST", f"of {', '.join(WORKLOADS)}, or all; default: tally", _parse_workloads
-        ),
-        Option("variants", "--variants", "LIST", f"of {', '.join(VARIANTS)}; default: all", parse_names),
-        Option(
-            "executions",
-            "--executions",
+            "workloads",
+            "--workload",
             "LIST",
-            f"of {', '.join(EXECUTIONS)}; default: all that this Python has. Serial always runs: it is the baseline",
-            parse_names,
+            f"of {', '.join(WORKLOADS)}, or all; default: tally",
+            lambda text: list(WORKLOADS) if text.strip() == "all" else parse_names(text),
+            lambda asked: names("workload", asked, WORKLOADS, default=("tally",)),
         ),
+        names_option("variants", "variant", VARIANTS),
+        names_option(
+            "executions", "execution", EXECUTIONS, " that this Python has. Serial always runs: it is the baseline"
+        ),
+        workers_option("numbers of workers; default: 1, 2, ... all available cores", worker_counts),
+        size_option("increments in one run; default: what each variant does in about a tenth of a second"),
         Option(
-            "workers", "--workers", "LIST", "numbers of workers; default: 1, 2, ... all available cores", parse_integers
+            "data",
+            "--data",
+            "FILE",
+            "count the bytes of this file, with the bincount workload",
+            str,
+            lambda path: None if path is None else os.fspath(path),
         ),
-        Option(
-            "size",
-            "--size",
-            "N",
-            "increments in one run; default: what each variant does in about a tenth of a second",
-            parse_integer,
-        ),
-        Option("data", "--data", "FILE", "count the bytes of this file, with the bincount workload", str),
     )
     # Thirty cells have twenty rounds then. In shorter runs the milliseconds count that the system needs to spread the
     # workers over the cores.
@@ -87,36 +79,17 @@ class GilExperiment(Experiment):
         self._data: dict[str, Job] = {}
         self._jobs: dict[tuple[str, int], tuple[Job, Counts]] = {}
 
-    @staticmethod
-    def check_options(
-        *,
-        workloads: str | Sequence[str] | None = None,
-        variants: str | Sequence[str] | None = None,
-        executions: str | Sequence[str] | None = None,
-        workers: int | Sequence[int] | None = None,
-        size: int | None = None,
-        data: str | os.PathLike[str] | None = None,
-        seed: int = 0,
-        seconds: float = SECONDS,
-    ) -> Options:
+    @classmethod
+    def check_options(cls, *, workloads: Any = None, executions: Any = None, data: Any = None, **given: Any) -> Options:
         """Check options and fill in defaults, as `Experiment.check_options`."""
-        workloads = (workloads,) if isinstance(workloads, str) else workloads
-        if data is not None:
-            if workloads is None:
-                workloads = ("bincount",)
-            elif "bincount" not in workloads:
-                raise ValueError("only the bincount workload counts the bytes of a file: name bincount, or no workload")
-        check_numbers(size, seed, seconds)
-        return Options(
-            names("workload", workloads, WORKLOADS, default=("tally",)),
-            names("variant", variants, VARIANTS, default=tuple(VARIANTS)),
-            names("execution", executions, EXECUTIONS, default=EXECUTIONS[:-1] if missing() else EXECUTIONS),
-            worker_counts(workers),
-            size,
-            None if data is None else os.fspath(data),
-            seed,
-            seconds,
-        )
+        if data is not None and workloads is None:
+            workloads = "bincount"
+        if executions is None and missing():
+            executions = EXECUTIONS[:-1]
+        options = super().check_options(workloads=workloads, executions=executions, data=data, **given)
+        if data is not None and "bincount" not in options.workloads:
+            raise ValueError("only the bincount workload counts the bytes of a file: name bincount, or no workload")
+        return options
 
     def cells(self) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
         """Return the cells in the order of workloads, variants, executions, workers, as `Experiment.cells`."""
@@ -128,13 +101,7 @@ class GilExperiment(Experiment):
             for variant in self.options.variants:
                 if variant not in kernels:
                     continue
-                row = [Cell(workload, variant, "serial", 1)]
-                row += [
-                    Cell(workload, variant, execution, workers)
-                    for execution in self.options.executions
-                    if execution != "serial"
-                    for workers in self.options.workers
-                ]
+                row = with_workers(Cell(workload, variant, "serial", 1), self.options.executions, self.options.workers)
                 cells += row
                 for cell in row:
                     if reason := absent[variant]:
@@ -176,14 +143,6 @@ class GilExperiment(Experiment):
                 if error.errno != errno.ENOSPC or options.size is not None or job.size <= LEAST_DATA:
                     raise
                 job = job.head(job.size // 4)
-
-    def open_pool(self, cell: Cell) -> Execution:
-        """Return a new execution."""
-        if cell.execution == "serial":
-            return Serial()
-        if cell.execution == "processes":
-            return Processes(cell.workers, retries=0)  # a kernel that ends its worker is a finding, and not retried
-        return Threads(cell.workers) if cell.execution == "threads" else Interpreters(cell.workers)
 
     def initial_work(self, cell: Cell) -> int:
         """Return the units of work in the first run: no more than there is data."""

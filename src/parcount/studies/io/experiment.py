@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from time import perf_counter, thread_time
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from parcount.execution.base import Execution
-from parcount.execution.processes.execution import Processes
-from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
 from parcount.kernels import WORKLOADS, Counts, Job
 from parcount.kernels.job import count_part, cuts
 from parcount.studies.core.analysis import NOT_INSTALLED, NOT_SUPPORTED
-from parcount.studies.core.cells import Cell, Sample
-from parcount.studies.core.experiment import LEAST_WORK, Experiment, Option
-from parcount.studies.core.options import (
-    SECONDS,
-    Options,
-    check_numbers,
-    names,
-    parse_integer,
-    parse_integers,
-    parse_names,
-    parse_number,
-    worker_counts,
-)
+from parcount.studies.core.cells import Cell, Sample, with_workers
+from parcount.studies.core.experiment import LEAST_WORK, Experiment
+from parcount.studies.core.options import Option, names_option, parse_number, size_option, workers_option
 from parcount.studies.io import verdict
 from parcount.studies.io.server import Server
 from parcount.studies.io.verdict import CONTROL, FETCH
@@ -55,25 +44,32 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def _check_delay(delay: float | None) -> float:
+    delay = DELAY if delay is None else delay
+    if not 0 <= delay <= 60_000:
+        raise ValueError(f"the delay must be from 0 to 60000 milliseconds, not {delay}")
+    return delay
+
+
 class IoExperiment(Experiment):
     """Fetching pages from a server on this machine, and beside it the counting loop in plain Python."""
 
     name = "io"
     summary = "what threads, processes and asyncio buy where a program waits for a network, and where it computes"
     parameters = (
+        names_option("executions", "execution", EXECUTIONS, ". Serial always runs: it is the baseline"),
+        workers_option("numbers of workers that fetch; default: 2, 8, 32", lambda: WORKERS),
+        size_option("pages in one run; default: what each cell fetches in its time", 1, "page"),
         Option(
-            "executions",
-            "--executions",
-            "LIST",
-            f"of {', '.join(EXECUTIONS)}; default: all. Serial always runs: it is the baseline",
-            parse_names,
-        ),
-        Option("workers", "--workers", "LIST", "numbers of workers that fetch; default: 2, 8, 32", parse_integers),
-        Option("size", "--size", "N", "pages in one run; default: what each cell fetches in its time", parse_integer),
-        Option(
-            "delay", "--delay", "MS", "milliseconds that the server waits before each answer; default: 10", parse_number
+            "delay",
+            "--delay",
+            "MS",
+            "milliseconds that the server waits before each answer; default: 10",
+            parse_number,
+            _check_delay,
         ),
     )
+    fixed_options: ClassVar[Mapping[str, Any]] = {"workloads": (FETCH, CONTROL), "variants": (CLIENT, LOOP)}
     # Thirteen cells have a dozen rounds then, and each worker fetches some pages one after the other.
     target_share = 1 / 240
     least_target = 0.1
@@ -88,56 +84,18 @@ class IoExperiment(Experiment):
         self._server: Server | None = None
         self._jobs: dict[int, tuple[Job, Counts]] = {}
 
-    @staticmethod
-    def check_options(
-        *,
-        executions: str | Sequence[str] | None = None,
-        workers: int | Sequence[int] | None = None,
-        size: int | None = None,
-        delay: float | None = None,
-        seed: int = 0,
-        seconds: float = SECONDS,
-    ) -> Options:
-        """Check options and fill in defaults, as `Experiment.check_options`."""
-        check_numbers(size, seed, seconds)
-        if size == 0:
-            raise ValueError("the size must be at least 1 page")
-        delay = DELAY if delay is None else delay
-        if not 0 <= delay <= 60_000:
-            raise ValueError(f"the delay must be from 0 to 60000 milliseconds, not {delay}")
-        return Options(
-            (FETCH, CONTROL),
-            (CLIENT, LOOP),
-            names("execution", executions, EXECUTIONS, EXECUTIONS),
-            WORKERS if workers is None else worker_counts(workers),
-            size,
-            None,
-            seed,
-            seconds,
-            study="io",
-            delay=delay,
-        )
-
     def cells(self) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
         """Return the cells that fetch, then those of the control, as `Experiment.cells`.
 
         The control runs with as many workers as there are cores, but at least two: more could buy nothing.
         """
-        others = [execution for execution in self.options.executions if execution != "serial"]
-        fetching = [
-            Cell(FETCH, CLIENT, "serial", 1, unit="page"),
-            *(
-                Cell(FETCH, CLIENT, execution, workers, unit="page")
-                for execution in others
-                for workers in self.options.workers
-            ),
-        ]
+        fetching = with_workers(
+            Cell(FETCH, CLIENT, "serial", 1, unit="page"), self.options.executions, self.options.workers
+        )
+        several = max(2, available_cores())
         control = [
-            Cell(CONTROL, LOOP, "serial", 1),
-            *(
-                Cell(CONTROL, LOOP, execution, 1 if execution == ASYNCIO else max(2, available_cores()))
-                for execution in others
-            ),
+            replace(cell, workers=1) if cell.execution == ASYNCIO else cell
+            for cell in with_workers(Cell(CONTROL, LOOP, "serial", 1), self.options.executions, (several,))
         ]
         unmeasured = {
             cell: (NOT_SUPPORTED, "tasks switch where they wait, and this loop never waits: one worker would do it all")
@@ -167,7 +125,9 @@ class IoExperiment(Experiment):
     @contextmanager
     def open_pool(self, cell: Cell) -> Iterator[Execution]:
         """Start workers; the clients of those that fetch are closed with them."""
-        with _execution(cell) as pool:
+        # The event loop of asyncio has a thread of its own: there may be one in the caller's.
+        opened = Threads(1) if cell.execution == ASYNCIO else super().open_pool(cell)
+        with opened as pool:
             try:
                 yield pool
             finally:
@@ -237,14 +197,6 @@ def _with_cpu_time(function: Callable[[Item], Result], item: Item) -> tuple[Resu
     before = thread_time()
     result = function(item)
     return result, thread_time() - before
-
-
-def _execution(cell: Cell) -> Execution:
-    if cell.execution == "serial":
-        return Serial()
-    if cell.execution == ASYNCIO:
-        return Threads(1)  # its event loop may run beside one of the caller's
-    return Threads(cell.workers) if cell.execution == "threads" else Processes(cell.workers, retries=0)
 
 
 def _close_clients(pool: Execution) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from parcount.execution.serial import Serial
 from parcount.shm.blocks import shared_array
 from parcount.studies.core.analysis import NOT_SUPPORTED
 from parcount.studies.core.cells import Cell, Sample
-from parcount.studies.core.experiment import Experiment, Option
-from parcount.studies.core.options import SECONDS, Options, check_numbers, names, parse_integer, parse_names
+from parcount.studies.core.experiment import Experiment
+from parcount.studies.core.options import SECONDS, Options, names_option, size_option
 from parcount.studies.transports import verdict
 from parcount.studies.transports.payload import ITEM, Array, checksum, expected_checksum, make
 from parcount.studies.transports.units import KB, format_bytes
@@ -56,15 +56,12 @@ class TransportsExperiment(Experiment):
     name = "transports"
     summary = "what it takes to get an array to a worker process and back, with each transport"
     parameters = (
-        Option("variants", "--variants", "LIST", f"of {', '.join(METHODS)}; default: all", parse_names),
-        Option(
-            "size",
-            "--size",
-            "BYTES",
-            "size of the largest array; default: 5 million for each second, at most 256 MB",
-            parse_integer,
+        names_option("variants", "method", METHODS),
+        size_option(
+            "size of the largest array; default: 5 million for each second, at most 256 MB", LEAST, "bytes", "BYTES"
         ),
     )
+    fixed_options: ClassVar[Mapping[str, Any]] = {"executions": ("serial", "processes"), "workers": (1,)}
     target_share = 1 / 12_000
     least_target = 0.001
     startup_of_each_cell = False
@@ -78,23 +75,12 @@ class TransportsExperiment(Experiment):
         self._arrays: dict[str, Array] = {}
         self._received: Array | None = None
 
-    @staticmethod
-    def check_options(
-        *,
-        variants: str | Sequence[str] | None = None,
-        size: int | None = None,
-        seed: int = 0,
-        seconds: float = SECONDS,
-    ) -> Options:
-        """Check options and fill in defaults, as `Experiment.check_options`."""
-        check_numbers(size, seed, seconds)
-        if size is not None and size < LEAST:
-            raise ValueError(f"the size must be at least {LEAST} bytes, not {size}")
-        largest = max(LEAST, min(int(seconds * BYTES_A_SECOND), 1 << 28)) if size is None else size
-        workloads = tuple(cell.workload for cell in trips(largest))
-        methods = names("method", variants, METHODS, METHODS)
-        executions = ("serial", "processes")
-        return Options(workloads, methods, executions, (1,), largest, None, seed, seconds, study="transports")
+    @classmethod
+    def check_options(cls, *, seconds: float = SECONDS, **given: Any) -> Options:
+        """Check options and fill in defaults; the workloads follow from the size."""
+        options = super().check_options(seconds=seconds, **given)
+        largest = options.size or max(LEAST, min(int(seconds * BYTES_A_SECOND), 1 << 28))
+        return replace(options, size=largest, workloads=tuple(cell.workload for cell in trips(largest)))
 
     def cells(self) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
         """Return for each workload the work alone, then the methods, as `Experiment.cells`."""
