@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 EXTRAS ?= all
+XDIST ?= -n logical --maxprocesses=4 --dist loadgroup# the tests' processes; empty, or ARGS='-n 0', for a single one
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := pip>=25.1# the first that installs dependency groups
@@ -17,10 +18,10 @@ study: $(VENV)/.stamp ## measure what threads and processes buy on this machine
 	$(BIN)/parcount study $(ARGS)
 
 test: $(VENV)/.test ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(XDIST) $(ARGS)
 
 test-slow: $(VENV)/.test ## run the tests that repeat something to find a rare race, or run a whole study
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest $(XDIST) -m slow $(ARGS)
 
 bench: $(VENV)/.bench ## time the kernels and the counters against their peers
 	$(BIN)/python -m pytest bench --benchmark-only $(ARGS)
@@ -70,7 +71,7 @@ test-installed:
 	$(WHERE)/venv/bin/python -m pip install --quiet "$$(echo $(WHERE)/dist/*.whl)$(EXTRAS:%=[%])" $(addprefix --group ,$(GROUPS))
 	cp -R pyproject.toml docs examples native tests $(WHERE)
 	@cd $(WHERE) && venv/bin/python -c 'import parcount, sysconfig; print("testing", parcount.__file__); assert parcount.__file__.startswith(sysconfig.get_path("platlib"))'
-	cd $(WHERE) && $(UNDER) $(RUN) -m pytest $(ARGS)
+	cd $(WHERE) && $(UNDER) $(RUN) -m pytest $(XDIST) $(ARGS)
 
 # The interpreter itself is not built for it: what the checks call must be there before anything is loaded, and what the
 # interpreter never frees is no leak of ours. pytest must not keep the report of what it is ended by.
@@ -95,7 +96,7 @@ sanitize-threads: $(VENV)/.build ## the same from several threads at once under 
 	rm -rf $(THREADS_DIR)
 	$(BIN)/python -m build --sdist --outdir $(THREADS_DIR)/sdist
 	PIP_PREFER_BINARY=1 PARCOUNT_SANITIZE=threads $(MAKE) test-installed WHERE=$(THREADS_DIR)/installed DIST='$(THREADS_DIR)/sdist/*' \
-		PYTHON="$$(.ci/python 3.13t)" RUN="$$(.ci/python 3.13t --sanitize)" EXTRAS= GROUPS="test parallel" \
+		PYTHON="$$(.ci/python 3.13t)" RUN="$$(.ci/python 3.13t --sanitize)" EXTRAS= GROUPS="test parallel" XDIST= \
 		UNDER="env PYTHONPATH=$(THREADS_DIR)/installed/venv/lib/python3.13t/site-packages TSAN_OPTIONS='suppressions=$(CURDIR)/native/thread-sanitizer.supp allocator_may_return_null=1 history_size=4 log_path=$(THREADS_DIR)/report'" \
 		ARGS="--parallel-threads=4 --ignore=tests/counters/test_shared.py -k '$(WATCHED)' --hypothesis-profile=few -o timeout=3000 -o faulthandler_timeout=0 $(LOOPS) $(ARGS)" \
 		|| { cat $(THREADS_DIR)/report.* | grep -A 12 WARNING | head -n 200; false; }

@@ -42,6 +42,15 @@ class BuildExt(build_ext):
             place = f"build/editable{SANITIZER}-{sys.implementation.cache_tag}{getattr(sys, 'abiflags', '')}"
             self.build_lib, self.build_temp = f"{place}/lib", f"{place}/temp"
 
+    def run(self) -> None:
+        """Compile, and remove modules beside the sources whose .pyx file is gone: they could still be imported."""
+        super().run()
+        if self.inplace or self.editable_mode:
+            sources = {source.stem for source in Path("native").glob("*.pyx")}
+            for module in Path("src/parcount/_native").glob("*.*"):
+                if module.suffix in (".so", ".pyd") and module.name.partition(".")[0] not in sources:
+                    module.unlink()
+
 
 setup(
     cmdclass={"build_ext": BuildExt},

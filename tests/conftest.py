@@ -45,6 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if THREADED.isdisjoint(item.path.parents):
             item.add_marker(pytest.mark.thread_unsafe(reason="no test of the compiled loops"))
+        if item.get_closest_marker("forks"):
+            item.add_marker(pytest.mark.xdist_group("forks"))
     # Once `numba-parallel` has run here on its usual layer, this process cannot fork workers any more.
     items.sort(key=lambda item: item.get_closest_marker("forks") is None)
 

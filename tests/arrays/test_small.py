@@ -1,6 +1,7 @@
 """`bincount` and `add_at` of small arrays, which have loops of their own, against NumPy's."""
 
 from collections.abc import Iterator
+from itertools import product
 from threading import Event, Thread
 from typing import Any
 
@@ -33,12 +34,13 @@ def test_counts_equal_numpys(data: st.DataObject, dtype: str, size: int, layout:
 
 
 @pytest.mark.parametrize("name", ODD)
-@pytest.mark.parametrize("weights", [None, [1.0], [0.5, 1, 2], np.ones(3), [[1], [1, 2]], np.ones((3, 1))], ids=str)
-@pytest.mark.parametrize("minlength", [0, 7, -1, None, True, 1 << 70, 1 << 62], ids=str)
-def test_whatever_numpy_says_of_odd_input(name: str, weights: Any, minlength: Any) -> None:
-    expected = outcome(np.bincount, ODD[name], weights, minlength)
-    assert_same(outcome(pc.bincount, ODD[name], weights, minlength), expected)
-    assert_same(outcome(pc.bincount, ODD[name], weights, minlength, threads=1), expected)
+def test_unusual_input_gives_numpys_result_or_error(name: str) -> None:
+    for weights, minlength in product(
+        [None, [1.0], [0.5, 1, 2], np.ones(3), [[1], [1, 2]], np.ones((3, 1))], [0, 7, -1, None, True, 1 << 70, 1 << 62]
+    ):
+        expected = outcome(np.bincount, ODD[name], weights, minlength)
+        assert_same(outcome(pc.bincount, ODD[name], weights, minlength), expected)
+        assert_same(outcome(pc.bincount, ODD[name], weights, minlength, threads=1), expected)
 
 
 @pytest.mark.parametrize("keywords", [{}, {"threads": 1}], ids=str)

@@ -64,11 +64,11 @@ class TestScalar:
         way(counter).increment()
         assert counter.value == 42
 
-    @pytest.mark.parametrize("n", [0, 1, -1, 5, -(1 << 40), 1 << 40, 1 << 62, MOST, LEAST])
-    def test_add_adds(self, kind: Kind, way: Any, n: int) -> None:
-        counter = kind()
-        way(counter).add(n)
-        assert counter.value == n
+    def test_add_adds(self, kind: Kind, way: Any) -> None:
+        for n in (0, 1, -1, 5, -(1 << 40), 1 << 40, 1 << 62, MOST, LEAST):
+            counter = kind()
+            way(counter).add(n)
+            assert counter.value == n
 
     def test_only_single_cells_return_the_new_value(self, way: Any) -> None:
         for kind in ONE_CELL.values():
@@ -94,21 +94,21 @@ class TestScalar:
         one.increment()
         assert counter.reset() == 1
 
-    @pytest.mark.parametrize("n", [True, np.int8(-3), np.uint64(1 << 40), Index(9), np.array(4)], ids=repr)
-    def test_accepts_objects_with_index(self, kind: Kind, way: Any, n: Any) -> None:
-        counter = kind(n)
-        way(counter).add(n)
-        assert counter.value == 2 * n.__index__()
-        assert type(counter.value) is int
-        assert type(kind(n).value) is int
-
-    @pytest.mark.parametrize("n", NO_INTEGERS, ids=repr)
-    def test_rejects_what_is_not_an_integer(self, kind: Kind, way: Any, n: Any) -> None:
-        with pytest.raises(TypeError):
-            kind(n)
-        counter = kind(3)
-        with pytest.raises(TypeError):
+    def test_accepts_objects_with_index(self, kind: Kind, way: Any) -> None:
+        for n in (True, np.int8(-3), np.uint64(1 << 40), Index(9), np.array(4)):
+            counter = kind(n)
             way(counter).add(n)
+            assert counter.value == 2 * n.__index__()
+            assert type(counter.value) is int
+            assert type(kind(n).value) is int
+
+    def test_rejects_what_is_not_an_integer(self, kind: Kind, way: Any) -> None:
+        counter = kind(3)
+        for n in NO_INTEGERS:
+            with pytest.raises(TypeError):
+                kind(n)
+            with pytest.raises(TypeError):
+                way(counter).add(n)
         assert counter.value == 3
 
     def test_value_cannot_be_set(self, kind: Kind) -> None:

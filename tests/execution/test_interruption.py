@@ -174,6 +174,7 @@ class TestTheCallerIsStopped:
 
 INTERRUPTED = """
 import os, sys, threading
+from multiprocessing import current_process
 import numpy as np
 import parcount as pc
 from parcount.shm import blocks
@@ -184,7 +185,9 @@ def block(item):
     threading.Event().wait()
 
 if __name__ == "__main__":
-    print(blocks.name_prefix_for_worker().rpartition("-")[0], flush=True)
+    mark = blocks.name_prefix_for_worker().rpartition("-")[0]
+    current_process()._config["semprefix"] = f"/{mark}"
+    print(mark, flush=True)
     for _ in range(int(sys.argv[2])):
         data = pc.shared_array(1 << 18)
         with pc.Processes(2, transport=sys.argv[1]) as pool:
@@ -197,9 +200,9 @@ if __name__ == "__main__":
 """
 
 
-def semaphores() -> set[str]:
-    """Those with a name, of whomever."""
-    return {path.name for path in Path("/dev/shm").glob("sem.*")}
+def semaphores(mark: str) -> set[str]:
+    """The semaphores, by name, of a process that has this mark as their prefix, and of its workers."""
+    return {path.name for path in Path("/dev/shm").glob(f"sem.{mark}-*")}
 
 
 def processes_of(session: int) -> list[int]:
@@ -220,13 +223,15 @@ class TestNothingIsLeft:
     """Several times each: no process, no segment, no semaphore. Of all transports these leave most to clean up."""
 
     @pytest.fixture(autouse=True)
-    def as_before(self) -> Iterator[None]:
+    def as_before(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        config = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+        monkeypatch.setitem(config, "semprefix", f"/{MARK}")
         gc.collect()
-        blocks, others, threads = remote.blocks(MARK), semaphores(), set(threading.enumerate())
+        blocks, threads = remote.blocks(MARK), set(threading.enumerate())
         yield
         gc.collect()
         assert remote.blocks(MARK) <= blocks
-        remote.until(lambda: not semaphores() - others, "semaphores stayed")  # other programs' come and go
+        remote.until(lambda: not semaphores(MARK), "semaphores stayed")
         assert not set(threading.enumerate()) - threads
 
     def test_after_an_exception_in_the_callers_loop(self, transport: str, times: int) -> None:
@@ -282,7 +287,7 @@ class TestNothingIsLeft:
         assert (out, err) == ("done\n", "")
         assert len(workers) == 2 * times
         remote.until(lambda: not processes_of(caller.pid), "processes stayed")
-        assert not remote.blocks(mark)
+        assert not remote.blocks(mark) | semaphores(mark)
 
     def test_after_sigterm(self, transport: str, times: int, tmp_path: Path) -> None:
         script = tmp_path / "script.py"
@@ -305,7 +310,7 @@ class TestNothingIsLeft:
                 caller.communicate(timeout=TIME_LIMIT)
                 assert caller.returncode == -signal.SIGTERM
                 remote.until(lambda pid=caller.pid: not processes_of(pid), "processes stayed")
-                assert not remote.blocks(mark)
+                assert not remote.blocks(mark) | semaphores(mark)
 
 
 class TestFork:

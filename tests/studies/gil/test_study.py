@@ -20,7 +20,12 @@ from parcount.studies.gil import experiment
 from parcount.studies.gil.experiment import GilExperiment
 from tests.studies.gil import broken
 
-SHORT = {"seconds": 0.2, "workers": [1, 2], "executions": ["threads", "processes"]}
+SHORT = {"seconds": 0.01, "workers": [1, 2], "executions": ["threads", "processes"]}
+
+
+@pytest.fixture(autouse=True)
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GilExperiment, "least_target", 0.002)
 
 
 @pytest.fixture(autouse=True)
