@@ -1,8 +1,8 @@
 """Number of parts that a job is split into for each worker process.
 
-``PIECE`` and ``PIECE_A_BIN`` of `parcount.engine.run`, and `parts_per_worker` of `Processes`, are the fastest of each
-group. Where two numbers are equally fast the larger is used: smaller parts balance the load when another program slows
-one worker.
+``MIN_PART_SIZE`` and ``MIN_PART_SIZE_PER_BIN`` of `parcount.engine.run`, and `parts_per_worker` of `Processes`, are the
+fastest of each group. Of two equally fast numbers the larger is used: smaller parts balance the load when another
+program slows one worker.
 """
 
 from collections.abc import Iterator

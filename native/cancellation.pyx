@@ -1,12 +1,14 @@
 """Functions whose compiled loops end when their caller is interrupted."""
 
-from cpython.pycapsule cimport PyCapsule_New
+from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext
 
 from interrupt cimport Interrupt, interrupt_begin
 
 cdef extern from "interrupt.h":
     const char *CANCEL_FLAG_KEY
-    void interrupt_set_flag(int *flag)
+    ctypedef struct CancelFlag:
+        const CancelFlag *parent
+    void interrupt_cancel(CancelFlag *flag)
 
 cdef extern from *:
     """
@@ -27,19 +29,29 @@ class Cancelled(BaseException):
 
 
 cdef class Cancellable:
-    """A function that worker threads call. After `cancel`, compiled loops in those calls raise `Cancelled`."""
+    """A function for worker threads. After `cancel`, compiled loops in its calls raise `Cancelled`.
+
+    So they do if the call in which this object was created is cancelled.
+    """
 
     cdef object function
-    cdef int cancelled
+    cdef Cancellable parent  # keeps the parent's flag in memory
+    cdef CancelFlag flag
 
     def __init__(self, function, /):
+        outer = thread_state_dict().get(KEY)
         self.function = function
+        if outer is not None:
+            self.parent = <Cancellable>PyCapsule_GetContext(outer)
+            self.flag.parent = &self.parent.flag
 
     def __call__(self, item, /):
         """Call the function."""
         cdef dict state = thread_state_dict()
         outer = state.get(KEY)
-        state[KEY] = PyCapsule_New(&self.cancelled, CANCEL_FLAG_KEY, NULL)
+        capsule = PyCapsule_New(&self.flag, CANCEL_FLAG_KEY, NULL)
+        PyCapsule_SetContext(capsule, <void *>self)
+        state[KEY] = capsule
         try:
             return self.function(item)
         finally:
@@ -50,7 +62,7 @@ cdef class Cancellable:
 
     def cancel(self):
         """End the loops of all calls, now and from now on."""
-        interrupt_set_flag(&self.cancelled)
+        interrupt_cancel(&self.flag)
 
 
 def raise_if_cancelled():

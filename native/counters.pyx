@@ -9,7 +9,6 @@ No method may crash, whatever the arguments and whichever thread calls it: objec
 """
 
 cimport cython
-from cpython.exc cimport PyErr_CheckSignals
 from cpython.number cimport PyNumber_Index
 from libc.stdint cimport (
     INT64_MAX, INT64_MIN, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
@@ -20,6 +19,7 @@ from atomic cimport (
     checked,
 )
 from integers cimport integer, unlikely
+from interrupt cimport POLL_ELEMENTS, Interrupt, interrupt_begin, interrupt_poll
 
 from _thread import _local
 
@@ -31,8 +31,7 @@ cdef extern from "shards.h" nogil:
     const int64_t SHARDS_LARGE, SHARDS_FULL, SHARDS_NEAR
 
 cdef enum:
-    PADDING = 128           # keeps a cell on cache lines of its own: CPUs may prefetch them in pairs
-    SIGNALS_EVERY = 1 << 20 # cells between two checks for signals: a few milliseconds
+    PADDING = 128  # keeps a cell on cache lines of its own: CPUs may prefetch them in pairs
 
 
 @cython.no_gc  # holds no reference that can lead back to it
@@ -222,17 +221,32 @@ cdef class Cells(CellMemory):
         cdef Py_ssize_t n = out.shape[0], size = self.memory.shape[0], i
         if n and not (0 <= start < size and 0 <= start + (<object>n - 1) * step < size):
             raise IndexError("the slice exceeds the array")
+        cdef Interrupt state
+        interrupt_begin(&state)
         with nogil:
             for i in range(n):
                 out[i] = atomic_read(cells + start + i * step)
+                if i % POLL_ELEMENTS == POLL_ELEMENTS - 1:
+                    interrupt_poll(&state)
 
     def _take(self, int64_t[::1] out not None):
-        """Set every cell to zero and write the values before into `out`."""
+        """Set every cell to zero and write the values before into `out`; if interrupted, add them back."""
         cdef int64_t *cells = self.open()
-        cdef Py_ssize_t n = self.same_size(out), i
-        with nogil:
-            for i in range(n):
-                out[i] = atomic_exchange_with(cells + i, 0)
+        cdef Py_ssize_t n = self.same_size(out), i = 0, taken
+        cdef Interrupt state
+        interrupt_begin(&state)
+        try:
+            with nogil:
+                while i < n:
+                    out[i] = atomic_exchange_with(cells + i, 0)
+                    i += 1
+                    if i % POLL_ELEMENTS == 0:
+                        interrupt_poll(&state)
+        except BaseException:
+            with nogil:
+                for taken in range(i):
+                    atomic_subtract(cells + taken, -<uint64_t>out[taken])
+            raise
 
     cdef Py_ssize_t same_size(self, const int64_t[::1] table) except -1:
         if table.shape[0] != self.memory.shape[0]:
@@ -244,12 +258,14 @@ cdef class Cells(CellMemory):
         cdef int64_t *cells = self.open()
         cdef Py_ssize_t size = self.same_size(counts), done = 0, stop, i
         cdef int64_t by = n
+        cdef Interrupt state
+        interrupt_begin(&state)
         try:
             while done < size:
-                stop = min(done + SIGNALS_EVERY, size)
+                stop = min(done + POLL_ELEMENTS, size)
                 with nogil:
                     done = add_counts(cells, &counts[0], by, done, stop)
-                PyErr_CheckSignals()
+                interrupt_poll(&state)
                 if done < stop:  # too much for 64 bits: this raises, unless the cell has changed
                     add_to(cells + done, <object>counts[done] * n)
                     done += 1
@@ -265,12 +281,14 @@ cdef class Cells(CellMemory):
         cdef int64_t *cells = self.open()
         cdef Py_ssize_t many = indices.shape[0], size = self.memory.shape[0], done = 0, stop, i
         cdef int64_t by = n, index
+        cdef Interrupt state
+        interrupt_begin(&state)
         try:
             while done < many:
-                stop = min(done + SIGNALS_EVERY, many)
+                stop = min(done + POLL_ELEMENTS, many)
                 with nogil:
                     done = add_each(cells, size, &indices[0], by, done, stop)
-                PyErr_CheckSignals()
+                interrupt_poll(&state)
                 if done < stop:  # as above, or the index is out of bounds
                     add_to(self.at(indices[done]), n)
                     done += 1
@@ -316,6 +334,8 @@ def resolve_indices(const integer[::1] keys not None, int64_t[::1] out not None,
     cdef Py_ssize_t n = keys.shape[0], i, stop = n
     cdef integer key
     cdef int64_t index
+    cdef Interrupt state
+    interrupt_begin(&state)
     if out.shape[0] != n:
         raise ValueError(f"{n} keys need an output of {n} elements, not {out.shape[0]}")
     with nogil:
@@ -329,6 +349,8 @@ def resolve_indices(const integer[::1] keys not None, int64_t[::1] out not None,
                 stop = i
                 break
             out[i] = index
+            if i % POLL_ELEMENTS == POLL_ELEMENTS - 1:
+                interrupt_poll(&state)
     return stop
 
 

@@ -1,8 +1,8 @@
-/* Long loops return here now and then, so that Ctrl-C ends them.
+/* Lets Ctrl-C end long loops.
 
-   A loop in the main thread runs the signal handlers every 50 ms. A loop in a worker thread looks at the flag of the call
-   that it works for: the caller sets it when it is interrupted. The flag lies in the thread's state dictionary, which all
-   compiled modules share. */
+   A loop in the main thread checks for signals every 50 ms. A loop in a worker thread checks the cancel flag of the call
+   that it runs in, and of the calls around that one: the caller sets its flag when it is interrupted. A capsule of the
+   flag is in the thread's state dictionary, which all compiled modules share. */
 #ifndef PARCOUNT_INTERRUPT_H
 #define PARCOUNT_INTERRUPT_H
 
@@ -17,14 +17,19 @@
 #define CANCEL_FLAG_KEY "parcount.cancel_flag"
 
 enum {
-    POLL_ELEMENTS = 1 << 20, /* elements between two polls: at most some 20 ms, where each is a cache miss */
-    POLL_MILLISECONDS = 50   /* between two looks for signals, which need the GIL */
+    POLL_ELEMENTS = 1 << 20, /* elements between two polls: at most some 20 ms, if each is a cache miss */
+    POLL_MILLISECONDS = 50   /* between two checks for signals, which need the GIL */
 };
 
+typedef struct CancelFlag {
+    int cancelled;
+    const struct CancelFlag *parent; /* of the call in which this call was made, or NULL */
+} CancelFlag;
+
 typedef struct {
-    const int *cancelled; /* NULL: this thread works for no call but its own */
-    int64_t next;         /* when to look for signals; 0 before the first poll */
-    int main_thread;      /* -1: not known yet */
+    const CancelFlag *flag; /* NULL if this thread is not a worker */
+    int64_t next;           /* time of the next check for signals; 0 before the first poll */
+    int main_thread;        /* -1 if not known yet */
 } Interrupt;
 
 static int64_t interrupt_clock(void)
@@ -38,21 +43,25 @@ static int64_t interrupt_clock(void)
 #endif
 }
 
-static inline int interrupt_flag(const int *flag)
+static inline int interrupt_cancelled(const CancelFlag *flag)
 {
+    for (; flag; flag = flag->parent) {
 #ifdef __GNUC__
-    return __atomic_load_n(flag, __ATOMIC_RELAXED);
+        if (__atomic_load_n(&flag->cancelled, __ATOMIC_RELAXED))
 #else
-    return *(const volatile int *)flag;
+        if (*(const volatile int *)&flag->cancelled)
 #endif
+            return 1;
+    }
+    return 0;
 }
 
-static inline void interrupt_set_flag(int *flag)
+static inline void interrupt_cancel(CancelFlag *flag)
 {
 #ifdef __GNUC__
-    __atomic_store_n(flag, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&flag->cancelled, 1, __ATOMIC_RELAXED);
 #else
-    *(volatile int *)flag = 1;
+    *(volatile int *)&flag->cancelled = 1;
 #endif
 }
 
@@ -61,7 +70,7 @@ static int interrupt_raise(void)
     PyObject *module = PyImport_ImportModule("parcount._native.cancellation");
     PyObject *type = module ? PyObject_GetAttrString(module, "Cancelled") : NULL;
     if (type)
-        PyErr_SetString(type, "the call that this thread works for was interrupted");
+        PyErr_SetString(type, "the call that this thread runs for was interrupted");
     Py_XDECREF(type);
     Py_XDECREF(module);
     return -1;
@@ -81,7 +90,7 @@ static int interrupt_in_main_thread(void)
 
 static PyObject *interrupt_key(void)
 {
-    static PyObject *interned; /* two threads may both make it: it is the same object */
+    static PyObject *interned; /* if two threads create it, they get the same object */
 #ifdef __GNUC__
     PyObject *key = __atomic_load_n(&interned, __ATOMIC_ACQUIRE);
     if (!key)
@@ -94,34 +103,34 @@ static PyObject *interrupt_key(void)
     return key;
 }
 
-/* With the GIL, before the loop. */
+/* Call before the loop, with the GIL. */
 static int interrupt_begin(Interrupt *state)
 {
     PyObject *key = interrupt_key(), *dict = key ? PyThreadState_GetDict() : NULL;
-    PyObject *flag = dict ? PyDict_GetItemWithError(dict, key) : NULL;
-    state->cancelled = flag ? (const int *)PyCapsule_GetPointer(flag, CANCEL_FLAG_KEY) : NULL;
-    state->main_thread = flag ? 0 : -1;
+    PyObject *capsule = dict ? PyDict_GetItemWithError(dict, key) : NULL;
+    state->flag = capsule ? (const CancelFlag *)PyCapsule_GetPointer(capsule, CANCEL_FLAG_KEY) : NULL;
+    state->main_thread = capsule ? 0 : -1;
     state->next = 0;
     if (PyErr_Occurred())
         return -1;
-    return state->cancelled && interrupt_flag(state->cancelled) ? interrupt_raise() : 0;
+    return interrupt_cancelled(state->flag) ? interrupt_raise() : 0;
 }
 
-/* With the GIL or without it, after each POLL_ELEMENTS. Returns -1 with an exception set if the loop must end. */
+/* Call after each POLL_ELEMENTS, with or without the GIL. Returns -1 with an exception set if the loop must end. */
 static int interrupt_poll(Interrupt *state)
 {
     int64_t now;
     int failed;
     PyGILState_STATE gil;
-    if (state->cancelled ? !interrupt_flag(state->cancelled) : !state->main_thread)
+    if (state->flag ? !interrupt_cancelled(state->flag) : !state->main_thread)
         return 0;
     now = interrupt_clock();
     if (!state->next)
         state->next = now + POLL_MILLISECONDS;
-    if (!state->cancelled && now < state->next)
+    if (!state->flag && now < state->next)
         return 0;
     gil = PyGILState_Ensure();
-    if (state->cancelled)
+    if (state->flag)
         failed = interrupt_raise();
     else {
         if (state->main_thread < 0)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from parcount.engine.run import PIECE, PIECE_A_BIN, Clock, number_of_parts, run
+from parcount.engine.run import MIN_PART_SIZE, MIN_PART_SIZE_PER_BIN, Clock, number_of_parts, run
 from parcount.engine.threads import MAX_THREADS, choose_execution, persistent_threads, usable_threads
 from parcount.execution.interpreters import missing, refusal
 from parcount.execution.pinned_threads import live_threads
@@ -150,19 +150,19 @@ def test_threads_counting_at_once_do_not_disturb_each_other(variant: str) -> Non
 
 class TestParts:
     @pytest.mark.parametrize("on", [pc.Serial(), pc.Threads(3), pc.Processes(3), pc.Processes(2, threads=2)])
-    @pytest.mark.parametrize("size", [0, 1, PIECE, 12 * PIECE, 1 << 40])
+    @pytest.mark.parametrize("size", [0, 1, MIN_PART_SIZE, 12 * MIN_PART_SIZE, 1 << 40])
     @pytest.mark.parametrize("bins", [1, 1 << 10, 1 << 24])
     def test_each_is_worth_it(self, on: pc.Execution, size: int, bins: int) -> None:
         parts = number_of_parts(TallyJob(size, bins=bins), on)
         assert 1 <= parts <= on.concurrency * on.parts_per_worker
         if parts > on.concurrency:
-            assert size // parts >= max(PIECE, PIECE_A_BIN * bins)
+            assert size // parts >= max(MIN_PART_SIZE, MIN_PART_SIZE_PER_BIN * bins)
 
     def test_are_no_more_than_the_elements(self) -> None:
         assert number_of_parts(TallyJob(5), pc.Threads(10)) == 5
 
     def test_large_jobs_are_cut_into_more_parts_for_processes(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("parcount.engine.run.PIECE", 1000)
+        monkeypatch.setattr("parcount.engine.run.MIN_PART_SIZE", 1000)
         handed_out = []
 
         class Spying(pc.Processes):

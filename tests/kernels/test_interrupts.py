@@ -18,6 +18,7 @@ import pytest
 import parcount as pc
 from parcount._native import bincount, distinct, histogram, increment, tally
 from parcount._native.cancellation import Cancellable, Cancelled, raise_if_cancelled
+from parcount._native.counters import resolve_indices
 from tests.plain import TIME_LIMIT
 
 pytestmark = [
@@ -98,22 +99,46 @@ def cells(_: Any) -> tuple[Callable[[], object], Callable[[], Any]]:
     return lambda: increment.released(array), lambda: array.mean()
 
 
-def counting(method: str, dtype: str) -> Callable[[Any], tuple[Callable[[], object], Callable[[], Any]]]:
-    return lambda zeros: count(method, dtype, zeros)
+def strided_cells(_: Any) -> tuple[Callable[[], object], Callable[[], Any]]:
+    array = np.zeros((1 << 14, 1 << 14), np.int8)
+    return lambda: pc.increment(array[:, ::2]), lambda: array[-1, 0]
 
 
+def counter_cells(method: str, zeros: Any) -> tuple[Callable[[], object], Callable[[], Any]]:
+    """An interrupted `CounterArray` method leaves the cells as they were."""
+    size = 1 << 25
+    if method == "read":
+        one, out = pc.CounterArray(1), np.zeros(2 * size, np.int64)
+        one.add(0, 1)
+        return lambda: one._read(out, 0, 0), lambda: out[-1]
+    if method == "indices":
+        keys, out = np.ones(2 * size, np.uint8), np.zeros(2 * size, np.int64)
+        return lambda: resolve_indices(keys, out, 2), lambda: out[-1]
+    if method == "add each":
+        many = pc.CounterArray(4)
+        return lambda: many._add_each(zeros.view(np.int64), 1), lambda: many[0] / BYTES
+    many, ones = pc.CounterArray(size), np.ones(size, np.int64)
+    if method == "add counts":
+        return lambda: many._add_counts(ones, 1), lambda: many.values().mean()
+    many._add_counts(ones, 1)
+    return lambda: many._take(ones), lambda: 1 - many.values().mean()
+
+
+COUNTER_METHODS = ["read", "take", "indices", "add each", "add counts"]
 LOOPS: dict[str, Callable[[Any], tuple[Callable[[], object], Callable[[], Any]]]] = {
-    **{method: counting(method, "int64") for method in bincount.METHODS},
-    **{method: counting(method, "uint8") for method in bincount.BYTE_METHODS},
-    "weights, several tables": lambda zeros: weigh(100, zeros),
-    "weights, one table": lambda zeros: weigh(2000, zeros),
-    "uniform edges": lambda zeros: bins("uniform", zeros),
-    "uneven edges": lambda zeros: bins("uneven", zeros),
+    **{method: partial(count, method, "int64") for method in bincount.METHODS},
+    **{method: partial(count, method, "uint8") for method in bincount.BYTE_METHODS},
+    "weights, several tables": partial(weigh, 100),
+    "weights, one table": partial(weigh, 2000),
+    "uniform edges": partial(bins, "uniform"),
+    "uneven edges": partial(bins, "uneven"),
     "two axes": joint,
-    "hash table": lambda zeros: table("hash", zeros),
-    "range table": lambda zeros: table("range", zeros),
+    "hash table": partial(table, "hash"),
+    "range table": partial(table, "range"),
     "tally": pseudo_random,
     "increment": cells,
+    "increment, strided": strided_cells,
+    **{f"counters, {method}": partial(counter_cells, method) for method in COUNTER_METHODS},
 }
 
 
@@ -167,7 +192,7 @@ def test_a_long_call_ends(threads: int, interrupter: Callable[[], None]) -> None
 def test_a_stream_of_long_items_ends(interrupter: Callable[[], None]) -> None:
     with pc.Threads(2) as pool, pytest.raises(KeyboardInterrupt):  # noqa: PT012 - nothing else may come between
         interrupter()
-        list(pool.imap(partial(pc.tally, threads=1), iter([10**10] * 3)))
+        list(pool.imap(pc.tally, iter([10**10] * 3)))
 
 
 def test_calls_within_calls_have_flags_of_their_own() -> None:
@@ -180,3 +205,18 @@ def test_calls_within_calls_have_flags_of_their_own() -> None:
         raise_if_cancelled()
 
     Cancellable(work)(None)
+
+
+def test_a_call_within_a_cancelled_call_is_cancelled() -> None:
+    inner: list[Cancellable] = []
+    Cancellable(lambda _: inner.append(Cancellable(lambda _: raise_if_cancelled())))(None)  # whose flag is kept
+    inner.pop()(None)
+
+    def work(_: None) -> None:
+        call = Cancellable(lambda _: raise_if_cancelled())
+        outer.cancel()
+        with pytest.raises(Cancelled):
+            call(None)
+
+    outer = Cancellable(work)
+    outer(None)

@@ -141,7 +141,7 @@ def increment(a: NDArray[Any], by: ArrayLike = 1, *, threads: int | None = None)
     Notes
     -----
     O(a.size) time, limited by memory bandwidth; no additional memory. Each thread adds a part by NumPy's own addition,
-    which releases the GIL. If `a` is not contiguous, or `by` overlaps it or has another shape, one thread adds all.
+    which releases the GIL. If `a` is not contiguous, or `by` is an array in another order, one thread adds all.
 
     Examples
     --------
@@ -151,15 +151,29 @@ def increment(a: NDArray[Any], by: ArrayLike = 1, *, threads: int | None = None)
     >>> a
     array([1, 2, 3])
     """
-    refuse_dask(a, by)
-    number = np.ndim(by) == 0
-    if type(a) is not ndarray or not a.flags.c_contiguous or not (number or _alongside(a, by)):
+    addends = _addends(a, by) if type(a) is ndarray else None
+    if addends is None:
+        refuse_dask(a, by)
         np.add(a, by, out=a)
         return
-    cells, addends = a.reshape(-1), by if number else np.reshape(by, -1)
-    run(increment_job(cells, addends), numpy_loops.increment, choose_execution(a.size, threads, None))
+    number = type(addends) is not ndarray
+    if not a.flags.c_contiguous:
+        axes = sorted(range(a.ndim), key=lambda axis: -abs(a.strides[axis]))
+        a, addends = a.transpose(axes), addends if number else addends.transpose(axes)
+    if a.flags.c_contiguous and (number or addends.flags.c_contiguous):
+        job = increment_job(a.reshape(-1), addends if number else addends.reshape(-1))
+        run(job, numpy_loops.increment, choose_execution(a.size, threads, None))
+    else:
+        numpy_loops.increment(a, addends)
 
 
-def _alongside(a: NDArray[Any], by: Any) -> bool:
-    """Whether `by` can be split as `a` is: it has the same shape and shares no memory with it."""
-    return type(by) is ndarray and by.shape == a.shape and by.flags.c_contiguous and not np.may_share_memory(a, by)
+def _addends(a: NDArray[Any], by: Any) -> Any:
+    """`by`, if it is a number, or as an array of the shape of `a` that shares no memory with it; else None."""
+    if isinstance(by, (int, float, complex, np.generic)):
+        return by
+    if type(by) is not ndarray or by.ndim > a.ndim:
+        return None
+    if not all(size in (1, cells) for size, cells in zip(by.shape[::-1], a.shape[::-1], strict=False)):
+        return None
+    by = by.copy() if np.may_share_memory(a, by) else by
+    return by if by.shape == a.shape else np.broadcast_to(by, a.shape)

@@ -46,8 +46,7 @@ def tally(n: int, *, seed: int = 0, bins: int = 256, threads: int | None = None,
 
     Notes
     -----
-    O(n) time and ``8 * bins * (workers + 1)`` bytes. The GIL is released throughout; Ctrl-C is noticed when the loop
-    ends.
+    O(n) time and ``8 * bins * (workers + 1)`` bytes. The GIL is released throughout.
 
     References
     ----------

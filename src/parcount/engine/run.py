@@ -1,4 +1,4 @@
-"""The one way from a job to its counts: split the job, run a kernel on each part, merge the partial counts.
+"""Counting a job: split it, run a kernel on each part, merge the partial counts.
 
 Array functions and the cells of studies both call `run`; a study passes a clock.
 """
@@ -20,23 +20,23 @@ from parcount.execution.threads import Threads
 from parcount.kernels import python_loops
 from parcount.kernels.job import Job, Kernel, Part, count_part
 
-PIECE = 1 << 24
-"""Elements in the smallest part that pays where each worker gets several: another part costs some 0.3 ms, and the last
-part under way is what all may have to wait for (``bench/test_parts_per_worker.py``)."""
+MIN_PART_SIZE = 1 << 24
+"""Minimum elements of a part if each worker gets several: an additional part costs about 0.3 ms
+(``bench/test_parts_per_worker.py``)."""
 
-PIECE_A_BIN = 64
-"""Elements of a part for each bin of its table, which has to be sent back and added."""
+MIN_PART_SIZE_PER_BIN = 64
+"""Minimum elements of such a part for each bin of its table, which is sent back and added."""
 
 
 class Clock:
-    """Measures one call of `run`.
+    """The time of one call of `run`.
 
     Attributes
     ----------
     started : float
-        When all workers started together.
+        The time of `time.perf_counter` at which all workers started together.
     seconds : float
-        From then to the merged counts.
+        From then until the counts were merged.
     """
 
     started: float
@@ -53,15 +53,15 @@ def run(job: Job, kernel: Kernel, execution: Execution, clock: Clock | None = No
     Parameters
     ----------
     job : Job
-        What to count.
+        The job.
     kernel : Kernel
-        By which loop. One with its own threads replaces `Threads`: it gets the job in one part and uses as many.
+        The loop. One with threads of its own replaces `Threads`: it gets the job in one part and uses as many threads.
         In each worker of another execution it uses one.
     execution : Execution
-        Who runs it. `Threads` without an initializer stand for the process's persistent threads, each on cores of its
-        own. The workers of `Interpreters` get memoryviews of the caller's arrays, not copies.
+        The execution. `Threads` without an initializer stand for the process's persistent threads, each pinned to
+        cores of its own. The workers of `Interpreters` get memoryviews of the caller's arrays, not copies.
     clock : Clock, optional
-        Measures the call. All workers then start at one instant, with one part each.
+        Measures the call. All workers then start together, with one part each.
 
     Returns
     -------
@@ -71,9 +71,9 @@ def run(job: Job, kernel: Kernel, execution: Execution, clock: Clock | None = No
     Raises
     ------
     ValueError
-        If the job is counted in place, and the workers share no memory with the caller.
+        If the job is counted in place and the workers share no memory with the caller.
     Exception
-        What the kernel raised first, in the order of the parts.
+        The kernel's, of the first part that failed.
 
     Notes
     -----
@@ -89,38 +89,50 @@ def run(job: Job, kernel: Kernel, execution: Execution, clock: Clock | None = No
             kernel, execution = partial(kernel, threads=execution.workers), Serial()
         else:
             execution = persistent_threads(execution)
-    parts = job.split(number_of_parts(job, execution, one_each=clock is not None))
-    function, items = _calls(kernel, parts, execution)
-    if clock is None:
-        partials = execution.map(function, items, idempotent=not job.in_place)
+    if type(execution) is Serial:  # `map` would take some microseconds more
+        started = perf_counter()
+        partials = [count_part(kernel, *job.split(1))]
     else:
-        partials, clock.started = execution.together(function, items, idempotent=not job.in_place)
-    if not execution.supports_numpy:
-        partials = [_array(counts, part) for counts, part in zip(partials, parts, strict=True)]
+        started, partials = _run_parts(job, kernel, execution, together=clock is not None)
     counts = job.merge(partials)
     if clock is not None:
+        clock.started = started
         clock.stop()
     return counts
 
 
-def number_of_parts(job: Job, execution: Execution, *, one_each: bool = False) -> int:
-    """Number of parts to cut a job into: at most one an element.
+def _run_parts(job: Job, kernel: Kernel, execution: Execution, *, together: bool) -> tuple[float, list[Any]]:
+    """The time at which the workers started, if they did together, and the partial counts."""
+    parts = job.split(number_of_parts(job, execution, one_each=together))
+    function, items = _calls(kernel, parts, execution)
+    if together:
+        partials, started = execution.together(function, items, idempotent=not job.in_place)
+    else:
+        partials, started = execution.map(function, items, idempotent=not job.in_place), 0.0
+    if not execution.supports_numpy:
+        partials = [_as_array(counts, part) for counts, part in zip(partials, parts, strict=True)]
+    return started, partials
 
-    A worker gets several parts, unless `one_each`, where one that is slow would otherwise keep the others waiting for
-    longer than it takes to hand out more parts.
+
+def number_of_parts(job: Job, execution: Execution, *, one_each: bool = False) -> int:
+    """The number of parts of a job, at most one an element.
+
+    Each worker gets several parts, unless `one_each`, so that the others need not wait for a slow one; but no more than
+    pay off.
     """
     workers, size = execution.concurrency, job.size
     several = 1
     if execution.parts_per_worker > 1 and job.bins is not None and not one_each:
-        several = max(1, min(execution.parts_per_worker, size // (workers * max(PIECE, PIECE_A_BIN * job.bins))))
+        min_size = max(MIN_PART_SIZE, MIN_PART_SIZE_PER_BIN * job.bins)
+        several = max(1, min(execution.parts_per_worker, size // (workers * min_size)))
     return max(1, min(workers * several, size))
 
 
 def _calls(kernel: Kernel, parts: Sequence[Part], execution: Execution) -> tuple[Callable[[Any], Any], Sequence[Any]]:
-    """What the workers call, and with which items."""
+    """The function for the workers, and its items."""
     if not execution.supports_numpy:
         return partial(python_loops.count_part, kernel), [
-            (_bare(part.table), tuple(map(_bare, part.args))) for part in parts
+            (_as_memoryview(part.table), tuple(map(_as_memoryview, part.args))) for part in parts
         ]
     if isinstance(execution, Threads):
         return partial(_count_in_context, kernel), [(copy_context(), part) for part in parts]
@@ -132,10 +144,10 @@ def _count_in_context(kernel: Kernel, item: tuple[Context, Part]) -> Any:
     return context.run(count_part, kernel, part)  # the caller's np.errstate holds in its threads too
 
 
-def _bare(value: Any) -> Any:
+def _as_memoryview(value: Any) -> Any:
     return value.data if isinstance(value, np.ndarray) else value
 
 
-def _array(counts: Any, part: Part) -> Any:
-    """Partial counts from a worker without NumPy, which sends no arrays, and nothing for cells counted in place."""
+def _as_array(counts: Any, part: Part) -> Any:
+    """Partial counts from a worker without NumPy; those that it has counted in place it does not send."""
     return part.table if counts is None else np.asarray(counts)

@@ -1,4 +1,4 @@
-"""How many threads a call gets: as many as pay, if its caller names no number."""
+"""The number of threads of a call, and the settings that it depends on."""
 
 from __future__ import annotations
 
@@ -9,40 +9,43 @@ from operator import index
 from parcount._native.dispatch import set_small_size
 from parcount.execution.base import Execution, integer
 from parcount.execution.pinned_threads import pinned_threads
+from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
 from parcount.system.cores import available_cores
 
 DEFAULT_GRAIN = 1 << 18
-"""Elements in the smallest part worth a thread of its own.
+"""Minimum elements per thread.
 
-Two threads that stand ready begin to be faster than one at about 200 000 increments of `tally` in all, and at twice as
-many of `bincount`, which takes less than half as long for each (``bench/test_dispatch.py``, two cores).
+Two waiting threads are faster than one from about 200 000 increments of `tally`, and from 400 000 keys of `bincount`,
+which takes less than half as long for each (``bench/test_dispatch.py``, two cores).
 """
 
 SMALL = 1 << 14
-"""Elements up to which NumPy's own function takes less time than ours takes to get ready (``bench/peers.py``)."""
+"""Elements below which an array is small: the parallel implementation takes longer to set up than NumPy's function, or
+for `bincount`, `add_at` and `increment` the loops of `parcount._native.dispatch`, to count (``bench/peers.py``)."""
 
 MAX_THREADS = 256
-"""More threads are started only for as many cores: without a core of its own a thread gains nothing."""
+"""Maximum threads of a call on a machine with fewer cores: threads without a core of their own gain nothing."""
 
 _num_threads: int | None = None
 _cores = cache(available_cores)
 _grain: int | None = None
+_SERIAL = Serial()
 
 
 def set_num_threads(n: int | None) -> None:
-    """Cap the threads that a call uses unless it names a number itself.
+    """Set the maximum number of threads of calls without `threads`.
 
     Parameters
     ----------
     n : int or None
-        At least 1; None returns to ``PARCOUNT_NUM_THREADS``, or where that is not set, to all available cores, and
-        asks the system anew how many that are: its answer is kept, for to ask takes longer than many a call.
+        At least 1. None restores the default: ``PARCOUNT_NUM_THREADS``, or if that is not set, the number of available
+        cores, which is determined again.
 
     Raises
     ------
     TypeError, ValueError
-        If `n` is no integer, or less than one.
+        If `n` is not an integer, or less than one.
     """
     global _num_threads
     _cores.cache_clear()
@@ -50,61 +53,59 @@ def set_num_threads(n: int | None) -> None:
 
 
 def get_num_threads() -> int:
-    """The most threads that a call uses unless it names a number itself."""
+    """The maximum number of threads of calls without `threads`."""
     cap = _setting(_num_threads, "PARCOUNT_NUM_THREADS")
     return _cores() if cap is None else min(cap, _cores())
 
 
 def set_grain(n: int | None) -> None:
-    """Set the smallest part, in elements, that is worth a thread.
+    """Set the minimum number of elements per thread.
 
     Parameters
     ----------
     n : int or None
-        At least 1, which splits even the smallest input; None returns to ``PARCOUNT_GRAIN``, or where that is not
-        set, to the measured default.
+        At least 1, which splits even the smallest input. None restores the default: ``PARCOUNT_GRAIN``, or if that is
+        not set, a measured value.
 
     Raises
     ------
     TypeError, ValueError
-        If `n` is no integer, or less than one.
+        If `n` is not an integer, or less than one.
     """
     global _grain
     _grain = None if n is None else _positive(n, "the grain")
-    _size_up()
+    _update_small_size()
 
 
 def get_grain() -> int:
-    """The smallest part, in elements, that is worth a thread."""
+    """The minimum number of elements per thread."""
     grain = _setting(_grain, "PARCOUNT_GRAIN")
     return DEFAULT_GRAIN if grain is None else grain
 
 
-def _size_up() -> None:
+def _update_small_size() -> None:
     try:
-        set_small_size(min(SMALL, get_grain()))  # what is to be split is not left to NumPy
-    except ValueError:  # a variable's nonsense is refused where it is used, which then is by every call
+        set_small_size(min(SMALL, get_grain()))  # arrays that are to be split are not small
+    except ValueError:  # PARCOUNT_GRAIN is not valid: no array is small, so every call reads it and raises
         set_small_size(0)
 
 
 def choose_execution(size: int, threads: int | None, on: Execution | None) -> Execution:
-    """The execution for a call over `size` elements.
+    """The execution of a call.
 
     Parameters
     ----------
     size : int
-        How many elements there are.
-    threads : int or None
-        As the caller gave it: that many, or as many as pay off.
-    on : Execution or None
-        As the caller gave it.
+        The number of elements.
+    threads, on : int or None, Execution or None
+        The caller's arguments. Without them as many threads are used as pay off.
 
     Raises
     ------
     ValueError
-        If the caller gave both.
+        If both are given, or `threads` is less than one.
     TypeError
-        If `on` is no execution.
+        If `on` is not an execution, or `threads` is not an integer.
     """
     if on is not None:
         if threads is not None:
@@ -117,21 +118,19 @@ def choose_execution(size: int, threads: int | None, on: Execution | None) -> Ex
         if threads > 1:
             threads = min(threads, get_num_threads())
         threads = max(1, threads)
-    return pinned_threads(usable_threads(threads))
+    threads = usable_threads(threads)
+    return _SERIAL if threads == 1 else pinned_threads(threads)
 
 
 def persistent_threads(execution: Threads) -> Execution:
-    """The execution that counts for `execution`: as `choose_execution` with as many threads.
-
-    Only threads that run an initializer, or are of a subclass, count themselves.
-    """
+    """The persistent threads that replace `execution`, or itself if it has an initializer or is of a subclass."""
     if type(execution) is not Threads or execution._initializer is not None:
         return execution
     return pinned_threads(usable_threads(execution.workers))
 
 
 def usable_threads(threads: int) -> int:
-    """The number of threads that pay at all, if so many were asked for.
+    """The number of threads of a call that asks for `threads`.
 
     Raises
     ------
@@ -156,4 +155,4 @@ def _positive(n: int, what: str) -> int:
     return index(n)
 
 
-_size_up()
+_update_small_size()

@@ -16,7 +16,7 @@ CHUNK = 1 << 16
 """Elements at a time where there would be temporaries: half a megabyte each, so that they stay in cache."""
 
 BLOCK = 1 << 22
-"""Cells that `increment` adds to at a time: some milliseconds."""
+"""Cells that `increment` adds to at a time, in some milliseconds: an interrupted call ends after one block."""
 
 
 def keys_at(start: int, stop: int, seed: int) -> NDArray[np.uint64]:
@@ -39,11 +39,15 @@ def tally(counts: Counts, start: int, stop: int, seed: int) -> None:
 
 
 def increment(cells: NDArray[Any], by: Any = 1) -> None:
-    """Add a number, or an array of one length with the cells, to every cell."""
-    for start in range(0, max(1, len(cells)), BLOCK):  # an interrupted caller waits for one block only
-        raise_if_cancelled()
-        block = cells[start : start + BLOCK]
-        np.add(block, by[start : start + BLOCK] if np.ndim(by) else by, out=block)
+    """Add a number, or an array of the same shape, to every cell."""
+    raise_if_cancelled()
+    if cells.size <= BLOCK:
+        np.add(cells, by, out=cells)
+        return
+    rows = BLOCK * len(cells) // cells.size
+    for start in range(0, len(cells), rows or 1):
+        part = slice(start, start + rows) if rows else start
+        increment(cells[part], by[part] if isinstance(by, np.ndarray) and by.ndim else by)
 
 
 def bincount(counts: Counts, keys: NDArray[Any], grow: bool = False) -> Counts:
