@@ -80,7 +80,7 @@ def test_what_did_not_run_for_one_reason_stands_in_one_line(study: Study) -> Non
         for workers in (1, 2)
     ]
     text = shown(replace(study, cells=[*study.cells, *refused]))
-    assert "cython, cython-gil on interpreters: not supported: they hold the GIL." in text
+    assert "cython; cython-gil on interpreters: not supported: they hold the GIL." in text
     assert text.count("they hold the GIL") == 1
 
 

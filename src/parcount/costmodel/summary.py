@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from parcount.costmodel.costs import ASSUMED, GIVEN
 from parcount.costmodel.model import MAX_COUNT, MIN_GAIN, SERIAL, Setup
 from parcount.costmodel.parameters import format_cost, format_value
-from parcount.studies.core.claims import in_words
+from parcount.report.units import in_words
 
 if TYPE_CHECKING:
     from parcount.costmodel.result import Plan, Prediction

@@ -16,7 +16,7 @@ from parcount.costmodel.model import MIN_GAIN, Setup
 from parcount.costmodel.parameters import PARAMETERS, format_cost, format_value
 from parcount.costmodel.result import Plan, Prediction
 from parcount.report.terminal import WIDTH_OF_A_FILE
-from parcount.studies.core.claims import in_words
+from parcount.report.units import in_words
 
 
 def show(plan: Plan, stream: TextIO) -> None:

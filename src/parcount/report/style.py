@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from parcount.report.units import plural
+
 if TYPE_CHECKING:
     from parcount.studies.core.analysis import CellResult
     from parcount.studies.core.result import Study
@@ -19,27 +21,33 @@ STYLES: dict[str, dict[str, Any]] = {
 
 
 def machine(study: Study) -> str:
-    """The CPU, the cores and the Python, for a title."""
+    """Return the CPU, the cores and the Python, for a title."""
     environment = study.environment
     gil = "with the GIL" if environment["python"]["gil"] else "without a GIL"
     return (
-        f"{environment['cpu']}, {environment['cores']['available']} cores, "
+        f"{environment['cpu']}, {plural(environment['cores']['available'], 'core')}, "
         f"Python {environment['python']['version']} {gil}"
     )
 
 
-def start_up(cell: CellResult) -> str:
-    """By how much new workers' first answer comes later, for a table."""
-    return "" if cell.startup is None else f"{cell.startup * 1000:.{0 if cell.startup > 0.01 else 1}f} ms"
-
-
 def libraries(study: Study) -> str:
-    """The CPU, the cores, the Python and what counts in it, for the foot of a table."""
+    """Return the CPU, the cores, the Python and the libraries, for the foot of a table."""
     environment = study.environment
-    available = environment["cores"]["available"]
     gil = "GIL" if environment["python"]["gil"] else "no GIL"
     return (
-        f"{environment['cpu']}, {available} core{'s' if available > 1 else ''} available; "
+        f"{environment['cpu']}, {plural(environment['cores']['available'], 'core')} available; "
         f"Python {environment['python']['version']} ({gil}), NumPy {environment['versions']['numpy']}, "
         f"Numba {environment['versions']['numba'] or 'not installed'}."
     )
+
+
+def start_up(cell: CellResult) -> str:
+    """Return the start-up time of a cell's workers, for a table."""
+    return "" if cell.startup is None else f"{cell.startup * 1000:.{0 if cell.startup > 0.01 else 1}f} ms"
+
+
+def speedup(cell: CellResult, intervals: bool) -> str:
+    """Return a cell's speedup, with its interval or without, for a table."""
+    if cell.speedup is None:
+        return "–"
+    return str(cell.speedup) if intervals else f"{cell.speedup.median:.2f}×"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 WIDTH_OF_A_FILE = 120
@@ -23,7 +25,7 @@ class _Console(Console):
 
 @contextmanager
 def progress_bar(stream: TextIO) -> Iterator[Callable[[str, float, float], None]]:
-    """A bar with the time left, on a terminal; nothing elsewhere.
+    """Show a bar with the time left, on a terminal; nothing elsewhere.
 
     Yields
     ------
@@ -35,10 +37,10 @@ def progress_bar(stream: TextIO) -> Iterator[Callable[[str, float, float], None]
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("starting", total=None)
 
-        def told(what: str, passed: float, expected: float) -> None:
+        def report(what: str, passed: float, expected: float) -> None:
             progress.update(task, description=what, completed=passed, total=expected)
 
-        yield told
+        yield report
 
 
 def open_console(stream: TextIO) -> Console:
@@ -49,10 +51,55 @@ def open_console(stream: TextIO) -> Console:
     return console
 
 
-def print_sentences(sentences: Sequence[str], console: Console) -> None:
+def make_table(
+    header: Sequence[str], rows: Iterable[Sequence[str | Text]], left: Sequence[str] = (), wrapped: str | None = None
+) -> Table:
+    """Return a table.
+
+    Parameters
+    ----------
+    header : sequence of str
+        The names of the columns.
+    rows : iterable of sequence of str or Text
+        Their cells. The first cell of a row is left out if it equals that of the row before.
+    left : sequence of str
+        The columns that are aligned to the left.
+    wrapped : str, optional
+        The column that may be wrapped; it is aligned to the left, too.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in header:
+        table.add_column(name, justify="left" if name in (*left, wrapped) else "right", no_wrap=name != wrapped)
+    before: str | Text | None = None
+    for first, *cells in rows:
+        table.add_row("" if first == before else first, *cells)
+        before = first
+    return table
+
+
+def print_table(console: Console, title: str, wide: Table, narrow: Table) -> None:
+    """Print the wide form of a table, or the narrow one where that does not fit, below its title, if it has one."""
+    console.print()
+    if title:
+        console.print(Text(title, style="bold"))
+    unbounded = console.options.update(max_width=sys.maxsize)
+    console.print(wide if console.measure(wide, options=unbounded).maximum <= console.width else narrow)
+
+
+def print_legend(console: Console, lines: Iterable[str]) -> None:
+    """Print what the columns of tables mean."""
+    console.print(Text("\n".join(lines), style="dim"))
+
+
+def print_sentences(console: Console, sentences: Sequence[str]) -> None:
     """Print a verdict, its first sentence in bold."""
     console.print()
     first, *others = sentences
     console.print(Text(first, style="bold"))
     for sentence in others:
         console.print(Text(sentence))
+
+
+def failed(status: str) -> Text:
+    """Return the status of a cell that was not measured."""
+    return Text(status, style="red")

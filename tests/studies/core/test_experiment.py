@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytest
 
-from parcount.studies.core.analysis import CellResult
-from parcount.studies.core.cells import Cell, Round, Sample
-from parcount.studies.core.claims import Verdict
+from parcount.studies.core.cells import Cell, Sample
 from parcount.studies.core.driver import run_study
 from parcount.studies.core.experiment import Experiment
+from parcount.studies.core.findings import Findings
 from parcount.studies.core.options import size_option
 
 SERIAL, THREADS = Cell("tally", "python", "serial", 1), Cell("tally", "python", "threads", 2)
@@ -57,8 +55,8 @@ class Synthetic(Experiment):
         return Sample(self.work[cell] / RATE / cell.workers, self.exact)
 
     @staticmethod
-    def conclude(results: Sequence[CellResult], rounds: Sequence[Round], *, available: int, gil: bool) -> Verdict:
-        return Verdict("yes", [f"{len(results)} cells, {len(rounds)} rounds, {available} cores, GIL: {gil}"])
+    def conclude(found: Findings) -> tuple[str, list[str]]:
+        return "yes", [f"{len(found.results)} cells, {len(found.rounds)} rounds, {len(found.claims)} claims"]
 
 
 def test_a_baseline_is_calibrated_to_a_power_of_two_and_the_others_do_the_same_work() -> None:

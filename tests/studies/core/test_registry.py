@@ -31,7 +31,9 @@ def test_its_options_are_documented(name: str) -> None:
 def test_it_has_a_table_and_a_figure(name: str) -> None:
     pytest.importorskip("rich")
     pytest.importorskip("matplotlib")
-    assert callable(importlib.import_module(f"parcount.studies.{name}.table").show)
+    table = importlib.import_module(f"parcount.studies.{name}.table")
+    assert callable(table.tables)
+    assert callable(table.legend)
     assert callable(importlib.import_module(f"parcount.studies.{name}.figure").draw)
 
 

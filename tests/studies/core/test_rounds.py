@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 import pytest
 
 from parcount.studies.core.cells import Cell, Round, Sample
-from parcount.studies.core.claims import classify, undecided_cells
+from parcount.studies.core.claims import claim_cells, classify, undecided_cells
 from parcount.studies.core.rounds import MOST_ROUNDS, measure
 from tests.studies.core.synthetic import CELLS, HELD, PROCESSES, QUIET, SERIAL, THREADS, Machine, results
 
@@ -20,7 +20,7 @@ def run(machine: Machine, until: float, wanting: bool = True) -> list[Round]:
         machine.run,
         rounds=rounds,
         until=until,
-        wanting=(lambda so_far: undecided_cells(results(so_far), available=2)) if wanting else (lambda _: ()),
+        wanting=lambda so_far: undecided_cells(claim_cells(results(so_far), available=2)) if wanting else (),
         order=random.Random(0),
         clock=machine.clock,
     )

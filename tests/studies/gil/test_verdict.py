@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from parcount.report.units import in_words
 from parcount.studies.core.cells import Cell, Sample
-from parcount.studies.core.claims import Verdict, classify, in_words, undecided_cells
+from parcount.studies.core.claims import Verdict, classify
 from parcount.studies.gil.experiment import GilExperiment
 from tests.studies.core.synthetic import APART, FOUR, HELD, INTERPRETERS, QUIET, SERIAL, THREADS, results, rounds_of
 
@@ -120,11 +121,11 @@ def test_compiled_against_python_takes_the_different_sizes_into_account() -> Non
 
 def test_only_undecided_cells_that_ran_want_more_rounds() -> None:
     found = results(rounds_of(5, {**QUIET, THREADS: 0.588}))
-    assert undecided_cells(found, available=2) == set()
+    assert GilExperiment.undecided_cells(found, available=2) == set()
     spread = rounds_of(5)
     for number, one in enumerate(spread):
         one[THREADS] = Sample(0.5 + 0.1 * number, True)
-    assert undecided_cells(results(spread), available=2) == {THREADS}
+    assert GilExperiment.undecided_cells(results(spread), available=2) == {THREADS}
 
 
 @pytest.mark.parametrize(

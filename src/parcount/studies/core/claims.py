@@ -1,20 +1,29 @@
-"""Claims: what a cell's speedup shows, and the verdict that rests on claims.
+"""Claims, and the verdict that rests on them.
 
-Each claim is about one cell's speedup with `k` workers. Its gain is (speedup - 1) / (k - 1): 0 if more workers buy
-nothing, 1 if each buys as much as the first. The whole interval must lie on one side of a limit; if it straddles one,
-or other programs took cores away in too many rounds, the claim is undecided.
+A claim is about the speedup of one cell with `k` workers. Its gain is (speedup - 1) / (k - 1): 0 if more workers do not
+help, 1 if each helps as much as the first. The whole interval must be on one side of a limit. Otherwise the claim is
+undecided, as it is if other programs used the cores in too many rounds.
+
+A study lists its possible answers as rules. `decide` takes the first rule that fits the claims, and words the answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from parcount.report.units import plural
 from parcount.studies.core.analysis import FAILED, MEASURED, CellResult
 from parcount.studies.core.cells import Cell, Round
 from parcount.studies.core.statistics import LEAST_SAMPLES, Estimate
 
 PARALLEL, PARTLY, NOT_PARALLEL, UNDECIDED = "parallel", "partly parallel", "not parallel", "undecided"
+
+ABSENT = "absent"
+"""Stands for the answer of a claim whose cell is not part of the study."""
+
+NOT_ASKED = "not asked"
+"""The answer of a study without the cells that it takes."""
 
 GAIN_OF_PARALLEL = 0.7
 GAIN_OF_NONE = 0.2
@@ -27,14 +36,14 @@ WIDE = "the times vary too much"
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement about the speedup of one cell, with its answer.
+    """A statement about the speedup of one cell.
 
     Attributes
     ----------
     workload, variant, execution, workers
         The cell.
     answer : {"parallel", "partly parallel", "not parallel", "undecided"}
-        What its speedup shows.
+        What the speedup shows.
     speedup : Estimate or None
         The number that it rests on.
     because : str or None
@@ -52,16 +61,16 @@ class Claim:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How fast a cell is against another variant's serial cell, in the same rounds.
+    """The ratio of a cell's rate to another cell's, in the same rounds.
 
     Attributes
     ----------
     workload, variant, execution, workers
         The cell.
     against : str
-        The other variant.
+        The other cell's variant, or if that is the same, its execution and workers.
     speedup : Estimate
-        Ratio of their increments per second.
+        The ratio.
     """
 
     workload: str
@@ -79,21 +88,53 @@ class Verdict:
     Attributes
     ----------
     answer : str
-        To "does releasing the GIL make threads truly parallel here?": "yes", "partly", "no", "undecided"; "no GIL" on
-        a Python that has none. To "does counting without a lock lose counts?": "lost" or "none lost". "not exact" if
-        any count was wrong; "not asked" if the cells for it were not in the study.
+        To the question of the study, as ``docs/result-file.md`` lists them; "not exact" if any result was wrong, "not
+        asked" if the necessary cells were not in the study.
     sentences : list of str
-        In plain words.
+        The verdict as text.
     claims : list of Claim
-        What they rest on.
+        What it rests on.
     comparisons : list of Comparison
-        Speeds of one variant against another's.
+        Ratios of other pairs of cells.
     """
 
     answer: str
     sentences: list[str] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A possible answer of a study.
+
+    Parameters
+    ----------
+    answer : str
+        The answer.
+    sentence : str
+        Its wording, a template for `str.format`.
+    needs : mapping of str to collection
+        The facts that it takes, by name: for each, the values that fit.
+    """
+
+    answer: str
+    sentence: str
+    needs: Mapping[str, Collection[object]] = field(default_factory=dict)
+
+
+def decide(rules: Sequence[Rule], facts: Mapping[str, object], **texts: str) -> tuple[str, str]:
+    """Return the answer of the first rule that fits the facts, and its sentence.
+
+    Examples
+    --------
+    >>> rules = [Rule("yes", "It is: {number}.", {"loop": {PARALLEL}}), Rule("no", "It is not.")]
+    >>> decide(rules, {"loop": PARALLEL}, number="2×"), decide(rules, {"loop": UNDECIDED}, number="2×")
+    (('yes', 'It is: 2×.'), ('no', 'It is not.'))
+    """
+    rule = next(rule for rule in rules if all(facts[name] in values for name, values in rule.needs.items()))
+    sentence = rule.sentence.format(**texts)
+    return rule.answer, sentence[0].upper() + sentence[1:]
 
 
 def classify(result: CellResult) -> Claim:
@@ -105,15 +146,17 @@ def classify(result: CellResult) -> Claim:
     >>> classify(cell).answer
     'parallel'
     """
-    claim = result.cell.key
+    answer, because = UNDECIDED, None
     if result.status != MEASURED or result.speedup is None:
-        return Claim(*claim, UNDECIDED, None, result.reason or "there was nothing to measure")
-    if result.clean < LEAST_SAMPLES:
-        few = len(result.seconds) < LEAST_SAMPLES
-        because = "there were too few rounds" if few else "other programs or the virtual machine's host used the cores"
-        return Claim(*claim, UNDECIDED, result.speedup, because)
-    answer = gain(result.speedup, result.workers)
-    return Claim(*claim, answer, result.speedup, WIDE if answer == UNDECIDED else None)
+        because = result.reason or "there was nothing to measure"
+    elif len(result.seconds) < LEAST_SAMPLES and result.clean < LEAST_SAMPLES:
+        because = "there were too few rounds"
+    elif result.clean < LEAST_SAMPLES:
+        because = "other programs or the virtual machine's host used the cores"
+    else:
+        answer = gain(result.speedup, result.workers)
+        because = WIDE if answer == UNDECIDED else None
+    return Claim(*result.cell.key, answer, result.speedup if result.status == MEASURED else None, because)
 
 
 def gain(speedup: Estimate, workers: float) -> str:
@@ -133,7 +176,7 @@ def gain(speedup: Estimate, workers: float) -> str:
 
 
 def claim_cells(results: Sequence[CellResult], available: int) -> list[CellResult]:
-    """The cells that claims are about: of each workload, variant and execution, the most workers that have cores."""
+    """Return the cells that claims are about: of each workload, variant and execution, the most workers with cores."""
     widest: dict[tuple[str, str, str], CellResult] = {}
     for result in results:
         if result.execution != "serial" and 2 <= result.workers <= available and result.status in (MEASURED, FAILED):
@@ -143,13 +186,10 @@ def claim_cells(results: Sequence[CellResult], available: int) -> list[CellResul
     return list(widest.values())
 
 
-def undecided_cells(results: Sequence[CellResult], available: int) -> Collection[Cell]:
-    """The cells that need more rounds: measured, and undecided."""
-    return {
-        result.cell
-        for result in claim_cells(results, available)
-        if result.status == MEASURED and result.speedup is not None and classify(result).answer == UNDECIDED
-    }
+def undecided_cells(claimed: Sequence[CellResult]) -> set[Cell]:
+    """Return those cells that need more rounds: measured, and undecided."""
+    claims = {result.cell: classify(result) for result in claimed}
+    return {cell for cell, claim in claims.items() if claim.answer == UNDECIDED and claim.speedup is not None}
 
 
 def on_doubts(claims: Sequence[Claim]) -> list[str]:
@@ -166,27 +206,21 @@ def on_doubts(claims: Sequence[Claim]) -> list[str]:
     return sentences
 
 
-def upper(text: str) -> str:
-    """A clause that begins a sentence."""
-    return text[0].upper() + text[1:]
+def left_out(
+    results: Sequence[CellResult],
+    label: Callable[[CellResult], str],
+    where: Callable[[CellResult], str] = lambda _: "",
+) -> list[str]:
+    """Return a sentence for each reason why cells were not measured, with the labels of these cells."""
+    labels: dict[str, dict[str, None]] = {}
+    for result in results:
+        if result.status != MEASURED:
+            reason = f"{where(result)}: {result.status}: {result.reason}."
+            labels.setdefault(reason, {})[label(result)] = None
+    return [f"{'; '.join(cells)}{reason}" for reason, cells in labels.items()]
 
 
 def every_run(measured: Sequence[CellResult], rounds: Sequence[Round]) -> str:
-    """What a sentence on all runs begins with."""
+    """Return the subject of a sentence about all runs."""
     counted = len([one for one in rounds if one])
-    cells = f"{len(measured)} cell{'s' if len(measured) > 1 else ''}"
-    return f"Every run of {cells} in {counted} round{'s' if counted > 1 else ''}"
-
-
-def in_words(n: int) -> str:
-    """Two digits of a large number: no more is known.
-
-    Examples
-    --------
-    >>> in_words(1_234_567), in_words(950), in_words(640_000_000)
-    ('1.2 million', '950', '640 million')
-    """
-    for size, word in ((10**9, "billion"), (10**6, "million"), (10**3, "thousand")):
-        if n >= size:
-            return f"{n / size:.1f} {word}" if n < 10 * size else f"{float(f'{n / size:.2g}'):.0f} {word}"
-    return str(n)
+    return f"Every run of {plural(len(measured), 'cell')} in {plural(counted, 'round')}"

@@ -23,6 +23,7 @@ from parcount.studies.core import claims
 from parcount.studies.core.analysis import FAILED, NOT_SUPPORTED, CellResult
 from parcount.studies.core.cells import Cell, Round, Sample
 from parcount.studies.core.claims import UNDECIDED, Verdict
+from parcount.studies.core.findings import Findings
 from parcount.studies.core.options import SECONDS, Option, Options
 from parcount.system.cores import available_cores
 from parcount.system.load import Watch, stolen_time, waiting_time
@@ -169,25 +170,18 @@ class Experiment(ABC):
 
     @staticmethod
     @abstractmethod
-    def conclude(results: Sequence[CellResult], rounds: Sequence[Round], *, available: int, gil: bool) -> Verdict:
-        """Return the verdict on a study without wrong results.
+    def conclude(found: Findings) -> tuple[str, list[str]]:
+        """Return the answer and the sentences of a study without wrong results."""
 
-        Parameters
-        ----------
-        results : sequence of CellResult
-            All cells.
-        rounds : sequence of dict
-            Their samples, for comparisons inside a round.
-        available : int
-            Cores that this process may use.
-        gil : bool
-            Whether this Python holds a GIL.
-        """
+    @staticmethod
+    def claim_cells(results: Sequence[CellResult], available: int) -> list[CellResult]:
+        """Return the cells that claims are about."""
+        return claims.claim_cells(results, available)
 
     @classmethod
-    def undecided_cells(cls, results: Sequence[CellResult], available: int) -> Collection[Cell]:
+    def undecided_cells(cls, results: Sequence[CellResult], available: int) -> set[Cell]:
         """Return the cells that need more rounds."""
-        return claims.undecided_cells(results, available)
+        return claims.undecided_cells(cls.claim_cells(results, available))
 
     # The machinery: the same for all studies.
 
@@ -314,8 +308,12 @@ class Experiment(ABC):
 
         Parameters
         ----------
-        results, rounds, available, gil
-            As for `conclude`.
+        results, rounds
+            All cells, and their samples.
+        available : int
+            Cores that this process may use.
+        gil : bool
+            Whether this Python holds a GIL.
         load : sequence of str
             What else kept the machine busy.
         partial : bool
@@ -326,7 +324,9 @@ class Experiment(ABC):
             cells = "; ".join(str(result.cell) for result in wrong)
             verdict = Verdict("not exact", [f"{cls.wrong} in {cells}: no other number of this study can be trusted."])
         else:
-            verdict = cls.conclude(results, rounds, available=available, gil=gil)
+            claimed = [claims.classify(result) for result in cls.claim_cells(results, available)]
+            found = Findings(results, rounds, claimed, available, gil)
+            verdict = Verdict(*cls.conclude(found), claimed, list(found.comparisons.values()))
         sentences = verdict.sentences
         if load:
             undecided = UNDECIDED in (verdict.answer, *(claim.answer for claim in verdict.claims))
@@ -341,12 +341,16 @@ class Experiment(ABC):
 
     @classmethod
     def show(cls, study: Study, stream: TextIO) -> None:
-        """Print a study: its table, then the verdict."""
-        from parcount.report.terminal import open_console, print_sentences
+        """Print a study: its tables, then the verdict."""
+        from parcount.report.style import libraries
+        from parcount.report.terminal import open_console, print_legend, print_sentences, print_table
 
         console = open_console(stream)
-        cls._module("table").show(study, console)
-        print_sentences(study.verdict.sentences, console)
+        module = cls._module("table")
+        for (title, wide), (_, narrow) in zip(module.tables(study), module.tables(study, intervals=False), strict=True):
+            print_table(console, title, wide, narrow)
+        print_legend(console, [*module.legend(study), libraries(study)])
+        print_sentences(console, study.verdict.sentences)
 
     @classmethod
     def draw(cls, study: Study) -> Figure:

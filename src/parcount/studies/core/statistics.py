@@ -1,4 +1,4 @@
-"""What samples say: a median, and how far it can be trusted."""
+"""The median of samples, and its bootstrap interval."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CONFIDENCE = 0.95
 RESAMPLES = 2000
 
 LEAST_SAMPLES = 3
-"""Fewer give an interval that means nothing."""
+"""Fewest samples for a meaningful interval."""
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,22 @@ class Estimate:
     low: float
     high: float
 
+    def exceeds(self, bound: float) -> bool | None:
+        """Return whether the whole interval is above a bound; None if the bound is inside."""
+        if self.low > bound:
+            return True
+        return False if self.high <= bound else None
+
     def __str__(self) -> str:
         return f"{self.median:.2f}× [{self.low:.2f}–{self.high:.2f}]"
 
 
 def estimate(samples: Sequence[float]) -> Estimate:
-    """The median of `samples` with a percentile bootstrap interval.
+    """Return the median of samples with a percentile bootstrap interval.
 
-    The median, for one round that another program disturbed must not move it; the bootstrap, for timings follow no
-    known distribution (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). The resampling is
-    seeded: equal samples give equal intervals.
+    A single disturbed round does not move a median, and the bootstrap assumes no distribution of the times (Efron and
+    Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). The resampling is seeded: equal samples give equal
+    intervals.
 
     Parameters
     ----------
@@ -41,7 +47,7 @@ def estimate(samples: Sequence[float]) -> Estimate:
     Returns
     -------
     Estimate
-        The interval holds the median of 95 % of the resamples.
+        Its interval contains the medians of 95 % of the resamples.
 
     Raises
     ------

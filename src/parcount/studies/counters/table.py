@@ -2,67 +2,56 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from collections.abc import Iterator, Sequence
+
 from rich.table import Table
 from rich.text import Text
 
-from parcount.report.style import libraries
+from parcount.report.terminal import failed, make_table
+from parcount.report.units import plural
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.result import Study
-from parcount.studies.counters.verdict import cost, total_lost
-
-TITLE = "counter: one total that all workers increment"
+from parcount.studies.counters.verdict import cost, increments, lost_share, total_lost
 
 LEGEND = """\
 ns: wall-clock time of one increment, median. Several workers share the increments: two that do not slow each other down
 take half the time. lost: the share of the increments made by the most workers that is missing from the total."""
 
 
-def show(study: Study, console: Console) -> None:
-    """Print the table."""
-    console.print()
-    console.print(Text(TITLE, style="bold"))
-    console.print(_table(study))
-    console.print(Text(f"{LEGEND}\n{libraries(study)}", style="dim"))
-
-
-def _table(study: Study) -> Table:
-    """One row for each method and execution: nanoseconds by itself and with several workers, and losses."""
+def tables(study: Study, *, intervals: bool = True) -> Iterator[tuple[str, Table]]:  # noqa: ARG001 - none to show
+    """Yield the title and the table."""
     workers = sorted({cell.workers for cell in study.cells})
-    found = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    found.add_column("method", no_wrap=True)
-    found.add_column("on", no_wrap=True)
-    for count in workers:
-        found.add_column(f"{count} worker{'s' if count > 1 else ''}", justify="right", no_wrap=True)
-    found.add_column("lost", justify="right", no_wrap=True)
-    alone = {cell.variant: cell for cell in study.cells if cell.execution == "serial"}
+    header = ["method", "on", *(plural(count, "worker") for count in workers), "lost"]
+    yield "counter: one total that all workers increment", make_table(header, _rows(study.cells, workers), header[:2])
+
+
+def legend(_: Study) -> Iterator[str]:
+    """Yield what the columns mean."""
+    yield LEGEND
+
+
+def _rows(cells: Sequence[CellResult], workers: Sequence[int]) -> Iterator[Sequence[str | Text]]:
+    """A row for each method and execution: nanoseconds by itself and with several workers, and losses."""
+    alone = {cell.variant: cell for cell in cells if cell.execution == "serial"}
     rows: dict[tuple[str, str], dict[int, CellResult]] = {}
-    for cell in study.cells:
+    for cell in cells:
         if cell.execution != "serial":
             rows.setdefault((cell.variant, cell.execution), {})[cell.workers] = cell
-    if not rows:
-        rows = {(variant, ""): {} for variant in alone}
-    before = None
-    for (variant, execution), cells in rows.items():
-        together = {1: alone[variant], **cells}
-        costs = [_cost(together.get(count)) for count in workers]
-        found.add_row(variant if variant != before else "", execution, *costs, _lost(together[max(together)]))
-        before = variant
-    return found
+    for (variant, execution), several in (rows or {(variant, ""): {} for variant in alone}).items():
+        together = {1: alone[variant], **several}
+        yield variant, execution, *(_cost(together.get(count)) for count in workers), _lost(together[max(together)])
 
 
 def _cost(cell: CellResult | None) -> str | Text:
     if cell is None:
         return ""
     if cell.status != MEASURED:
-        return Text(cell.status, style="red")
+        return failed(cell.status)
     nanoseconds = cost(cell)
     return "–" if nanoseconds is None else f"{nanoseconds:.{0 if nanoseconds >= 100 else 1}f} ns"
 
 
 def _lost(cell: CellResult) -> str | Text:
-    made = (cell.work or 0) * len(cell.seconds)
-    if not made:
+    if not increments(cell):
         return "–"
-    lost = total_lost(cell)
-    return Text(f"{100 * lost / made:.2g} %", style="red") if lost else "none"
+    return Text(f"{lost_share(cell):.2g} %", style="red") if total_lost(cell) else "none"

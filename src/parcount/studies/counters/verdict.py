@@ -6,52 +6,50 @@ import platform
 import sysconfig
 from collections.abc import Sequence
 
-from parcount.studies.core.analysis import MEASURED, CellResult
-from parcount.studies.core.cells import Round
-from parcount.studies.core.claims import Verdict, claim_cells, classify, in_words
+from parcount.report.units import in_words, plural
+from parcount.studies.core.analysis import CellResult
+from parcount.studies.core.claims import NOT_ASKED, left_out
+from parcount.studies.core.findings import Findings
 from parcount.studies.counters.methods import LOCK, METHODS, VALUE
 
 LOST, NONE_LOST = "lost", "none lost"
 
 
-def conclude(results: Sequence[CellResult], rounds: Sequence[Round], *, available: int, gil: bool) -> Verdict:
-    """Return the verdict, as `Experiment.conclude`."""
-    claims = [classify(result) for result in claim_cells(results, available)]
-    python = _python(gil)
-    measured = [result for result in results if result.seconds]
+def conclude(found: Findings) -> tuple[str, list[str]]:
+    """Return the answer and the sentences, as `Experiment.conclude`."""
+    measured = [result for result in found.results if result.seconds]
     tried = [result for result in measured if result.execution != "serial" and result.work]
-    sentences = []
-    answer = "not asked"
+    exact = [result for result in measured if not METHODS[result.variant].may_lose]
+    lossy = [result for result in tried if result not in exact]
+    answer = NOT_ASKED if not lossy else LOST if any(map(total_lost, lossy)) else NONE_LOST
+    sentences = [_on_losses(result, _python(found.gil)) for result in lossy]
+    sentences += _on_costs([result for result in tried if result in exact], measured)
     if not tried:
         sentences.append("No method was tried with several workers. Nothing is claimed.")
-    else:
-        if lossy := [result for result in tried if METHODS[result.variant].may_lose]:
-            answer = LOST if any(map(total_lost, lossy)) else NONE_LOST
-            sentences += [_on_losses(result, python) for result in lossy]
-        sentences += _on_costs([result for result in tried if not METHODS[result.variant].may_lose], measured)
-    exact = [result for result in measured if not METHODS[result.variant].may_lose]
     if exact:
-        total = sum((result.work or 0) * len(result.seconds) for result in exact)
-        methods = len({result.variant for result in exact})
-        sentences.append(
-            f"{methods} exact method{'s' if methods > 1 else ''} lost none of {in_words(total)} "
-            f"increments in {len(rounds)} rounds."
-        )
-    sentences += [
-        f"{result.variant} ({result.execution}): {result.status}: {result.reason}."
-        for result in results
-        if result.status != MEASURED
-    ]
-    return Verdict(answer, sentences, claims, [])
+        methods = plural(len({result.variant for result in exact}), "exact method")
+        total = in_words(sum(map(increments, exact)))
+        sentences.append(f"{methods} lost none of {total} increments in {plural(len(found.rounds), 'round')}.")
+    return answer, sentences + left_out(found.results, lambda one: f"{one.variant} ({one.execution})")
+
+
+def increments(result: CellResult) -> int:
+    """Return the increments that a cell made in all rounds."""
+    return (result.work or 0) * len(result.seconds)
 
 
 def total_lost(result: CellResult) -> int:
-    """Increments that a cell lost, in all its rounds."""
+    """Return the increments that a cell lost in all rounds."""
     return sum(result.lost)
 
 
+def lost_share(result: CellResult) -> float:
+    """Return the lost increments in percent."""
+    return 100 * total_lost(result) / increments(result)
+
+
 def cost(result: CellResult) -> float | None:
-    """Nanoseconds an increment, by the wall's clock; None if there is nothing to tell."""
+    """Return the wall-clock nanoseconds of an increment; None if there were none."""
     return None if result.rate is None else 1e9 / result.rate
 
 
@@ -62,34 +60,27 @@ def _python(gil: bool) -> str:
 
 
 def _on_losses(result: CellResult, python: str) -> str:
-    where = f"{result.workers} {result.execution}"
-    tries = (result.work or 0) * len(result.seconds)
-    lost = total_lost(result)
-    if lost:
-        share = f"{100 * lost / tries:.0f} %" if 100 * lost >= tries else "less than 1 %"
-        return (
-            f"{result.variant}, on {where}, lost {in_words(lost)} of {in_words(tries)} increments ({share}): {python}."
-        )
-    return (
-        f"{result.variant}, on {where}: none lost in {in_words(tries)} tries. That was observed on {python} and is no "
-        "guarantee."
-    )
+    where = f"{result.variant}, on {result.workers} {result.execution}"
+    tries = in_words(increments(result))
+    if not total_lost(result):
+        return f"{where}: none lost in {tries} tries. That was observed on {python} and is no guarantee."
+    share = f"{lost_share(result):.0f} %" if lost_share(result) >= 1 else "less than 1 %"
+    return f"{where}, lost {in_words(total_lost(result))} of {tries} increments ({share}): {python}."
 
 
 def _on_costs(tried: Sequence[CellResult], measured: Sequence[CellResult]) -> list[str]:
-    """For threads and for processes: the cheapest of the exact ways, against the one that everybody knows."""
+    """For threads and for processes, the cheapest exact method and the best-known one."""
     sentences = []
     alone = {result.variant: cost(result) for result in measured if result.execution == "serial"}
     for execution, known in (("threads", LOCK), ("processes", VALUE)):
-        there = [result for result in tried if result.execution == execution and cost(result)]
-        if not there:
-            continue
-        most = max(result.workers for result in there)
-        there = [result for result in there if result.workers == most]
-        best = min(there, key=lambda result: cost(result) or 0.0)
-        texts = [_priced(best, alone)]
-        texts += [_priced(result, alone) for result in there if result.variant == known and result is not best]
-        sentences.append(f"Exact and cheapest on {most} {execution}: {'; '.join(texts)}.")
+        there = [result for result in tried if result.execution == execution and result.rate]
+        if there:
+            most = max(result.workers for result in there)
+            there = sorted((one for one in there if one.workers == most), key=lambda one: cost(one) or 0.0)
+            named = [there[0], *(one for one in there[1:] if one.variant == known)]
+            sentences.append(
+                f"Exact and cheapest on {most} {execution}: {'; '.join(_priced(one, alone) for one in named)}."
+            )
     return sentences
 
 

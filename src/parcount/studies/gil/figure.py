@@ -1,14 +1,14 @@
-"""A study as a figure: speedup against workers, a panel for each variant, a line for each execution."""
+"""The figure of the study of the GIL: speedup against workers, a panel for each variant, a line for each execution."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
 
-from parcount.report.style import STYLES, machine
+from parcount.report.figure import finish, label_ticks, name_panel, plain_axes, plot_speedups
 from parcount.studies.core.analysis import CellResult
 from parcount.studies.core.result import Study
 
@@ -16,7 +16,7 @@ COLUMNS = 3
 
 
 def draw(study: Study) -> Figure:
-    """The figure: a panel for each variant that was measured with workers."""
+    """Return the figure: a panel for each variant that was measured with workers."""
     panels: dict[tuple[str, str], list[CellResult]] = {}
     for cell in study.cells:
         if cell.execution != "serial" and cell.speedup is not None:
@@ -25,72 +25,49 @@ def draw(study: Study) -> Figure:
     rows = math.ceil(len(panels) / columns) or 1
     figure = Figure(figsize=(3.4 * columns + 0.4, 2.7 * rows + 1.3), layout="constrained")
     available = study.environment["cores"]["available"]
-    workers = sorted({cell.workers for cells in panels.values() for cell in cells})
-    highest = max(
-        [*workers, *(cell.speedup.high for cells in panels.values() for cell in cells if cell.speedup)], default=1
-    )
-    several = len({workload for workload, _ in panels}) > 1
+    shown = [cell for cells in panels.values() for cell in cells]
+    workers = sorted({cell.workers for cell in shown})
+    highest = max([*workers, *(cell.speedup.high for cell in shown if cell.speedup)], default=1)
+    workloads = list(dict.fromkeys(workload for workload, _ in panels))
     for index, ((workload, variant), cells) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, index + 1)
         _panel(axes, cells, workers, highest, available)
-        axes.set_title(f"{workload}: {variant}" if several else variant, fontsize=11, fontweight="bold", loc="left")
+        name_panel(axes, f"{workload}: {variant}" if len(workloads) > 1 else variant)
         if index % columns == 0:
             axes.set_ylabel("times as fast as serial")
         if index >= len(panels) - columns:
             axes.set_xlabel("workers")
-    if panels:
-        # No panel need have every execution: each label once, from the first that has it.
-        legends = [dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True)) for axes in figure.axes]
-        handles = {label: handle for legend in reversed(legends) for label, handle in legend.items()}
-        figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    else:
+    if not panels:
         figure.text(0.5, 0.5, "no cell with workers was measured", ha="center", va="center")
-    workloads = ", ".join(dict.fromkeys(workload for workload, _ in panels))
-    figure.suptitle(f"Speedup by more workers: {workloads}\n{machine(study)}", fontsize=11)
-    return figure
+    return finish(figure, f"Speedup by more workers: {', '.join(workloads)}", study)
 
 
-def _panel(axes: Axes, cells: list[CellResult], workers: list[int], highest: float, available: int) -> None:
-    """One variant: its executions against the line on which every worker buys as much as the first."""
-    ends = [min(workers), max(min(workers), min(max(workers), available))]
+def _panel(axes: Axes, cells: Sequence[CellResult], workers: Sequence[int], highest: float, available: int) -> None:
+    """One variant: its executions against linear speedup."""
+    least, most = min(workers), max(workers)
+    ends = [least, max(least, min(most, available))]
     axes.plot(ends, ends, color="#999999", linewidth=1, linestyle=":", label="linear speedup")
-    if max(workers) > available:
-        axes.axvspan(available, max(workers) * 1.05, color="#eeeeee", label="more workers than cores", zorder=0)
-    labels: list[tuple[float, str, str]] = []
-    for execution, look in STYLES.items():
-        line = sorted((cell for cell in cells if cell.execution == execution), key=lambda cell: cell.workers)
-        known = [(cell.workers, cell.speedup) for cell in line if cell.speedup is not None]
-        if not known:
-            continue
-        medians = [speed.median for _, speed in known]
-        spread = [
-            [speed.median - speed.low for _, speed in known],
-            [speed.high - speed.median for _, speed in known],
-        ]
-        axes.errorbar([count for count, _ in known], medians, spread, capsize=3, markersize=5, label=execution, **look)
-        labels.append((medians[-1], f"{medians[-1]:.2f}×", look["color"]))
+    if most > available:
+        axes.axvspan(available, most * 1.05, color="#eeeeee", label="more workers than cores", zorder=0)
     top = 1.08 * highest
-    _label(axes, max(workers), labels, top)
+    _label(axes, most, sorted(plot_speedups(axes, cells)), top)
     axes.set_ylim(0, top)
     if len(workers) > 4:
         axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_locator(FixedLocator(workers))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticklabels([str(count) for count in workers])
-    room = (max(workers) - min(workers)) or 1
-    axes.set_xlim(min(workers) - 0.12 * room if len(workers) <= 4 else min(workers) * 0.85, max(workers) + 0.32 * room)
-    axes.grid(axis="y", color="#e5e5e5", linewidth=0.7)
-    axes.spines[["top", "right"]].set_visible(False)
+    label_ticks(axes, workers, [str(count) for count in workers])
+    margin = (most - least) or 1
+    axes.set_xlim(least - 0.12 * margin if len(workers) <= 4 else least * 0.85, most + 0.32 * margin)
+    plain_axes(axes)
 
 
-def _label(axes: Axes, x: float, labels: list[tuple[float, str, str]], top: float) -> None:
-    """Write each line's last value beside it, moved apart where two would lie on each other."""
+def _label(axes: Axes, x: float, ends: Sequence[tuple[float, str]], top: float) -> None:
+    """Write each line's last value beside it, moved apart where two would overlap."""
     apart = 0.09 * top
-    labels = sorted(labels)
-    heights = [value for value, _, _ in labels]
+    heights = [value for value, _ in ends]
     for index in range(1, len(heights)):
         if (lack := apart - (heights[index] - heights[index - 1])) > 0:
             heights[index - 1] -= lack / 2
             heights[index] += lack / 2
-    for height, (_, text, color) in zip(heights, labels, strict=True):
-        axes.annotate(text, (x, height), (8, 0), textcoords="offset points", va="center", color=color, fontsize=9)
+    for height, (value, color) in zip(heights, ends, strict=True):
+        place = (x, height)
+        axes.annotate(f"{value:.2f}×", place, (8, 0), textcoords="offset points", va="center", color=color, fontsize=9)

@@ -1,80 +1,79 @@
-"""A study of the GIL as tables: how fast each variant is, and what more workers buy."""
+"""The tables of the study of the GIL: how fast each variant is, and what more workers gain."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from parcount.kernels import WORKLOADS
-from parcount.report.style import libraries, start_up
+from parcount.report.style import speedup, start_up
+from parcount.report.terminal import failed, make_table
+from parcount.report.units import in_words, plural, two_decimals
 from parcount.studies.core.analysis import MEASURED, CellResult
-from parcount.studies.core.claims import in_words
+from parcount.studies.core.claims import left_out
 from parcount.studies.core.result import Study
 
+LEGEND = """\
+M/s: million increments per second, with the most workers. Speedups are relative to the same variant, serial,
+in the same round: median [95 % interval]. start-up: time that new workers need beyond that of warm ones.
+pays from: number of increments from which starting workers pays."""
 
-def show(study: Study, console: Console) -> None:
-    """Print a table for each workload."""
+
+def tables(study: Study, *, intervals: bool = True) -> Iterator[tuple[str, Table]]:
+    """Yield the title and the table of each workload."""
     available = study.environment["cores"]["available"]
     for workload in dict.fromkeys(cell.workload for cell in study.cells):
         cells = [cell for cell in study.cells if cell.workload == workload]
-        console.print()
-        console.print(Text(f"{workload}: {WORKLOADS[workload].summary}", style="bold"))
-        table = _table(cells, available, intervals=True)
-        unbounded = console.options.update(max_width=sys.maxsize)
-        if console.measure(table, options=unbounded).maximum > console.width:
-            table = _table(cells, available, intervals=False)
-        console.print(table)
-    console.print(Text(_legend(study, available), style="dim"))
+        workers = sorted({cell.workers for cell in cells if cell.execution != "serial"})
+        columns = [f"{plural(count, 'worker')}{'*' if count > available else ''}" for count in workers]
+        header = ["variant", "on", "M/s", *columns, "start-up", "pays from"]
+        table = make_table(header, _rows(cells, workers, intervals), ("variant", "on"))
+        yield f"{workload}: {WORKLOADS[workload].summary}", table
 
 
-def _table(cells: Sequence[CellResult], available: int, *, intervals: bool) -> Table:
+def legend(study: Study) -> Iterator[str]:
+    """Yield what the columns mean, and what was left out."""
+    available = study.environment["cores"]["available"]
+    yield LEGEND
+    if any(cell.variant == "numba-parallel" and cell.execution == "threads" for cell in study.cells):
+        yield "numba-parallel on threads: Numba's own."
+    if any(cell.workers > available for cell in study.cells):
+        yield f"* more workers than the {available} cores available."
+    measured = {cell.variant for cell in study.cells if cell.status == MEASURED}
+    yield from left_out(
+        study.cells,
+        lambda cell: cell.variant,
+        lambda cell: f" on {cell.execution}" if cell.variant in measured else "",
+    )
+    if (data := study.options["data"]) is not None:
+        most = max((cell.work or 0 for cell in study.cells if cell.workload == "bincount"), default=0)
+        yield f"bincount counted bytes of {data}: the first {most} of them, fewer in slower variants."
+
+
+def _rows(cells: Sequence[CellResult], workers: Sequence[int], intervals: bool) -> Iterator[Sequence[str | Text]]:
     """A row for each variant and execution: its rate, and its speedup at each number of workers."""
-    workers = sorted({cell.workers for cell in cells if cell.execution != "serial"})
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("variant", no_wrap=True)
-    table.add_column("on", no_wrap=True)
-    table.add_column("M/s", justify="right", no_wrap=True)
-    for count in workers:
-        many = "worker" if count == 1 else "workers"
-        table.add_column(f"{count} {many}{'*' if count > available else ''}", justify="right", no_wrap=True)
-    table.add_column("start-up", justify="right", no_wrap=True)
-    table.add_column("pays from", justify="right", no_wrap=True)
     before = None
     for variant, execution in dict.fromkeys((cell.variant, cell.execution) for cell in cells):
         row = {cell.workers: cell for cell in cells if (cell.variant, cell.execution) == (variant, execution)}
-        name = variant if variant != before else ""
-        before = variant
         widest = max(row.values(), key=lambda cell: (cell.status == MEASURED, cell.workers))
-        if widest.status != MEASURED:
-            if name or execution == "serial":
-                table.add_row(name, execution, Text(widest.status, style="red"), style="dim")
-            continue
-        speeds = (
-            [""] * len(workers) if execution == "serial" else [_speed(row.get(count), intervals) for count in workers]
-        )
-        table.add_row(name, execution, _rate(widest), *speeds, start_up(widest), _even(widest))
-    return table
+        if widest.status == MEASURED:
+            alone = execution == "serial"
+            speeds = [_speed(row.get(count), intervals) if not alone else "" for count in workers]
+            rate = "–" if widest.rate is None else two_decimals(widest.rate / 1e6)
+            yield variant, execution, rate, *speeds, start_up(widest), _even(widest)
+        elif variant != before:
+            yield variant, Text(execution, style="dim"), failed(widest.status)
+        before = variant
 
 
-def _rate(cell: CellResult) -> str:
-    if cell.rate is None:
-        return "–"
-    millions = cell.rate / 1e6
-    return f"{millions:.2f}" if millions < 10 else f"{millions:,.0f}".replace(",", " ")
-
-
-def _speed(cell: CellResult | None, interval: bool) -> str | Text:
+def _speed(cell: CellResult | None, intervals: bool) -> str | Text:
     if cell is None:
         return ""
     if cell.status != MEASURED:
-        return Text(cell.status, style="red")
-    if cell.speedup is None:
-        return "–"
-    return str(cell.speedup) if interval else f"{cell.speedup.median:.2f}×"
+        return failed(cell.status)
+    return speedup(cell, intervals)
 
 
 def _even(cell: CellResult) -> str:
@@ -83,32 +82,3 @@ def _even(cell: CellResult) -> str:
     if cell.break_even is None:
         return "never"
     return in_words(cell.break_even) if cell.break_even else "at once"
-
-
-def _legend(study: Study, available: int) -> str:
-    lines = [
-        "M/s: million increments per second, with the most workers. Speedups are relative to the same variant, serial,",
-        "in the same round: median [95 % interval]. start-up: time that new workers need beyond that of warm ones.",
-        "pays from: number of increments from which starting workers pays.",
-    ]
-    if any(cell.variant == "numba-parallel" and cell.execution == "threads" for cell in study.cells):
-        lines.append("numba-parallel on threads: Numba's own.")
-    if any(cell.workers > available for cell in study.cells):
-        lines.append(f"* more workers than the {available} cores available.")
-    lines.extend(_left_out(study))
-    if (data := study.options["data"]) is not None:
-        most = max((cell.work or 0 for cell in study.cells if cell.workload == "bincount"), default=0)
-        lines.append(f"bincount counted bytes of {data}: the first {most} of them, fewer in slower variants.")
-    lines.append(libraries(study))
-    return "\n".join(lines)
-
-
-def _left_out(study: Study) -> list[str]:
-    """What was not measured, and why: a line for each reason."""
-    measured = {cell.variant for cell in study.cells if cell.status == MEASURED}
-    variants: dict[tuple[str, str], dict[str, None]] = {}
-    for cell in study.cells:
-        if cell.status != MEASURED:
-            where = f" on {cell.execution}" if cell.variant in measured else ""
-            variants.setdefault((where, f"{cell.status}: {cell.reason}."), {})[cell.variant] = None
-    return [f"{', '.join(names)}{where}: {why}" for (where, why), names in variants.items()]

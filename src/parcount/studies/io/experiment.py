@@ -76,7 +76,7 @@ class IoExperiment(Experiment):
     wrong = "WRONG PAGES OR COUNTS"
     all_exact = "gave every page as it was sent, and the exact counts"
     conclude = staticmethod(verdict.conclude)
-    undecided_cells = staticmethod(verdict.undecided_cells)
+    claim_cells = staticmethod(verdict.claimed)
 
     def __init__(self, **keywords: Any) -> None:
         super().__init__(**keywords)

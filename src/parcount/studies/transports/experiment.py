@@ -16,18 +16,18 @@ from parcount.execution.processes.execution import Processes
 from parcount.execution.processes.serialisation import SHARED_COPY_MIN_BYTES
 from parcount.execution.processes.transports import TRANSPORTS
 from parcount.execution.serial import Serial
+from parcount.report.units import BYTES, format_bytes
 from parcount.shm.blocks import shared_array
-from parcount.studies.core.analysis import NOT_SUPPORTED
+from parcount.studies.core.analysis import NOT_SUPPORTED, CellResult
 from parcount.studies.core.cells import Cell, Sample
 from parcount.studies.core.experiment import Experiment
 from parcount.studies.core.options import SECONDS, Options, names_option, size_option
 from parcount.studies.transports import verdict
 from parcount.studies.transports.payload import ITEM, Array, checksum, expected_checksum, make
-from parcount.studies.transports.units import KB, format_bytes
 from parcount.studies.transports.verdict import ALONE, BACK, INTEGER, MAPPED, METHODS, SHARED, THERE
 from parcount.system.memory import FreeMemory, free_memory
 
-LEAST = KB
+LEAST = BYTES["kB"]
 STEP = 4
 
 BYTES_A_SECOND = 5_000_000
@@ -68,7 +68,11 @@ class TransportsExperiment(Experiment):
     wrong = "WRONG ARRAYS"
     all_exact = "returned what was sent"
     conclude = staticmethod(verdict.conclude)
-    undecided_cells = staticmethod(verdict.undecided_cells)
+
+    @classmethod
+    def undecided_cells(cls, results: Sequence[CellResult], available: int) -> set[Cell]:  # noqa: ARG003 - one worker
+        """Return the transports that cannot be told from the fastest of their workload."""
+        return verdict.undecided_cells(results)
 
     def __init__(self, **keywords: Any) -> None:
         super().__init__(**keywords)
