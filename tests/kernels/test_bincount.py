@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pytest
@@ -15,9 +16,17 @@ from parcount._native import bincount as native
 from parcount.kernels import WORKLOADS
 from parcount.kernels.bincount import bincount_job, estimate_bins, trimmed
 from parcount.kernels.registry import Bincount
+from tests.conftest import INSTALLED
 from tests.kernels.support import Guarded, counted, kernel
 
 DTYPES = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+COMPILED_WHEN_CALLED = ["int8", "int64", "uint64"]
+"""The dtypes for which Numba's variants are tested: they take a second to compile for each."""
+OF_EACH_VARIANT = [
+    (variant, dtype)
+    for variant in INSTALLED
+    for dtype in (COMPILED_WHEN_CALLED if variant.startswith("numba") else DTYPES)
+]
 
 Loop = Callable[..., None]
 
@@ -58,9 +67,9 @@ def keys(dtype: str) -> st.SearchStrategy[Keys]:
 few = settings(max_examples=settings().max_examples * 2 // 5)  # of each of eight dtypes
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 class TestEveryDtype:
     @few
+    @pytest.mark.parametrize(("variant", "dtype"), OF_EACH_VARIANT)
     @given(st.data(), st.integers(1, 5))
     def test_any_split_is_exact(self, variant: str, dtype: str, data: st.DataObject, parts: int) -> None:
         made = data.draw(keys(dtype))
@@ -70,18 +79,20 @@ class TestEveryDtype:
         assert counts.dtype == np.int64
 
     @few
+    @pytest.mark.parametrize("dtype", DTYPES)
     @given(st.data())
     def test_numpys_count_is_the_exact_one(self, dtype: str, data: st.DataObject) -> None:
         made = data.draw(keys(dtype))
         job = bincount_job(made.array, minlength=made.bins)
         assert np.array_equal(job.exact(), np.bincount(made.array.astype(np.int64), minlength=job.bins))
 
-    @pytest.mark.parametrize("position", [0, 500, 999])
-    def test_keys_outside_are_refused_and_count_nowhere(self, variant: str, dtype: str, position: int) -> None:
+    @pytest.mark.parametrize(("variant", "dtype"), OF_EACH_VARIANT)
+    def test_keys_outside_are_refused_and_count_nowhere(self, variant: str, dtype: str) -> None:
         limits = np.iinfo(dtype)
         bins = 100
-        outside = {-1, -bins, int(limits.min), bins, bins + 1, int(limits.max), (1 << 63) - 1, 1 << 63, (1 << 64) - 100}
-        for key in sorted(key for key in outside if limits.min <= key <= limits.max and not 0 <= key < bins):
+        keys = {-1, -bins, int(limits.min), bins, bins + 1, int(limits.max), (1 << 63) - 1, 1 << 63, (1 << 64) - 100}
+        outside = sorted(key for key in keys if limits.min <= key <= limits.max and not 0 <= key < bins)
+        for key, position in product(outside, [0, 500, 999]):
             values = np.full(1000, bins - 1, dtype)
             values[position] = key
             guarded = Guarded(bins)
@@ -103,10 +114,10 @@ class TestEveryMethod:
         assert np.array_equal(guarded.table, np.bincount(made.array.astype(np.int64), minlength=made.bins))
         assert guarded.intact()
 
-    @pytest.mark.parametrize("position", [0, 1, 2, 3, 500, 997, 998, 999])
-    def test_stops_at_the_first_key_outside(self, method: str, dtype: str, position: int) -> None:
-        values = np.full(1000, 99, dtype)
-        for outside in {100, int(np.iinfo(dtype).max), int(np.iinfo(dtype).min)} - {0}:
+    def test_stops_at_the_first_key_outside(self, method: str, dtype: str) -> None:
+        keys = {100, int(np.iinfo(dtype).max), int(np.iinfo(dtype).min)} - {0}
+        for outside, position in product(keys, [0, 1, 2, 3, 500, 997, 998, 999]):
+            values = np.full(1000, 99, dtype)
             values[position:] = outside
             guarded = Guarded(100)
             assert native.fill(guarded.table, values, method) == position
