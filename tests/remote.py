@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Event, Lock, get_ident
 from typing import Any, NoReturn
@@ -356,11 +357,16 @@ class HangsOnArrival:
 def stop_halfway(n: int) -> np.ndarray:
     """Stop this process after it has sent the first bytes of its answer, which is a large array."""
 
+    def send(connection: Any, buffer: bytes) -> None:
+        os.write(connection.fileno(), buffer[:1000])
+        if len(buffer) > 1000:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
     def write(connection: Any, buffers: Sequence[bytes], _: object) -> None:
-        os.write(connection.fileno(), buffers[0])
-        os.kill(os.getpid(), signal.SIGSTOP)
+        send(connection, b"".join(buffers))
 
     channel._write = write
+    Connection._send = send  # type: ignore[attr-defined]  # of a queue
     return np.ones(n)
 
 

@@ -142,7 +142,7 @@ class TestTimeout:
         assert (caught.value.part, caught.value.tries) == (0, 2)
 
     @stops
-    @pytest.mark.parametrize("transport", ["pipe", "pickle"])
+    @pytest.mark.parametrize("transport", ["pipe", "pickle", "queue"])
     def test_it_holds_while_an_array_is_sent(self, transport: Any) -> None:
         with pc.Processes(1, timeout=0.5, retries=0, transport=transport) as pool:
             (pid,) = pool.map(remote.pid, [0])
@@ -152,7 +152,7 @@ class TestTimeout:
             assert pool.map(abs, [-1]) == [1]
 
     @stops
-    @pytest.mark.parametrize("transport", ["pipe", "pickle"])
+    @pytest.mark.parametrize("transport", ["pipe", "pickle", "queue"])
     def test_it_holds_while_an_array_is_received(self, transport: Any) -> None:
         with pc.Processes(1, timeout=0.5, retries=0, transport=transport) as pool:
             with pytest.raises(pc.WorkerDied, match=r"item 0 was ended at the timeout of 0\.5 s"):

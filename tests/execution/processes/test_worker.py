@@ -21,6 +21,7 @@ class OneTask(Channel):
     """Brings a worker one array, and then the end; keeps nothing of it."""
 
     def __init__(self) -> None:
+        super().__init__(None, [], [])
         sent, _ = dumps((np.sum, np.arange(10)), BEHIND)
         array = np.array(sent.out_of_band[0])
         self.left = weakref.ref(array)
@@ -29,17 +30,10 @@ class OneTask(Channel):
         self.answers: list[Any] = []
         self.still_there: bool | None = None
 
-    @property
-    def waitable(self) -> Any:
-        return None
-
     def send(self, tag: bytes, position: int = NONE, message: Message | None = None) -> None:
         assert message is not None
         self.answers.append((tag, position, loads(message)[0]))
         self.answered.set()
-
-    def poll(self) -> bool:
-        return True
 
     def receive(self) -> Received:
         if self.tasks:
@@ -47,12 +41,6 @@ class OneTask(Channel):
         assert self.answered.wait(TIME_LIMIT)
         self.still_there = self.left() is not None
         return STOP, NONE, Message()
-
-    def close_peer(self) -> None:
-        pass
-
-    def close_inherited(self) -> None:
-        pass
 
 
 def test_a_task_is_let_go_before_the_next_one_comes() -> None:

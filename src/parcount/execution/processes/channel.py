@@ -14,6 +14,7 @@ import struct
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.queues import Queue as StandardQueue
@@ -45,12 +46,22 @@ _HEAD = struct.Struct("=cqqq")
 
 
 class Channel(ABC):
-    """One end of the connection to a worker."""
+    """One end of the connection to a worker.
 
-    @property
-    @abstractmethod
-    def waitable(self) -> Any:
-        """An object for `multiprocessing.connection.wait` that is ready when a message, or the end, can be received."""
+    Parameters
+    ----------
+    waitable : Connection
+        It is ready for `multiprocessing.connection.wait` when a message, or the end, can be received.
+    ends : list of Connection
+        The connections of this end.
+    peer : list of Connection
+        This process's copies of the connections of the other end.
+    """
+
+    def __init__(self, waitable: Any, ends: list[Any], peer: list[Any]) -> None:
+        self.waitable = waitable
+        self._ends = ends
+        self._peer = peer
 
     @abstractmethod
     def send(
@@ -61,14 +72,10 @@ class Channel(ABC):
         Raises
         ------
         TimeoutError
-            If the other end has not taken all of it by `deadline`, a time of `time.monotonic`.
+            If the other end has not taken all of it by `deadline`, a time of `time.monotonic`. Not on Windows.
         OSError
             If the other end has been closed, and that is noticed.
         """
-
-    @abstractmethod
-    def poll(self) -> bool:
-        """Whether there is something to receive, or the other end has been closed."""
 
     @abstractmethod
     def receive(self, deadline: float | None = None) -> Received:
@@ -77,18 +84,20 @@ class Channel(ABC):
         Raises
         ------
         TimeoutError
-            If not all of it has come by `deadline`, a time of `time.monotonic`.
+            If it is not complete by `deadline`, a time of `time.monotonic`. Not on Windows.
         EOFError, OSError
             If the other end has been closed.
         """
 
-    @abstractmethod
     def close_peer(self) -> None:
-        """Close this process's copy of the other end, which the other process has now."""
+        """Close this process's copy of the other end, so that the end of the other process is noticed."""
+        for connection in self._peer:
+            connection.close()
 
-    @abstractmethod
     def close_inherited(self) -> None:
         """Close the file descriptors of this end only: for a forked child that has copied its parent's end."""
+        for connection in self._ends:
+            connection.close()
 
     def close(self) -> None:
         """Close this end."""
@@ -102,23 +111,17 @@ class Pipe(Channel):
     ----------
     connection : Connection
         This process's end.
-    other : Connection, optional
-        The other process's, until that has it.
+    *peer : Connection
+        The other end, until the other process has it.
     """
 
-    def __init__(self, connection: Connection, other: Connection | None = None) -> None:
-        self._connection = connection
-        self._other = other
-
-    @property
-    def waitable(self) -> Any:
-        """The connection."""
-        return self._connection
+    def __init__(self, connection: Connection, *peer: Connection) -> None:
+        super().__init__(connection, [connection], [*peer])
 
     def send(
         self, tag: bytes, position: int = NONE, message: Message | None = None, deadline: float | None = None
     ) -> None:
-        """Write the head and the message, the out-of-band buffers from where they lie."""
+        """Write the head and the message, the out-of-band buffers from their own memory."""
         message = message or Message()
         sizes = [buffer.nbytes for buffer in message.out_of_band]
         parts = [
@@ -128,32 +131,17 @@ class Pipe(Channel):
         ]
         if sys.platform != "win32" and len(message.data) <= SMALL_MESSAGE:
             parts = [b"".join(parts)]
-        _write(self._connection, [*parts, *message.out_of_band], deadline)
-
-    def poll(self) -> bool:
-        """Whether there is something to read, or the end."""
-        return self._connection.poll()
+        _write(self.waitable, [*parts, *message.out_of_band], deadline)
 
     def receive(self, deadline: float | None = None) -> Received:
-        """Read a message, and its out-of-band buffers to where they stay."""
-        tag, position, length, count = _HEAD.unpack(_read_bytes(self._connection, _HEAD.size, deadline))
+        """Read a message, and the out-of-band buffers into arrays of their own."""
+        tag, position, length, count = _HEAD.unpack(_read_bytes(self.waitable, _HEAD.size, deadline))
         if not count and length <= SMALL_MESSAGE:
-            return tag, position, Message(_read_bytes(self._connection, length, deadline))
-        sizes = struct.iter_unpack("=q", _read_bytes(self._connection, 8 * count, deadline))
+            return tag, position, Message(_read_bytes(self.waitable, length, deadline))
+        sizes = struct.iter_unpack("=q", _read_bytes(self.waitable, 8 * count, deadline))
         buffers = [np.empty(size, np.uint8) for (size,) in sizes]
-        data = io.BytesIO(bytes(length))  # filled in place, and `getvalue` does not copy either
-        with data.getbuffer() as view:
-            _read(self._connection, [view, *buffers], deadline)
+        data = _read_file(self.waitable, deadline, length, *buffers)
         return tag, position, Message(data.getvalue(), buffers)
-
-    def close_peer(self) -> None:
-        """Close the other process's end."""
-        if self._other is not None:
-            self._other.close()
-
-    def close_inherited(self) -> None:
-        """Close the connection."""
-        self._connection.close()
 
 
 class Queues(Channel):
@@ -166,14 +154,12 @@ class Queues(Channel):
     """
 
     def __init__(self, outwards: StandardQueue[Any], inwards: StandardQueue[Any]) -> None:
+        to: Any = outwards  # the connections are private
+        from_: Any = inwards
+        super().__init__(from_._reader, [to._writer, from_._reader], [to._reader, from_._writer])
         self._outwards = outwards
         self._inwards = inwards
-        outwards._ignore_epipe = True  # type: ignore[attr-defined]  # as concurrent.futures: who died is found out anyway
-
-    @property
-    def waitable(self) -> Any:
-        """The reading end of the queue."""
-        return self._inwards._reader  # type: ignore[attr-defined]
+        to._ignore_epipe = True  # as concurrent.futures: a dead worker is detected by its sentinel
 
     def send(
         self,
@@ -182,30 +168,18 @@ class Queues(Channel):
         message: Message | None = None,
         deadline: float | None = None,  # noqa: ARG002
     ) -> None:
-        """Put it into the queue."""
+        """Put the message into the queue."""
         self._outwards.put((tag, position, (message or Message()).data))
 
-    def poll(self) -> bool:
-        """Whether there is something to get, or the end."""
-        return bool(self.waitable.poll())
-
-    def receive(self, deadline: float | None = None) -> Received:  # noqa: ARG002
-        """Get the next message. The deadline does not hold: a queue reads a message whole."""
+    def receive(self, deadline: float | None = None) -> Received:
+        """Get the next message."""
+        if sys.platform != "win32":  # the queue reads by this method of its connection, which has no deadline
+            self.waitable._recv = partial(_read_file, self.waitable, deadline)
         tag, position, data = self._inwards.get()
         return tag, position, Message(data)
 
-    def close_peer(self) -> None:
-        """Close the other side's ends: with two writers, the end of one would not be noticed."""
-        self._outwards._reader.close()  # type: ignore[attr-defined]
-        self._inwards._writer.close()  # type: ignore[attr-defined]
-
-    def close_inherited(self) -> None:
-        """Close this side's ends."""
-        self._outwards._writer.close()  # type: ignore[attr-defined]
-        self._inwards._reader.close()  # type: ignore[attr-defined]
-
     def close(self) -> None:
-        """Close them once what has been put is sent, or never will be."""
+        """Close this end once its thread has sent everything, or the other end has been closed."""
         self._outwards.close()
         self._outwards.join_thread()
         self.close_inherited()
@@ -237,6 +211,14 @@ def _read(connection: Connection, buffers: list[Any], deadline: float | None) ->
             connection.recv_bytes_into(buffer)
     else:
         _transfer(os.readv, select.POLLIN, connection.fileno(), buffers, deadline)
+
+
+def _read_file(connection: Connection, deadline: float | None, size: int, *buffers: Any) -> io.BytesIO:
+    """Read `size` bytes into a new file, as `Connection._recv` does, and then `buffers`."""
+    file = io.BytesIO(bytes(size))  # filled in place, and `getvalue` does not copy either
+    with file.getbuffer() as view:
+        _read(connection, [view, *buffers], deadline)
+    return file
 
 
 def _read_bytes(connection: Connection, size: int, deadline: float | None) -> bytes:

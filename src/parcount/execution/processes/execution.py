@@ -61,8 +61,8 @@ class Processes(Execution):
         workers.
     timeout : float, optional
         Seconds that an item may take, including its transfer, and that the initializer may take. A worker that takes
-        longer is killed, which counts as its death. No limit by default. With ``"queue"`` the limit does not cover a
-        result that is being received.
+        longer is killed, which counts as its death. No limit by default. On Windows the limit does not hold while an
+        array is being sent or received.
     initializer : callable, optional
         Called in each process before its first item. An exception in it ends the call.
     initargs : tuple, optional
@@ -73,9 +73,9 @@ class Processes(Execution):
     Raises
     ------
     TypeError
-        If `workers`, `threads`, `retries` or `max_tasks_per_worker` is not an integer, `timeout` is not a number,
-        or `initializer` is not callable. From a call: if the
-        function, an item or the initializer cannot be pickled; the message says which, and why.
+        If `workers`, `threads`, `retries` or `max_tasks_per_worker` is not an integer, `timeout` is not a number, or
+        `initializer` is not callable. From a call: if the function, an item or the initializer cannot be pickled; the
+        message says which, and why.
     ValueError
         If `start_method` or `transport` is unknown here, `retries` is negative, or `timeout` is not positive.
     OSError

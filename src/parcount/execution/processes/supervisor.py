@@ -93,8 +93,7 @@ class Worker:
     def receive(self) -> Received | None:
         """Its next message, or None if it has ended; TimeoutError if the message is not complete by the deadline."""
         try:
-            # Its children may keep its end of the channel open, so its exit is detected by its sentinel.
-            return self.channel.receive(self.deadline) if self.channel.poll() else None
+            return self.channel.receive(self.deadline)
         except TimeoutError:
             self.stalled = True
             raise
@@ -244,20 +243,23 @@ class WorkerPool:
         sources: dict[Any, Worker] = {}
         for worker in self.workers:
             sources[worker.channel.waitable] = sources[worker.process.sentinel] = worker
-        said = []
         deadlines = [worker.initializer_deadline for worker in self.workers if worker.initializer_deadline is not None]
         if deadlines:
             left = seconds_until(min(deadlines))
             timeout = left if timeout is None else min(left, timeout)
-        for worker in dict.fromkeys(sources[source] for source in mpc.wait(list(sources), timeout)):
+        ready = mpc.wait(list(sources), timeout)
+        messages = []
+        for worker in dict.fromkeys(sources[source] for source in ready):
             if worker.stalled:
                 continue
+            # Children of a worker may keep its end of the channel open, so its exit is detected by its sentinel.
+            waitable = worker.channel.waitable
             try:
-                message = worker.receive()
+                message = worker.receive() if waitable in ready or mpc.wait([waitable], 0) else None
             except TimeoutError:
                 continue
             if worker.ready:
-                said.append((worker, message))
+                messages.append((worker, message))
             elif message is None:
                 self._failed(worker)
             else:
@@ -276,7 +278,7 @@ class WorkerPool:
             if worker.initializer_deadline is not None and worker.initializer_deadline <= monotonic():
                 worker.process.kill()
                 self._failed(worker, self._timeout)
-        return said
+        return messages
 
     def remove(self, worker: Worker) -> int | None:
         """Remove a worker that has ended; returns its exit code."""
