@@ -7,20 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "ps": 1e-12}
-RATES = {
-    "B/s": 1.0,
-    "kB/s": 1e3,
-    "MB/s": 1e6,
-    "GB/s": 1e9,
-    "TB/s": 1e12,
-    "Mbit/s": 1e6 / 8,
-    "Gbit/s": 1e9 / 8,
-    "Tbit/s": 1e12 / 8,
-}
+from parcount.report import units
 
-SHOWN = {"time": ("s", "ms", "µs", "ns", "ps"), "rate": ("TB/s", "GB/s", "MB/s", "kB/s", "B/s")}
-"""Units for output, the largest first."""
+SHOWN = {"time": units.SECONDS, "rate": {"TB/s": 1e12, "GB/s": 1e9, "MB/s": 1e6, "kB/s": 1e3, "B/s": 1.0}}
+"""Units for output."""
+
+SECONDS = {**SHOWN["time"], "us": 1e-6}
+RATES = {**SHOWN["rate"], "Mbit/s": 1e6 / 8, "Gbit/s": 1e9 / 8, "Tbit/s": 1e12 / 8}
 
 
 @dataclass(frozen=True)
@@ -98,18 +91,18 @@ def parse_cost(name: str, text: str | float) -> float:
     >>> parse_cost("kernel", "0.3")
     Traceback (most recent call last):
         ...
-    ValueError: kernel takes a number with a unit, such as 0.3ns (s, ms, us, µs, ns, ps), not '0.3'
+    ValueError: kernel takes a number with a unit, such as 0.3ns (s, ms, µs, ns, ps, us), not '0.3'
     """
     try:
         parameter = PARAMETERS[name]
     except KeyError:
         raise ValueError(f"no cost {name!r}; there are {', '.join(PARAMETERS)}") from None
     if isinstance(text, str):
-        units, example = (SECONDS, "0.3ns") if parameter.kind == "time" else (RATES, "10GB/s")
+        known, example = (SECONDS, "0.3ns") if parameter.kind == "time" else (RATES, "10GB/s")
         match = re.fullmatch(r"\s*(\d[\d_ ]*(?:\.\d*)?(?:e[-+]?\d+)?)\s*([a-zA-Zµ/]+)\s*", text)
-        if match is None or match[2] not in units:
-            raise ValueError(f"{name} takes a number with a unit, such as {example} ({', '.join(units)}), not {text!r}")
-        value = float(match[1].replace(" ", "")) * units[match[2]]
+        if match is None or match[2] not in known:
+            raise ValueError(f"{name} takes a number with a unit, such as {example} ({', '.join(known)}), not {text!r}")
+        value = float(match[1].replace(" ", "")) * known[match[2]]
     else:
         value = float(text)
     if not (parameter.least <= value < math.inf):
@@ -119,12 +112,7 @@ def parse_cost(name: str, text: str | float) -> float:
 
 
 def parse_assignment(text: str) -> tuple[str, float]:
-    """Parse the name and the value of a cost from ``name=value``.
-
-    Raises
-    ------
-    ValueError
-        As `parse`; or if there is no equals sign.
+    """Parse the name and the value of a cost from ``name=value``; ValueError as `parse_cost`.
 
     Examples
     --------
@@ -156,10 +144,4 @@ def format_value(value: float, kind: str = "time") -> str:
     >>> format_value(0.0123), format_value(64.0), format_value(5e9, "rate")
     ('12.3 ms', '64 s', '5 GB/s')
     """
-    units = SECONDS if kind == "time" else RATES
-    shown = SHOWN[kind]
-    if not value:
-        return f"0 {shown[0] if kind == 'time' else shown[-1]}"
-    unit = next((unit for unit in shown if float(f"{value / units[unit]:.3g}") >= 1), shown[-1])
-    scaled = float(f"{value / units[unit]:.3g}")
-    return f"{scaled:,.0f} {unit}".replace(",", " ") if scaled >= 100 else f"{scaled:g} {unit}"
+    return units.in_units(value, SHOWN[kind])

@@ -25,23 +25,13 @@ LIMIT = 120.0
 
 
 def measure_startup(workers: int) -> tuple[float, float, float]:
-    """Start processes in a new interpreter.
-
-    Parameters
-    ----------
-    workers : int
-        Number of processes of the third start.
+    """Start processes in a new interpreter; OSError if that fails.
 
     Returns
     -------
     first, again, several : float
         Seconds from the start to the first result, less the time of a result of running workers: for the first worker,
         for another one, and for `workers`.
-
-    Raises
-    ------
-    OSError
-        If the new interpreter fails; with its error output.
     """
     ran = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(sys.path), str(workers)],

@@ -16,6 +16,7 @@ from parcount.costmodel.model import SERIAL, Model, Setup
 from parcount.costmodel.parameters import PARAMETERS, parse_cost
 from parcount.costmodel.summary import summary_sentences
 from parcount.report.output import write_output
+from parcount.report.units import plural
 from parcount.studies.core.options import worker_counts
 
 SCHEMA = 1
@@ -104,7 +105,7 @@ class Plan:
     @property
     def machine(self) -> str:
         """The machine of the costs, in one line."""
-        cores = f"{self.cores} core{'s' if self.cores > 1 else ''}"
+        cores = plural(self.cores, "core")
         python, versions = self.environment["python"], self.environment["versions"]
         return f"{self.environment['cpu']}, {cores} available; Python {python['version']}, NumPy {versions['numpy']}."
 

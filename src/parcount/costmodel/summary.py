@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from parcount.costmodel.costs import ASSUMED, GIVEN
 from parcount.costmodel.model import MAX_COUNT, MIN_GAIN, SERIAL, Setup
 from parcount.costmodel.parameters import format_cost, format_value
-from parcount.report.units import in_words
+from parcount.report.units import in_words, plural
 
 if TYPE_CHECKING:
     from parcount.costmodel.result import Plan, Prediction
@@ -83,7 +83,7 @@ def _clusters(plan: Plan) -> list[str]:
 
 
 def _assumptions(plan: Plan) -> list[str]:
-    cores, most = f"{plan.cores} core{'s' if plan.cores > 1 else ''}", plan.workers[-1]
+    cores, most = plural(plan.cores, "core"), plan.workers[-1]
     found = []
     if plan.job.key_bytes and most > plan.cores:
         source, demand = plan.costs["read.all"].source, format_value(plan.model.bandwidth_demand(most), "rate")
@@ -111,7 +111,7 @@ def _useful_up_to(plan: Plan, one: Prediction, unit: str) -> str:
     if one.useful_up_to is None:
         return f"Doubling the number of {unit}s pays up to {MAX_COUNT} and beyond."
     why = BOTTLENECKS[plan.model.bottleneck(one.setup.resized(2 * one.useful_up_to), plan.job.size)]
-    enough = f"1 {unit} is" if one.useful_up_to == 1 else f"{one.useful_up_to} {unit}s are"
+    enough = f"{plural(one.useful_up_to, unit)} {'is' if one.useful_up_to == 1 else 'are'}"
     return f"{enough} enough for this job: twice as many are less than {MIN_GAIN:g} times as fast. The limit is {why}."
 
 

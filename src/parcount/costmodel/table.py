@@ -3,84 +3,63 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator
 from typing import TextIO
 
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from parcount.costmodel.costs import MEASURED
 from parcount.costmodel.model import MIN_GAIN, Setup
 from parcount.costmodel.parameters import PARAMETERS, format_cost, format_value
-from parcount.costmodel.result import Plan, Prediction
-from parcount.report.terminal import WIDTH_OF_A_FILE
-from parcount.report.units import in_words
+from parcount.costmodel.result import Plan
+from parcount.report.terminal import make_table, open_console, print_legend, print_sentences, print_table
+from parcount.report.units import in_words, plural
 
 
 def show(plan: Plan, stream: TextIO) -> None:
     """Print a plan."""
-    console = Console(file=stream, highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, WIDTH_OF_A_FILE)
-    first, *others = plan.sentences
-    console.print()
-    costs = _costs(plan, intervals=True)
-    if console.measure(costs, options=console.options.update(max_width=sys.maxsize)).maximum > console.width:
-        costs = _costs(plan, intervals=False)
-    console.print(costs)
-    console.print()
-    console.print(_predictions(plan))
-    console.print(Text(legend(plan), style="dim"))
-    console.print()
-    console.print(Text(first, style="bold"))
-    for sentence in others:
-        console.print(Text(sentence))
+    console = open_console(stream)
+    print_table(console, "", _costs(plan, intervals=True), _costs(plan, intervals=False))
+    predictions = make_table(HEADER, rows(plan), HEADER[:1])
+    print_table(console, "", predictions, predictions)
+    print_legend(console, [legend(plan)])
+    print_sentences(console, plan.sentences)
 
 
 def _costs(plan: Plan, *, intervals: bool) -> Table:
     """One row per cost; measured costs with the 95 % interval of the median."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("cost", no_wrap=True)
-    table.add_column("", justify="right", no_wrap=True)
-    table.add_column("95 % interval" if intervals else "", no_wrap=True, style="dim")
-    table.add_column("meaning")
-    for name, cost in plan.costs.items():
-        source = cost.source
-        if intervals and source == MEASURED:
-            source = f"{format_cost(name, cost.low)} – {format_cost(name, cost.high)}"
-        table.add_row(name, format_cost(name, cost.value), source, PARAMETERS[name].what)
-    return table
+    interval = "95 % interval" if intervals else " "
+    sources = {
+        name: f"{format_cost(name, cost.low)} – {format_cost(name, cost.high)}"
+        if intervals and cost.source == MEASURED
+        else cost.source
+        for name, cost in plan.costs.items()
+    }
+    found = [
+        (name, format_cost(name, cost.value), sources[name], PARAMETERS[name].what) for name, cost in plan.costs.items()
+    ]
+    return make_table(["cost", "", interval, "meaning"], found, ("cost", interval), wrapped="meaning")
 
 
 HEADER = ("on", "", "time", "speedup", "pays from", "started", "useful")
 
 
 def rows(plan: Plan) -> Iterator[tuple[str, ...]]:
-    """The predictions as text, one row per setup, in the columns of `HEADER`."""
+    """Yield the predictions as text, one row per setup, in the columns of `HEADER`."""
     before = None
     for one in plan.predictions:
-        name = _label(one.setup, keys=bool(plan.job.key_bytes))
+        setup = one.setup
+        name = _label(setup, keys=bool(plan.job.key_bytes))
         yield (
-            name if name != before else "",
-            f"{one.setup.size}{'*' if one.setup.nodes or one.setup.size > plan.cores else ''}",
+            "" if name == before else name,
+            f"{setup.size}{'*' if setup.nodes or setup.size > plan.cores else ''}",
             format_value(one.seconds),
             f"{one.speedup:.2f}×",
             _break_even(one.break_even),
-            _break_even(one.break_even_started) if one.setup.nodes is None else "",
-            "" if name == before else _useful_up_to(one),
+            _break_even(one.break_even_started) if setup.nodes is None else "",
+            "" if name == before else str(one.useful_up_to or "no limit"),
         )
         before = name
-
-
-def _predictions(plan: Plan) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in HEADER:
-        table.add_column(name, justify="left" if name == "on" else "right", no_wrap=True)
-    for row in rows(plan):
-        table.add_row(*row)
-    return table
 
 
 def _label(setup: Setup, *, keys: bool) -> str:
@@ -97,13 +76,8 @@ def _break_even(keys: float | None) -> str:
     return in_words(math.ceil(keys)) if keys >= 1 else "any size"
 
 
-def _useful_up_to(one: Prediction) -> str:
-    return "no limit" if one.useful_up_to is None else str(one.useful_up_to)
-
-
 def legend(plan: Plan) -> str:
     """The meaning of the columns of `HEADER`, and the machine."""
-    cores = f"{plan.cores} core{'s' if plan.cores > 1 else ''}"
     text = (
         "speedup: against one core; of nodes, against all cores of one machine. pays from: number of keys from which "
         "the speedup exceeds 1 with running workers; started: with workers that are started for the job. useful: "
@@ -111,4 +85,5 @@ def legend(plan: Plan) -> str:
     )
     if plan.job.key_bytes:
         text += " shared: the keys are in shared memory or a mapped file; sent: they have to be sent."
-    return f"{text}\n* extrapolated from the costs of {cores}; a node is a machine like this one.\n{plan.machine}"
+    extrapolated = f"* extrapolated from the costs of {plural(plan.cores, 'core')}; a node is a machine like this one."
+    return f"{text}\n{extrapolated}\n{plan.machine}"
