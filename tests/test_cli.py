@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from unittest.mock import patch
@@ -24,7 +24,7 @@ from parcount.studies.gil.experiment import GilExperiment
 
 COMMAND = [sys.executable, "-m", "parcount"]
 LIMIT = 100
-SHORT = ["--seconds", "0.3"]
+SHORT = ["--seconds", "0.01"]
 
 Done = subprocess.CompletedProcess[str]
 
@@ -41,9 +41,20 @@ def parcount(*words: str | Path, env: dict[str, str] | None = None) -> Done:
     )
 
 
-def small(*words: str | Path) -> Done:
-    """A study of one variant under threads, of no work worth speaking of."""
-    return parcount("study", "--variants", "cython", "--executions", "threads", "--size", "1000", *SHORT, *words)
+@pytest.fixture
+def study(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """Runs `parcount study` in this process, each cell for a short time."""
+    for name in STUDIES:
+        monkeypatch.setattr(find_experiment(name), "least_target", 0.001)
+
+    def run(*words: str | Path) -> Done:
+        code = main(["study", *map(str, words)])
+        return Done([], code, *capsys.readouterr())
+
+    return run
+
+
+SMALL = ["--variants", "cython", "--executions", "threads", "--size", "1000", *SHORT]
 
 
 def without_numba(folder: Path) -> dict[str, str]:
@@ -62,7 +73,7 @@ def test_the_installed_command_is_the_same_as_the_module() -> None:
 
 def test_a_study_prints_its_table_and_verdict_and_writes_its_files(tmp_path: Path) -> None:
     done = parcount(
-        "study", "--seconds", "0.5", "--variants", "python,cython,cython-gil", "--executions", "threads,processes",
+        "study", "--seconds", "0.1", "--variants", "python,cython,cython-gil", "--executions", "threads,processes",
         "--workers", "1,2", "--size", "20_000", "--seed", "7", "--workload", "tally,increment",
         "--json", tmp_path / "a.json", "--plot", tmp_path / "a.png",
     )  # fmt: skip
@@ -80,9 +91,9 @@ def test_a_study_prints_its_table_and_verdict_and_writes_its_files(tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.png"]
 
 
-def test_a_study_of_counters(tmp_path: Path) -> None:
-    done = parcount("study", "counters", "--variants", "counter += 1,AtomicCounter", "--workers", "2", "--size", "9999",
-                    *SHORT, "--json", tmp_path / "a.json", "--plot", tmp_path / "a.svg")  # fmt: skip
+def test_a_study_of_counters(tmp_path: Path, study: Callable[..., Done]) -> None:
+    done = study("counters", "--variants", "counter += 1,AtomicCounter", "--workers", "2", "--size", "9999",
+                 *SHORT, "--json", tmp_path / "a.json", "--plot", tmp_path / "a.svg")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "method" in done.stdout
     content = json.loads((tmp_path / "a.json").read_text())
@@ -91,9 +102,9 @@ def test_a_study_of_counters(tmp_path: Path) -> None:
     assert "<svg" in (tmp_path / "a.svg").read_text()
 
 
-def test_a_study_of_io(tmp_path: Path) -> None:
-    done = parcount("study", "io", "--executions", "threads,asyncio", "--workers", "2,3", "--delay", "0.5", "--size",
-                    "9", *SHORT, "--json", tmp_path / "a.json", "--plot", tmp_path / "a.png")  # fmt: skip
+def test_a_study_of_io(tmp_path: Path, study: Callable[..., Done]) -> None:
+    done = study("io", "--executions", "threads,asyncio", "--workers", "2,3", "--delay", "0.5", "--size",
+                 "9", *SHORT, "--json", tmp_path / "a.json", "--plot", tmp_path / "a.png")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "answered after 0.5 ms" in done.stdout
@@ -105,9 +116,9 @@ def test_a_study_of_io(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_study_of_transports(tmp_path: Path) -> None:
-    done = parcount("study", "transports", "--size", "70_000", "--variants", "pipe,shared_memory,shared array", *SHORT,
-                    "--json", tmp_path / "a.json", "--plot", tmp_path / "a.png")  # fmt: skip
+def test_a_study_of_transports(tmp_path: Path, study: Callable[..., Done]) -> None:
+    done = study("transports", "--size", "70_000", "--variants", "pipe,shared_memory,shared array", *SHORT,
+                 "--json", tmp_path / "a.json", "--plot", tmp_path / "a.png")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     for word in ("an integer", "there: to a worker", "back: made by a worker", "returned what was sent"):
@@ -137,14 +148,14 @@ def small_studies(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("small_studies")
 def test_all_studies_one_after_the_other_a_file_for_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["all", "--workers", "1", "--seconds", "0.3", "--seed", "3"]
+    words = ["all", "--workers", "1", "--seconds", "0.04", "--seed", "3"]
     assert main(["study", *words, "--json", f"{tmp_path}/a.json", "--plot", f"{tmp_path}/a.svg"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     for name in STUDIES:
         content = json.loads((tmp_path / f"a-{name}.json").read_text())
         assert content["options"]["study"] == name
         assert content["options"]["seed"] == 3
-        assert content["options"]["seconds"] == 0.3 / len(STUDIES)
+        assert content["options"]["seconds"] == 0.04 / len(STUDIES)
         assert content["verdict"]["sentences"][0] in out
         assert "<svg" in (tmp_path / f"a-{name}.svg").read_text()
     assert len(list(tmp_path.iterdir())) == 2 * len(STUDIES)
@@ -160,22 +171,22 @@ def test_ctrl_c_ends_all_studies_at_once(tmp_path: Path, monkeypatch: pytest.Mon
     assert [path.name for path in tmp_path.iterdir()] == ["a-gil.json"]
 
 
-def test_a_file_given_by_data_is_counted(tmp_path: Path) -> None:
+def test_a_file_given_by_data_is_counted(tmp_path: Path, study: Callable[..., Done]) -> None:
     (tmp_path / "text").write_text("counted")
-    done = parcount("study", "--data", tmp_path / "text", "--variants", "cython", "--executions", "threads", *SHORT,
-                    "--json", tmp_path / "a.json")  # fmt: skip
+    done = study("--data", tmp_path / "text", "--variants", "cython", "--executions", "threads", *SHORT,
+                 "--json", tmp_path / "a.json")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert {cell["work"] for cell in json.loads((tmp_path / "a.json").read_text())["cells"]} == {7}
 
 
-def test_size_zero_is_exact_and_empty() -> None:
-    done = small("--size", "0")
+def test_size_zero_is_exact_and_empty(study: Callable[..., Done]) -> None:
+    done = study(*SMALL, "--size", "0")
     assert done.returncode == 0
     assert "nothing to count" in done.stdout
 
 
-def test_more_workers_than_cores_are_allowed_and_marked() -> None:
-    done = small("--workers", f"1,{(os.cpu_count() or 1) + 1}")
+def test_more_workers_than_cores_are_allowed_and_marked(study: Callable[..., Done]) -> None:
+    done = study(*SMALL, "--workers", f"1,{(os.cpu_count() or 1) + 1}")
     assert done.returncode == 0
     assert "workers*" in done.stdout
     assert "* more workers than" in done.stdout
@@ -378,8 +389,9 @@ def test_info_says_what_numbers_depend_on() -> None:
         assert word in done.stdout
 
 
-def test_info_as_json() -> None:
-    content = json.loads(parcount("info", "--json").stdout)
+def test_info_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
     assert content["cores"]["available"] >= 1
     assert content["python"]["version"] == ".".join(map(str, sys.version_info[:3]))
 
