@@ -28,7 +28,7 @@ typedef struct CancelFlag {
 
 typedef struct {
     const CancelFlag *flag; /* NULL if this thread is not a worker */
-    int64_t next;           /* time of the next check for signals; 0 before the first poll */
+    int64_t next;           /* time of the next check for signals; 0 before the first poll, 1 before the second */
     int main_thread;        /* -1 if not known yet */
 } Interrupt;
 
@@ -124,8 +124,12 @@ static int interrupt_poll(Interrupt *state)
     PyGILState_STATE gil;
     if (state->flag ? !interrupt_cancelled(state->flag) : !state->main_thread)
         return 0;
+    if (!state->flag && !state->next) { /* most loops are polled once: they need not read the clock */
+        state->next = 1;
+        return 0;
+    }
     now = interrupt_clock();
-    if (!state->next)
+    if (state->next == 1)
         state->next = now + POLL_MILLISECONDS;
     if (!state->flag && now < state->next)
         return 0;
