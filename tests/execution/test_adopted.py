@@ -200,7 +200,7 @@ class TestErrors:
             assert on.map(plain.double, [1], idempotent=False) == [2]
             return
         for call in (on.map, on.together, lambda *args, **keywords: list(on.imap(*args, **keywords))):
-            with pytest.raises(ValueError, match="cannot promise idempotent=False"):
+            with pytest.raises(ValueError, match="which idempotent=False forbids"):
                 call(plain.double, [1], idempotent=False)
 
 

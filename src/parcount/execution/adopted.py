@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pickle import PicklingError
-from time import perf_counter
 from typing import Any
 
-from parcount.execution.base import Execution
 from parcount.execution.errors import WorkerDied
-from parcount.execution.futures import FuturesStream, run
-from parcount.execution.stream import TaskStream
+from parcount.execution.futures import FutureExecution, FuturesStream
 
 UNPICKLABLE = ("cannot pickle", "can't pickle", "could not pickle", "could not serialize")
 """What executors say, each in its own exception, of what does not pickle."""
@@ -21,7 +18,7 @@ UNPICKLABLE = ("cannot pickle", "can't pickle", "could not pickle", "could not s
 _Interpreters: Any = getattr(concurrent.futures, "InterpreterPoolExecutor", ())  # 3.14's: threads that share nothing
 
 
-class Adopted(Execution):
+class Adopted(FutureExecution):
     """The workers of any `concurrent.futures.Executor`.
 
     `ProcessPoolExecutor`, ``loky.get_reusable_executor()``, ``client.get_executor()`` of ``dask.distributed``, the
@@ -103,23 +100,10 @@ class Adopted(Execution):
             )
         return workers
 
-    def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> TaskStream:
-        self._check_idempotent(idempotent)
-        return FuturesStream(self._submit, function, self._translate)
-
-    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:
-        self._check_idempotent(idempotent)
-        return run(self._submit, function, items, translate=self._translate)
-
-    def _together(
-        self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool
-    ) -> tuple[list[Any], float]:
-        opened = perf_counter()
-        return self._map(function, items, idempotent), opened
-
-    def _check_idempotent(self, idempotent: bool) -> None:
+    def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> FuturesStream:
         if not idempotent and self._dask:
-            raise ValueError("dask begins an item again when its worker is lost: it cannot promise idempotent=False")
+            raise ValueError("dask starts an item again if its worker is lost, which idempotent=False forbids")
+        return super()._open_stream(function, idempotent)
 
     def _submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
         try:

@@ -127,12 +127,7 @@ class Execution(ABC):
         with self:
             if progress is None:
                 return self._map(function, items, idempotent)
-            done: dict[int, Any] = {}
-            with closing(stream_results(self._open_stream(function, idempotent), items)) as results:
-                for position, result in results:
-                    done[position] = result
-                    progress(len(done), len(items))
-            return [done[position] for position in range(len(items))]
+            return self._map_stream(function, items, idempotent, progress)
 
     def imap(
         self, function: Callable[[Item], Result], items: Iterable[Item], *, idempotent: bool = True
@@ -257,11 +252,8 @@ class Execution(ABC):
         # Inside a `with` block the block ends the workers, even if the generator is never finished.
         with nullcontext() if self._entered else self:
             session = self._session
-            with closing(
-                stream_results(
-                    self._open_stream(function, idempotent), items, ordered=ordered, max_ahead=self._max_ahead
-                )
-            ) as results:
+            stream = self._open_stream(function, idempotent)
+            with closing(stream_results(stream, items, ordered=ordered, max_ahead=self._max_ahead)) as results:
                 for _, result in results:
                     yield result
                     if self._session is not session:
@@ -271,9 +263,24 @@ class Execution(ABC):
     def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> TaskStream:
         """Create the stream of one call; the workers have been started."""
 
-    @abstractmethod
     def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:
         """Implement `map`; the workers have been started."""
+        return self._map_stream(function, items, idempotent, lambda _done, _total: None)
+
+    def _map_stream(
+        self,
+        function: Callable[[Any], Any],
+        items: Sequence[Any],
+        idempotent: bool,
+        progress: Callable[[int, int], object],
+    ) -> list[Any]:
+        done: dict[int, Any] = {}
+        stream = self._open_stream(function, idempotent)
+        with closing(stream_results(stream, items, max_ahead=self._max_ahead)) as results:
+            for position, result in results:
+                done[position] = result
+                progress(len(done), len(items))
+        return [done[position] for position in range(len(items))]
 
     @abstractmethod
     def _together(

@@ -1,138 +1,144 @@
-"""Calls whose items are submitted to a `concurrent.futures.Executor`."""
+"""Executions that submit each item as a `concurrent.futures.Future`."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, wait
+from operator import methodcaller
 from queue import SimpleQueue
+from time import perf_counter
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from parcount.execution.base import Execution
 from parcount.execution.stream import Outcome, TaskStream
 
-Submit = Callable[[Callable[[Any], Any], Any], "Future[Any]"]
-"""Submits a function and its item to the executor."""
 
-Translate = Callable[[int, BaseException], None]
-"""Raises a clearer exception for the item at a position in place of the executor's, or returns."""
+class FutureExecution(Execution):
+    """An execution whose items become futures."""
 
+    @abstractmethod
+    def _submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
+        """Submit an item."""
 
-def _is_interrupt(error: BaseException | None) -> bool:
-    """Whether an exception ends what is under way, rather than wait for it, as Ctrl-C does."""
-    return error is not None and not isinstance(error, Exception | GeneratorExit)
+    def _translate(self, position: int, error: BaseException) -> None:
+        """Raise a clearer exception for the item at a position in place of the executor's, or return."""
 
+    def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> FuturesStream:  # noqa: ARG002
+        return FuturesStream(self, function)
 
-def unchanged(_: int, error: BaseException) -> None:
-    """Keep the executor's exception."""
+    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:
+        return self._open_stream(function, idempotent).run(items)
 
-
-def run(
-    submit: Submit,
-    function: Callable[[Any], Any],
-    items: Sequence[Any],
-    *,
-    translate: Translate = unchanged,
-    on_failure: Callable[[], None] = lambda: None,
-    on_interrupt: Callable[[], None] = lambda: None,
-) -> list[Any]:
-    """Submit all items and return their results in order.
-
-    Parameters
-    ----------
-    submit : callable
-        Submits an item.
-    function : callable
-        Of one item.
-    items : sequence
-        All are submitted before the first result is awaited.
-    translate : callable, optional
-        Raises a clearer exception in place of the executor's.
-    on_failure : callable, optional
-        Called on failure, before the running items are awaited.
-    on_interrupt : callable, optional
-        Called if the caller is interrupted, to end the running items.
-    """
-    futures: list[Future[Any]] = []
-    position = 0
-    try:
-        for position, item in enumerate(items):  # noqa: B007 - where it stops is told
-            futures.append(submit(function, item))
-        results = []
-        for position in range(len(futures)):
-            results.append(futures[position].result())
-        return results
-    except BaseException as error:
-        on_failure()
-        if _is_interrupt(error):
-            on_interrupt()
-        while futures:  # from the last on: those not begun are dropped before those begun are waited for
-            _end(futures.pop())
-        translate(position, error)
-        raise
+    def _together(
+        self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool
+    ) -> tuple[list[Any], float]:
+        opened = perf_counter()
+        return self._map(function, items, idempotent), opened
 
 
 class FuturesStream(TaskStream):
-    """The futures of one call, in the order in which they are done."""
+    """The futures of one call, in the order in which they are done.
+
+    Parameters
+    ----------
+    execution : FutureExecution
+        Submits the items.
+    function : callable
+        Of one item.
+    on_failure : callable, optional
+        Called after a failure, before running items are awaited.
+    on_interrupt : callable, optional
+        Called if the caller is interrupted, to end running items.
+    """
 
     def __init__(
         self,
-        submit: Submit,
+        execution: FutureExecution,
         function: Callable[[Any], Any],
-        translate: Translate = unchanged,
+        *,
+        on_failure: Callable[[], None] = lambda: None,
         on_interrupt: Callable[[], None] = lambda: None,
     ) -> None:
-        self.executor_submit = submit
-        self.on_interrupt = on_interrupt
+        self.execution = execution
         self.function = function
-        self.translate = translate
-        self.under_way: dict[Future[Any], int] = {}
-        self.over: SimpleQueue[Future[Any]] = SimpleQueue()
-
-    def __enter__(self) -> Self:
-        return self
+        self.on_failure = on_failure
+        self.on_interrupt = on_interrupt
+        self.pending: dict[Future[Any], int] = {}
+        self.done: SimpleQueue[Future[Any]] = SimpleQueue()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if _is_interrupt(error):
-            self.on_interrupt()
-        while self.under_way:  # from the last on: as after a failed `run`
-            _end(self.under_way.popitem()[0])
-
-    @property
-    def has_capacity(self) -> bool:
-        """Always true: the executor has a queue."""
-        return True
+        if error is not None:
+            self.on_failure()
+            if not isinstance(error, Exception | GeneratorExit):  # such as Ctrl-C
+                self.on_interrupt()
+        while self.pending:  # the last first: items that have not begun are cancelled before the others are awaited
+            future, _ = self.pending.popitem()
+            if not future.cancel():
+                wait([future])
 
     @property
     def busy(self) -> bool:
-        """Whether any item has no outcome yet."""
-        return bool(self.under_way)
+        """Whether submitted items have no outcome yet."""
+        return bool(self.pending)
 
     def submit(self, position: int, item: Any) -> None:
         """Submit an item."""
-        try:
-            future = self.executor_submit(self.function, item)
-        except Exception as error:
-            self.translate(position, error)
-            raise
-        self.under_way[future] = position
-        future.add_done_callback(self.over.put)
+        self._add(position, item).add_done_callback(self.done.put)
 
     def poll(self) -> list[Outcome]:
         """Return the outcome of the next item that is done."""
-        future = self.over.get()
-        position = self.under_way.pop(future)
+        future = self.done.get()
+        position = self.pending.pop(future)
         error = CancelledError() if future.cancelled() else future.exception()
         if error is None:
             return [Outcome(position, future.result())]
         try:
-            self.translate(position, error)
-        except Exception as told:  # noqa: BLE001 - raised where its result would have been
-            return [Outcome(position, error=told)]  # named nowhere else here, or it would keep itself alive
+            self.execution._translate(position, error)
+        except Exception as translated:  # noqa: BLE001 - raised where its result would have been
+            return [Outcome(position, error=translated)]  # another reference would form a cycle
         return [Outcome(position, error=error)]
 
+    def run(self, items: Sequence[Any]) -> list[Any]:
+        """Submit all items before the first result is awaited; return the results in order."""
+        results: list[Any] = []
+        with self:
+            for position, item in enumerate(items):
+                self._add(position, item)
+            try:
+                results.extend(map(methodcaller("result"), self.pending))  # no reference to the future that raises
+            except Exception as error:
+                self.execution._translate(len(results), error)
+                raise
+            self.pending.clear()
+        return results
 
-def _end(future: Future[Any]) -> None:
-    if not future.cancel():
-        wait([future])
+    def _add(self, position: int, item: Any) -> Future[Any]:
+        try:
+            future = self.execution._submit(self.function, item)
+        except Exception as error:
+            self.execution._translate(position, error)
+            raise
+        self.pending[future] = position
+        return future
+
+
+def run_now(function: Callable[[Any], Any], item: Any) -> Future[Any]:
+    """Apply the function in this thread; return a future that is done."""
+    try:
+        value = function(item)
+    except Exception as error:  # noqa: BLE001 - raised when the result is asked for
+        return _done(error=error)
+    return _done(value)
+
+
+def _done(value: Any = None, error: Exception | None = None) -> Future[Any]:
+    future: Future[Any] = Future()
+    if error is None:
+        future.set_result(value)
+    else:
+        future.set_exception(error)
+    return future

@@ -143,8 +143,7 @@ class Interpreters(Pool):
 
     def _caller(self) -> Callable[..., interpreter_worker.Answer]:
         """Calls a function in the interpreter of this thread."""
-        if self._broken is not None:
-            raise self._broken
+        self._check_set_up()
         call: Callable[..., interpreter_worker.Answer] = self._own.call
         return call
 

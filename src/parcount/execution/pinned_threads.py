@@ -17,6 +17,7 @@ from threading import Barrier, BrokenBarrierError, Lock, Thread, current_thread
 from typing import Any
 
 from parcount.execution.base import Execution, integer
+from parcount.execution.futures import run_now
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
 
@@ -60,12 +61,7 @@ class PinnedThreads(Threads):
         try:
             return super()._submit(function, item)
         except RuntimeError:  # the interpreter is ending and its pools accept no items: the caller runs it
-            future: Future[Any] = Future()
-            try:
-                future.set_result(function(item))
-            except Exception as error:  # noqa: BLE001 - raised when the result is asked for
-                future.set_exception(error)
-            return future
+            return run_now(function, item)
 
 
 def pinned_threads(threads: int) -> Execution:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from threading import Barrier
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from parcount.execution.base import Execution, check_initializer
-from parcount.execution.futures import FuturesStream, run
-from parcount.execution.stream import TaskStream
+from parcount.execution.base import check_initializer
+from parcount.execution.futures import FutureExecution, FuturesStream
 
 if TYPE_CHECKING:  # its module cannot be imported once the main thread has ended
     from concurrent.futures import ThreadPoolExecutor
 
 
-class Pool(Execution):
+class Pool(FutureExecution):
     """`workers` threads of a `ThreadPoolExecutor`.
 
     Parameters
@@ -45,17 +44,25 @@ class Pool(Execution):
         self._initargs = tuple(initargs)
         self._broken: BaseException | None = None
 
-    @abstractmethod
     def _set_up(self) -> None:
         """Prepare a thread; an exception in it ends every call."""
+        if self._initializer is not None:
+            self._initializer(*self._initargs)
 
-    @abstractmethod
     def _work(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Return the function that a thread applies to an item."""
+        if self._initializer is None:
+            return function
 
-    @abstractmethod
+        def checked(item: Any) -> Any:
+            self._check_set_up()
+            return function(item)
+
+        return checked
+
     def _hold(self, function: Callable[[Any], Any]) -> Callable[[Any], Callable[[], Any]]:
         """Return a function that takes an item before the barrier and returns the call to make after it."""
+        return partial(partial, self._work(function))
 
     def _open(self) -> None:
         from concurrent.futures import ThreadPoolExecutor
@@ -69,13 +76,9 @@ class Pool(Execution):
     def _submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
         return self._pool.submit(function, item)
 
-    def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> TaskStream:  # noqa: ARG002
+    def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> FuturesStream:  # noqa: ARG002
         work, cancel = _cancellable(self._work(function))
-        return FuturesStream(self._submit, work, on_interrupt=cancel)
-
-    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:  # noqa: ARG002
-        work, cancel = _cancellable(self._work(function))
-        return run(self._submit, work, items, on_interrupt=cancel)
+        return FuturesStream(self, work, on_interrupt=cancel)
 
     def _together(
         self,
@@ -95,19 +98,23 @@ class Pool(Execution):
         def start(item: Any) -> Any:
             try:
                 go = hold(item)
-            finally:  # whether it has arrived or failed to, the others are waiting
+            finally:  # the others wait for this thread, also if it has failed
                 barrier.wait()
             return go()
 
-        # A thread that could not be started, or Ctrl-C meanwhile: let those go that wait for it.
         work, cancel = _cancellable(start)
-        return run(self._submit, work, items, on_failure=barrier.abort, on_interrupt=cancel), opened
+        # Threads wait in vain if another could not be started, or after an interrupt.
+        return FuturesStream(self, work, on_failure=barrier.abort, on_interrupt=cancel).run(items), opened
 
     def _try_to_set_up(self) -> None:
         try:
             self._set_up()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is who must know
-            self._broken = error  # raised here, it would go to the log, and break the pool without a reason
+        except BaseException as error:  # noqa: BLE001 - raised in each call, with its type and traceback
+            self._broken = error  # raised here, it would be logged, and replaced by BrokenThreadPool
+
+    def _check_set_up(self) -> None:
+        if self._broken is not None:
+            raise self._broken
 
 
 def _cancellable(function: Callable[[Any], Any]) -> tuple[Callable[[Any], Any], Callable[[], None]]:

@@ -34,8 +34,8 @@ class TaskStream(ABC):
     A context manager: after its exit, none of its items is running.
     """
 
-    @abstractmethod
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     @abstractmethod
     def __exit__(
@@ -43,9 +43,9 @@ class TaskStream(ABC):
     ) -> None: ...
 
     @property
-    @abstractmethod
     def has_capacity(self) -> bool:
         """Whether another item can be submitted now."""
+        return True
 
     @property
     @abstractmethod

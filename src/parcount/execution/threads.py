@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
 from parcount.execution.pool import Pool
 
 
@@ -40,21 +36,3 @@ class Threads(Pool):
     """
 
     name = "threads"
-
-    def _set_up(self) -> None:
-        if self._initializer is not None:
-            self._initializer(*self._initargs)
-
-    def _work(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        if self._initializer is None:
-            return function
-
-        def checked(item: Any) -> Any:
-            if self._broken is not None:
-                raise self._broken
-            return function(item)
-
-        return checked
-
-    def _hold(self, function: Callable[[Any], Any]) -> Callable[[Any], Callable[[], Any]]:
-        return partial(partial, self._work(function))

@@ -23,7 +23,7 @@ from parcount.execution.processes.channel import ERROR, GO, HOLD, READY, TASK, R
 from parcount.execution.processes.serialisation import check, dumps, loads
 from parcount.execution.processes.supervisor import MAX_FAILED_STARTS, PendingTask, Worker, WorkerPool
 from parcount.execution.processes.transports import TRANSPORTS, TransportName
-from parcount.execution.stream import Outcome, TaskStream, stream_results
+from parcount.execution.stream import Outcome, TaskStream
 
 StartMethod = Literal["fork", "forkserver", "spawn"]
 
@@ -196,10 +196,6 @@ class Processes(Execution):
 
     def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> TaskStream:
         return _ProcessStream(self, function, idempotent)
-
-    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:
-        done = dict(stream_results(self._open_stream(function, idempotent), items))
-        return [done[position] for position in range(len(items))]
 
     def _together(
         self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool
