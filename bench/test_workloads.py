@@ -14,7 +14,7 @@ from tasks import EXECUTIONS, Pool
 
 from parcount.engine.run import run
 from parcount.kernels import VARIANTS, WORKLOADS, Counts, Job
-from parcount.studies.core.shared_data import to_shared_memory
+from parcount.studies.core.counting import to_shared_memory
 
 SIZES = {
     "tally": {"python": 1 << 17, "numpy": 1 << 22, "compiled": 1 << 25},

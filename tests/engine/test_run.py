@@ -20,7 +20,7 @@ from parcount.execution.pinned_threads import live_threads
 from parcount.kernels import VARIANTS, WORKLOADS, TallyJob
 from parcount.kernels.bincount import bincount_job
 from parcount.kernels.job import count_part
-from parcount.studies.core.shared_data import to_shared_memory
+from parcount.studies.core.counting import to_shared_memory
 from parcount.system.cores import available_cores
 from tests import remote
 from tests.kernels.support import most_threads
@@ -263,3 +263,15 @@ def test_a_study_measures_what_a_user_calls(workload: str, threads: int, monkeyp
     assert users_threads == studys_threads
     counted = [name for name in (user if threads == 1 else users_threads) if name.startswith("count_part by")]
     assert len(counted) == threads
+
+
+@pytest.mark.parametrize("execution", [pc.Serial(), pc.Threads(2), pc.Processes(2)], ids=repr)
+def test_a_clock_measures_the_cpu_time_of_the_workers(execution: pc.Execution) -> None:
+    job = WORKLOADS["tally"].make(200_000)
+    clock = Clock(cpu=True)
+    counts = run(job, WORKLOADS["tally"].kernels["python"], execution, clock)
+    assert np.array_equal(counts, job.exact())
+    assert clock.cpu is not None
+    assert 0 < clock.cpu <= 2 * clock.seconds + 0.1
+    assert run(job, WORKLOADS["tally"].kernels["cython"], execution, unmeasured := Clock()) is not None
+    assert unmeasured.cpu is None

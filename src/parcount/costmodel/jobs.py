@@ -99,7 +99,7 @@ def make_job(
         If a name does not exist, a number is out of range, the dtype cannot hold the largest key, or `tally`, which
         generates its keys, is given a dtype.
     """
-    (workload,) = names("workload", workload, WORKLOADS, ())
+    (workload,) = names("workload", workload, WORKLOADS)
     if bins is None:
         bins = BINS[workload] if dtype not in DTYPES else min(BINS[workload], int(np.iinfo(dtype).max) + 1)
     if not 1 <= bins <= MAX_BINS:
@@ -112,7 +112,7 @@ def make_job(
         if bins & (bins - 1):
             raise ValueError(f"bins of tally must be a power of two, not {bins}")
         return PlannedJob(workload, None, bins, size)
-    (dtype,) = names("dtype", "int64" if dtype is None else dtype, DTYPES, ())
+    (dtype,) = names("dtype", "int64" if dtype is None else dtype, DTYPES)
     if bins - 1 > np.iinfo(dtype).max:
         raise ValueError(f"{dtype} keys are at most {np.iinfo(dtype).max}, too small for {bins} bins")
     return PlannedJob(workload, dtype, bins, size)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from functools import partial
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 import numpy as np
@@ -31,16 +31,26 @@ MIN_PART_SIZE_PER_BIN = 64
 class Clock:
     """The time of one call of `run`.
 
+    Parameters
+    ----------
+    cpu : bool, optional
+        Whether the CPU time of the workers is measured as well.
+
     Attributes
     ----------
     started : float
         The time of `time.perf_counter` at which all workers started together.
     seconds : float
         From then until the counts were merged.
+    cpu : float or None
+        Seconds of CPU time of all workers, if measured.
     """
 
     started: float
     seconds: float
+
+    def __init__(self, *, cpu: bool = False) -> None:
+        self.cpu = 0.0 if cpu else None
 
     def stop(self) -> None:
         """Take the time."""
@@ -89,11 +99,15 @@ def run(job: Job, kernel: Kernel, execution: Execution, clock: Clock | None = No
             kernel, execution = partial(kernel, threads=execution.workers), Serial()
         else:
             execution = persistent_threads(execution)
-    if type(execution) is Serial:  # `map` would take some microseconds more
+    timed = clock is not None and clock.cpu is not None
+    if type(execution) is Serial and not timed:  # `map` would take some microseconds more
         started = perf_counter()
         partials = [count_part(kernel, *job.split(1))]
     else:
-        started, partials = _run_parts(job, kernel, execution, together=clock is not None)
+        started, partials = _run_parts(job, kernel, execution, together=clock is not None, timed=timed)
+    if clock is not None and timed:
+        clock.cpu = sum(seconds for _, seconds in partials)
+        partials = [counts for counts, _ in partials]
     counts = job.merge(partials)
     if clock is not None:
         clock.started = started
@@ -101,17 +115,27 @@ def run(job: Job, kernel: Kernel, execution: Execution, clock: Clock | None = No
     return counts
 
 
-def _run_parts(job: Job, kernel: Kernel, execution: Execution, *, together: bool) -> tuple[float, list[Any]]:
-    """The time at which the workers started, if they did together, and the partial counts."""
+def _run_parts(
+    job: Job, kernel: Kernel, execution: Execution, *, together: bool, timed: bool
+) -> tuple[float, list[Any]]:
+    """The time at which the workers started, if they did together, and the partial counts, `timed` with CPU times."""
     parts = job.split(number_of_parts(job, execution, one_each=together))
     function, items = _calls(kernel, parts, execution)
     if together:
+        function = partial(with_cpu_time, function) if timed else function
         partials, started = execution.together(function, items, idempotent=not job.in_place)
     else:
         partials, started = execution.map(function, items, idempotent=not job.in_place), 0.0
     if not execution.supports_numpy:
         partials = [_as_array(counts, part) for counts, part in zip(partials, parts, strict=True)]
     return started, partials
+
+
+def with_cpu_time(function: Callable[[Any], Any], item: Any) -> tuple[Any, float]:
+    """Return the result of a function, and the seconds of CPU time that this thread took for it."""
+    before = thread_time()
+    result = function(item)
+    return result, thread_time() - before
 
 
 def number_of_parts(job: Job, execution: Execution, *, one_each: bool = False) -> int:

@@ -1,11 +1,10 @@
-"""From samples to results: what each cell's rounds say."""
+"""From samples to results."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from operator import attrgetter
-from typing import Any
 
 import numpy as np
 
@@ -19,49 +18,34 @@ FAILED = "failed"
 
 
 @dataclass(frozen=True)
-class CellResult:
-    """What a study knows of one cell.
+class CellResult(Cell):
+    """What a study knows of one cell. Lists have one value per round.
 
     Attributes
     ----------
-    workload, variant, execution, workers
-        Which cell.
     status : {"measured", "not installed", "not supported", "failed"}
         Whether it ran.
     reason : str or None
         Why it did not.
     exact : bool or None
-        Whether every run gave the exact counts; None if it never ran.
+        Whether the result of every run was right; None if it never ran.
     work : int or None
         Units of work in one run.
-    seconds : list of float
-        One a round, from the barrier to the merged counts.
+    seconds, waited, lost, cpu, server : list
+        As in `Sample`; the last two are empty where not measured.
     rate : float or None
         Units of work per second, median.
     speedup : Estimate or None
-        Against its baseline in the same round: the same variant's serial cell, or that of all variants.
+        Ratio of the rate to that of its baseline in the same round.
     startup : float or None
-        Seconds by which the first answer of new workers comes later than a warm one.
+        Seconds by which the first result of new workers is later than one of running workers.
     break_even : int or None
-        Increments from which this cell beats the serial one with its start-up counted; None if it never does.
-    waited : list of float
-        One a round: of the time that its workers could have run, the share that they waited for a core.
+        Increments from which this cell, its start-up included, is faster than the serial one; None if never.
     clean : int
-        Rounds in which neither it nor its baseline was disturbed by other programs: what the speedup rests on,
-        if there are at least three.
-    lost : list of int
-        One a round: increments that were made and are missing from the count, or pages or arrays that are missing or
-        wrong.
-    cpu, server : list of float
-        One a round: seconds of CPU time that its workers took, and the server meanwhile; empty where not measured.
-    unit, direction, array_bytes
-        As `Cell` has them.
+        Rounds in which neither it nor its baseline was disturbed. The speedup rests on these if there are at least
+        three.
     """
 
-    workload: str
-    variant: str
-    execution: str
-    workers: int
     status: str
     reason: str | None = None
     exact: bool | None = None
@@ -76,34 +60,12 @@ class CellResult:
     lost: list[int] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     server: list[float] = field(default_factory=list)
-    unit: str = "increment"
-    direction: str | None = None
-    array_bytes: int | None = None
-
-    @property
-    def cell(self) -> Cell:
-        """Which cell."""
-        return Cell(
-            self.workload,
-            self.variant,
-            self.execution,
-            self.workers,
-            unit=self.unit,
-            direction=self.direction,
-            array_bytes=self.array_bytes,
-        )
 
 
 def ratios(rounds: Sequence[Round], over: Cell, under: Cell) -> tuple[list[float], int]:
-    """`over`'s seconds by `under`'s, one for each round that has both.
+    """Return the ratios of two cells' seconds in each round, and the number of rounds that disturbed neither.
 
-    Rounds in which one of the two was disturbed are set aside, as long as `LEAST_SAMPLES` others remain.
-
-    Returns
-    -------
-    ratios : list of float
-    clean : int
-        How many rounds have both, undisturbed.
+    Disturbed rounds are left out if at least `LEAST_SAMPLES` others remain.
     """
     pairs = [(one[over], one[under]) for one in rounds if over in one and under in one and one[under].seconds > 0]
     clean = [pair for pair in pairs if not (pair[0].disturbed or pair[1].disturbed)]
@@ -112,7 +74,7 @@ def ratios(rounds: Sequence[Round], over: Cell, under: Cell) -> tuple[list[float
 
 
 def rate_ratios(rounds: Sequence[Round], work: Mapping[Cell, int], of: Cell, to: Cell) -> tuple[list[float], int]:
-    """How many times as fast `of` is as `to`, one for each round that has both; as `ratios`, also of unequal work."""
+    """Return how many times as fast `of` is as `to`; as `ratios`, also for unequal work."""
     times, clean = ratios(rounds, to, of)
     return [time * (work[of] / work[to]) for time in times], clean
 
@@ -127,66 +89,56 @@ def analyse(
     may_lose: Collection[str] = (),
     baseline: Callable[[Cell], Cell] = attrgetter("baseline"),
 ) -> list[CellResult]:
-    """What the rounds say of each cell.
+    """Return the result of each cell.
 
     Parameters
     ----------
     cells : sequence of Cell
-        In the order of the result.
+        In the order of the results.
     rounds : sequence of dict
         The samples.
     work, startup : mapping
-        Increments in one run, and seconds to start, of cells that have them.
+        Units of work in one run, and seconds to start, of cells that have them.
     unmeasured : mapping of Cell to (status, reason)
         The cells that did not run, or not to the end.
     may_lose : collection of str
-        Variants that do not fail by counts that are not exact.
+        Variants whose counts may be wrong.
     baseline : callable
-        Which cell another's speedup is against.
+        Returns the cell that another's speedup is relative to.
     """
     results: list[CellResult] = []
     for cell in cells:
         samples = [one[cell] for one in rounds if cell in one]
-        status, reason = unmeasured.get(
-            cell, (MEASURED, None) if samples else (FAILED, "interrupted before its first run")
-        )
-        if not samples:
-            results.append(CellResult(*cell.key, status, reason, **_kind(cell)))
-            continue
-        exact = all(sample.exact for sample in samples)
-        if not exact and cell.variant not in may_lose:
-            status, reason = FAILED, "the counts were not exact"
-        size = work[cell]
-        seconds = [sample.seconds for sample in samples]
-        usual = float(np.median(seconds))
-        rate = size / usual if size and usual > 0 else None
-        speedups, clean = rate_ratios(rounds, work, cell, baseline(cell)) if size else ([], 0)
-        speedup = estimate(speedups) if speedups else None
-        results.append(
-            CellResult(
-                *cell.key,
-                status,
-                reason,
-                exact,
-                size,
-                seconds,
-                rate,
-                speedup,
-                startup.get(cell),
-                _break_even(rate, speedup, startup.get(cell)),
-                [sample.waited for sample in samples],
-                clean,
-                [sample.lost for sample in samples],
-                [sample.cpu for sample in samples if sample.cpu is not None],
-                [sample.server for sample in samples if sample.server is not None],
-                **_kind(cell),
+        never = (FAILED, "interrupted before its first run")
+        status, reason = unmeasured.get(cell, (MEASURED, None) if samples else never)
+        result = CellResult(**asdict(cell), status=status, reason=reason)
+        if samples:
+            exact = all(sample.exact for sample in samples)
+            if not exact and cell.variant not in may_lose:
+                result = replace(result, status=FAILED, reason="the counts were not exact")
+            size = work[cell]
+            seconds = [sample.seconds for sample in samples]
+            usual = float(np.median(seconds))
+            rate = size / usual if size and usual > 0 else None
+            speedups, clean = rate_ratios(rounds, work, cell, baseline(cell)) if size else ([], 0)
+            speedup = estimate(speedups) if speedups else None
+            result = replace(
+                result,
+                exact=exact,
+                work=size,
+                seconds=seconds,
+                rate=rate,
+                speedup=speedup,
+                startup=startup.get(cell),
+                break_even=_break_even(rate, speedup, startup.get(cell)),
+                clean=clean,
+                waited=[sample.waited for sample in samples],
+                lost=[sample.lost for sample in samples],
+                cpu=[sample.cpu for sample in samples if sample.cpu is not None],
+                server=[sample.server for sample in samples if sample.server is not None],
             )
-        )
+        results.append(result)
     return results
-
-
-def _kind(cell: Cell) -> dict[str, Any]:
-    return {"unit": cell.unit, "direction": cell.direction, "array_bytes": cell.array_bytes}
 
 
 def _break_even(rate: float | None, speedup: Estimate | None, startup: float | None) -> int | None:

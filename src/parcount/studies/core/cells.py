@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+DISTURBED = 0.05
+"""Share of waiting for a core from which a run is disturbed.
+
+Not less: two workers that the system first puts on one core wait some milliseconds until it moves one of them. Not
+more: if one worker does all the waiting, two run at 1.8 times the speed of one, which still counts as parallel.
+"""
+
 
 @dataclass(frozen=True)
 class Cell:
-    """One (workload, variant, execution, workers) of a study.
+    """One combination of a study; `workload`, `variant`, `execution` and `workers` identify it.
 
     Attributes
     ----------
     workload, variant, execution, workers
-        What is run, and by whom. These four identify a cell.
+        What is run, and by whom.
     unit : str
         One unit of its work, in the singular: "increment", "page", "byte", "trip".
     direction : {"there", "back"} or None
@@ -26,9 +33,9 @@ class Cell:
     variant: str
     execution: str
     workers: int
-    unit: str = field(default="increment", compare=False)
-    direction: str | None = field(default=None, compare=False)
-    array_bytes: int | None = field(default=None, compare=False)
+    unit: str = field(default="increment", compare=False, kw_only=True)
+    direction: str | None = field(default=None, compare=False, kw_only=True)
+    array_bytes: int | None = field(default=None, compare=False, kw_only=True)
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -37,8 +44,13 @@ class Cell:
 
     @property
     def baseline(self) -> Cell:
-        """The cell that this one's speedup is against: the same variant, serial."""
-        return replace(self, execution="serial", workers=1)
+        """The same variant, serial."""
+        return replace(self.cell, execution="serial", workers=1)
+
+    @property
+    def cell(self) -> Cell:
+        """The cell alone, without results."""
+        return Cell(*self.key, unit=self.unit, direction=self.direction, array_bytes=self.array_bytes)
 
     def __str__(self) -> str:
         return f"{self.workload}/{self.variant}/{self.execution}/{self.workers}"
@@ -46,23 +58,8 @@ class Cell:
 
 def with_workers(serial: Cell, executions: Iterable[str], workers: Iterable[int]) -> list[Cell]:
     """Return a serial cell, and the same under each other execution with each number of workers."""
-    return [
-        serial,
-        *(
-            replace(serial, execution=execution, workers=count)
-            for execution in executions
-            if execution != "serial"
-            for count in workers
-        ),
-    ]
-
-
-DISTURBED = 0.05
-"""Share of waiting for a core from which a run says more about its neighbours than about its cell.
-
-Not less: two workers that the system first puts on one core wait some milliseconds until it moves one of them. Not
-more: if the wait is all one worker's, two run at 1.8 times the speed of one, which is still told from not parallel.
-"""
+    others = [name for name in executions if name != "serial"]
+    return [serial, *(replace(serial, execution=name, workers=count) for name in others for count in workers)]
 
 
 @dataclass(frozen=True)
@@ -74,16 +71,14 @@ class Sample:
     seconds : float
         From the barrier to the merged counts.
     exact : bool
-        Whether the counts were right.
+        Whether the result was right.
     waited : float
-        Of the time that its workers could have run, the share that they waited for a core: what other programs took,
-        or a virtual machine's host.
+        The share of the time in which its workers were ready to run and had no core, because other programs or a
+        virtual machine's host used it.
     lost : int
-        Increments that were made and are missing from the count, or pages or arrays that are missing or wrong.
-    cpu : float or None
-        Seconds of CPU time that its workers took, where that is measured.
-    server : float or None
-        Seconds of CPU time that the server took meanwhile, where there is one.
+        Increments that are missing from the count, or pages or arrays that are missing or wrong.
+    cpu, server : float or None
+        Seconds of CPU time of its workers, and of the server, where measured.
     """
 
     seconds: float
@@ -95,9 +90,9 @@ class Sample:
 
     @property
     def disturbed(self) -> bool:
-        """Whether other programs took too much for this run to be compared."""
+        """Whether its workers waited too long for a core to be compared."""
         return self.waited > DISTURBED
 
 
 Round = dict[Cell, Sample]
-"""One run of each cell, close together in time: what ratios are taken within."""
+"""One run of each cell, close together in time. Ratios are taken within a round."""

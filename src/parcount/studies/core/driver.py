@@ -19,7 +19,7 @@ Progress = Callable[[str, float, float], None]
 """Called with a description of the current step, the seconds passed, and the seconds expected in all."""
 
 STOLEN = 0.05
-"""Cores taken by the hypervisor from which the verdict mentions it."""
+"""Cores that the hypervisor takes from which the verdict mentions it."""
 
 
 def run_study(experiment: Experiment, progress: Progress | None = None) -> Study:
@@ -30,7 +30,7 @@ def run_study(experiment: Experiment, progress: Progress | None = None) -> Study
     Parameters
     ----------
     experiment : Experiment
-        Opened here, and closed.
+        The study; it is opened and closed here.
     progress : callable, optional
         Called with a description of the current step, the seconds passed and the seconds expected.
     """

@@ -1,4 +1,4 @@
-"""What a number depends on: the machine, the Python, and the libraries."""
+"""What measured numbers depend on: the machine, the Python, and the libraries."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 import sysconfig
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,25 +24,13 @@ def gil_enabled() -> bool:
 
 
 def environment() -> dict[str, Any]:
-    """Describe this process's surroundings, as the result file stores them.
-
-    Returns
-    -------
-    dict
-        Plain values only; see ``docs/result-file.md``.
-    """
-    available = cores()
+    """Return the environment of this process as plain values; ``docs/result-file.md`` describes them."""
+    limits = cores()
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "platform": platform.platform(),
         "cpu": _cpu(),
-        "cores": {
-            "available": available.available,
-            "reason": available.reason,
-            "machine": available.machine,
-            "affinity": available.affinity,
-            "quota": available.quota,
-        },
+        "cores": {"available": limits.available, "reason": limits.reason, **asdict(limits)},
         "python": {
             "version": platform.python_version(),
             "implementation": platform.python_implementation(),
@@ -59,7 +48,7 @@ def environment() -> dict[str, Any]:
 
 
 def threading_layer() -> str | None:
-    """The layer that has run Numba's parallel loops in this process, if any has."""
+    """Return the layer that has run Numba's parallel loops in this process, if any has."""
     if "parcount.kernels.numba_loops" not in sys.modules:
         return None
     from parcount.kernels import numba_loops
@@ -68,7 +57,7 @@ def threading_layer() -> str | None:
 
 
 def start_threading_layer() -> None:
-    """Run one parallel loop of Numba's, if it is installed: which layer it has is known only after."""
+    """Run a parallel loop of Numba, if installed: its layer is known only afterwards."""
     if VARIANTS["numba-parallel"].missing() is None:
         (part,) = WORKLOADS["increment"].make(1).split(1)
         count_part(WORKLOADS["increment"].kernels["numba-parallel"], part)
@@ -82,7 +71,7 @@ def _version(name: str) -> str | None:
 
 
 def _cpu() -> str:
-    """The processor's name: where Linux keeps it, or what the platform module knows."""
+    """The processor's name, from Linux or from the platform module."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             key, _, value = line.partition(":")

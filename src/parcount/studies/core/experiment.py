@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from importlib import import_module
 from time import perf_counter
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TextIO, TypeVar
 
 from parcount.execution.base import Execution
@@ -54,8 +53,8 @@ class Experiment(ABC):
     """One study: a design of cells, how each is prepared and run, and what the samples show.
 
     A subclass defines the design. The base class opens the workers, measures start-up times, calibrates, notices
-    disturbance, sets failing cells aside and composes the verdict. Modules ``table`` and ``figure`` beside the subclass
-    have its ``show(study, console)`` and ``draw(study)``.
+    disturbance, sets failing cells aside and composes the verdict. Beside the subclass, a module ``table`` has
+    ``tables(study, intervals)`` and ``legend(study)``, and a module ``figure`` has ``draw(study)``.
 
     Parameters
     ----------
@@ -69,14 +68,9 @@ class Experiment(ABC):
     work : dict of Cell to int
         Units of work in one run, of each prepared cell.
     startup : dict of Cell to float
-        Seconds by which the first result of new workers is later than that of warm ones.
+        Seconds by which the first result of new workers is later than one of running workers.
     failed : dict of Cell to (status, reason)
         Cells that raised, and what.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `check_options`.
     """
 
     name: ClassVar[str]
@@ -121,7 +115,7 @@ class Experiment(ABC):
         TypeError
             If the study has no such option.
         ValueError
-            If a name does not exist (the message lists those that do), or a number is out of range.
+            If a name does not exist, or a number is out of range.
         """
         known = [option.keyword for option in cls.parameters]
         for keyword in given:
@@ -153,11 +147,15 @@ class Experiment(ABC):
     def measure(self, cell: Cell) -> Sample:
         """Run a cell once, with `work[cell]` units, on its workers."""
 
+    def most_work(self, cell: Cell) -> int:  # noqa: ARG002 - of other studies
+        """Return the most units of work that a run of a cell can have."""
+        return 1 << 62
+
     def initial_work(self, cell: Cell) -> int:
         """Return the units of work in the first run of a cell."""
         if cell != self.baseline(cell):
             return self.work[self.baseline(cell)]
-        return LEAST_WORK if self.options.size is None else self.options.size
+        return min(self.most_work(cell), LEAST_WORK if self.options.size is None else self.options.size)
 
     def calibrate(self, cell: Cell) -> None:
         """Choose the units of work for which a run takes about `target` seconds; by default for baselines only."""
@@ -186,13 +184,10 @@ class Experiment(ABC):
     # The machinery: the same for all studies.
 
     def __enter__(self) -> Self:
-        self._stack.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     def pids(self) -> list[int]:
         """Return the ids of this process and of all workers."""
@@ -203,13 +198,7 @@ class Experiment(ABC):
         return self._pools[self.pool_key(cell)]
 
     def prepare(self, cells: Sequence[Cell], progress: Callable[[str], None]) -> None:
-        """Make what the cells share, then start, calibrate and warm each.
-
-        Raises
-        ------
-        OSError
-            If the system lacks what all cells need.
-        """
+        """Make what the cells share, then start, calibrate and warm each; OSError if the system lacks what all need."""
         self.open(cells, progress)
         for cell in cells:
             progress(f"{cell.workload}, {cell.variant} on {cell.execution}")
@@ -219,12 +208,13 @@ class Experiment(ABC):
         """Run a prepared cell once; None if it raised, after which it stays set aside."""
         return self._attempt(cell, self._run)
 
-    def fitting_work(self, cell: Cell, *, unit: int = 1, least: int = LEAST_WORK, most: int = 1 << 62) -> int:
+    def fitting_work(self, cell: Cell, *, unit: int = 1, least: int = LEAST_WORK) -> int:
         """Return the units of work that a cell does in about `target` seconds: `unit` times a power of two.
 
         The work is doubled until a run is long enough to be extrapolated from. Powers of two let variants of about the
         same speed do the same work.
         """
+        most = self.most_work(cell)
         size = min(most, least)
         while size < most:
             self.work[cell] = unit * size
@@ -341,7 +331,7 @@ class Experiment(ABC):
 
     @classmethod
     def show(cls, study: Study, stream: TextIO) -> None:
-        """Print a study: its tables, then the verdict."""
+        """Print a study's tables and its verdict."""
         from parcount.report.style import libraries
         from parcount.report.terminal import open_console, print_legend, print_sentences, print_table
 

@@ -135,14 +135,11 @@ def doublings(cores: int) -> tuple[int, ...]:
 
 
 def names(
-    what: str, asked: str | Sequence[str] | None, existing: Collection[str], default: tuple[str, ...]
+    what: str, asked: str | Sequence[str] | None, existing: Collection[str], default: tuple[str, ...] = ()
 ) -> tuple[str, ...]:
-    """Return the selected names in the order of the existing ones.
+    """Return the selected names in the order of the existing ones; ValueError if one does not exist or none is named.
 
-    Raises
-    ------
-    ValueError
-        If one does not exist, or there is none.
+    The default is returned for None.
     """
     if asked is None:
         return default
@@ -156,12 +153,9 @@ def names(
 
 
 def worker_counts(asked: int | Sequence[int] | None = None) -> tuple[int, ...]:
-    """Return numbers of workers in ascending order; by default `doublings` of the available cores.
+    """Return numbers of workers in ascending order; ValueError if one is less than one or there is none.
 
-    Raises
-    ------
-    ValueError
-        If one is less than one, or there is none.
+    By default they are the `doublings` of the available cores.
     """
     if asked is None:
         return doublings(available_cores())
@@ -180,7 +174,7 @@ def parse_names(text: str) -> list[str]:
 
 
 def parse_integer(text: str) -> int:
-    """Parse an integer, which may have underscores between its digits; ValueError if it is not one."""
+    """Parse an integer; ValueError if the text is not one."""
     try:
         return int(text)
     except ValueError:
@@ -189,11 +183,11 @@ def parse_integer(text: str) -> int:
 
 def parse_integers(text: str) -> list[int]:
     """Parse integers separated by commas; ValueError if one is not an integer."""
-    return [parse_integer(word) for word in parse_names(text)]
+    return list(map(parse_integer, parse_names(text)))
 
 
 def parse_number(text: str) -> float:
-    """Parse a number; ValueError if it is not one."""
+    """Parse a number; ValueError if the text is not one."""
     try:
         return float(text)
     except ValueError:

@@ -1,8 +1,7 @@
 """Rounds: every cell once, in a new order each time, for as long as there is time.
 
-Interleaving lets drift of the machine (heat, clocks, neighbours) hit all cells alike, so that ratios inside a round
-stay true while the times themselves move. Cells whose ratio is taken run next to each other: the less time passes
-between them, the less has moved.
+Drift of the machine (temperature, clock frequency, other programs) affects all cells of a round alike, so ratios within
+a round are stable even if the times are not. Cells whose ratio is taken run next to each other.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from parcount.studies.core.cells import Cell, Round, Sample
 from parcount.studies.core.statistics import LEAST_SAMPLES
 
 MOST_ROUNDS = 200
-"""More tell nothing new; only tiny jobs get there."""
+"""More rounds do not narrow the intervals much; only tiny jobs get there."""
 
 RESERVE = 0.25
-"""Of the time for rounds, the share kept for cells that turn out to need more."""
+"""Share of the time that is kept for undecided cells."""
 
 
 def measure(
@@ -34,26 +33,28 @@ def measure(
     progress: Callable[[str], None] = lambda _: None,
     baseline: Callable[[Cell], Cell] = attrgetter("baseline"),
 ) -> None:
-    """Measure `cells` in interleaved, shuffled rounds.
+    """Measure cells in interleaved, shuffled rounds.
 
     Parameters
     ----------
     cells : sequence of Cell
         What to measure.
     run : callable
-        Runs a cell once. None says that the cell cannot go on: it is left out from then on.
+        Runs a cell once. A cell for which it returns None is left out from then on.
     rounds : list of dict
-        Where the samples go, as they come: an interrupted measurement leaves here what it had.
+        The samples are added here as they are measured, so that an interruption does not lose them.
     until : float
-        When, on `clock`, to be done. There are at least `LEAST_SAMPLES` rounds, however long they take.
+        The time of `clock` to end at. There are at least `LEAST_SAMPLES` rounds, however long they take.
     wanting : callable
-        Which cells, after the rounds so far, need more of them for a verdict.
+        Returns the cells that need more rounds, given the rounds so far.
     order : random.Random
         Shuffles each round.
-    clock, progress : callable
-        The time, and who is told about each cell before it runs.
+    clock : callable
+        Returns the time.
+    progress : callable
+        Called with a description before each cell.
     baseline : callable
-        Which cell another's ratio is to. Those that share one run next to each other.
+        Returns the cell that another's ratio is relative to.
     """
     start = clock()
     alive = list(cells)
@@ -81,12 +82,12 @@ def measure(
         before = clock()
         if before + longest > until:
             break
-        one_round(chosen | set(map(baseline, chosen)), f"round {len(rounds) + 1}, for {len(chosen)} unclear cells")
+        one_round(chosen | set(map(baseline, chosen)), f"round {len(rounds) + 1}, for {len(chosen)} undecided cells")
         longest = max(longest, clock() - before)
 
 
 def _shuffled(cells: Sequence[Cell], order: random.Random, baseline: Callable[[Cell], Cell]) -> list[Cell]:
-    """The cells in a new order, those of one baseline together."""
+    """Return the cells in a new order, those of one baseline together."""
     families: dict[Cell, list[Cell]] = {}
     for cell in cells:
         families.setdefault(baseline(cell), []).append(cell)

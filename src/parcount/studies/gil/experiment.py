@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parcount.engine.run import Clock, run
 from parcount.execution.interpreters import missing, refusal
 from parcount.kernels import VARIANTS, WORKLOADS, Counts, Job
 from parcount.kernels.registry import Bincount
 from parcount.studies.core.analysis import NOT_INSTALLED, NOT_SUPPORTED
 from parcount.studies.core.cells import Cell, Sample, with_workers
-from parcount.studies.core.experiment import LEAST_WORK, Experiment
+from parcount.studies.core.counting import count_once, to_shared_memory
+from parcount.studies.core.experiment import Experiment
 from parcount.studies.core.options import (
     Option,
     Options,
@@ -27,7 +27,6 @@ from parcount.studies.core.options import (
     worker_counts,
     workers_option,
 )
-from parcount.studies.core.shared_data import to_shared_memory
 from parcount.studies.gil import verdict
 
 EXECUTIONS = ("serial", "threads", "processes", "interpreters")
@@ -144,13 +143,9 @@ class GilExperiment(Experiment):
                     raise
                 job = job.head(job.size // 4)
 
-    def initial_work(self, cell: Cell) -> int:
-        """Return the units of work in the first run: no more than there is data."""
-        return min(self._data[cell.workload].size, super().initial_work(cell))
-
-    def fitting_work(self, cell: Cell, *, unit: int = 1, least: int = LEAST_WORK, most: int | None = None) -> int:
-        """Return the units of work that take about the target time: no more than there is data."""
-        return super().fitting_work(cell, unit=unit, least=least, most=most or self._data[cell.workload].size)
+    def most_work(self, cell: Cell) -> int:
+        """Return the elements that there are."""
+        return self._data[cell.workload].size
 
     def measure(self, cell: Cell) -> Sample:
         """Count once, and compare the counts with the exact ones."""
@@ -159,18 +154,11 @@ class GilExperiment(Experiment):
             job = self._data[cell.workload].head(self.work[cell])
             job.reset()
             self._jobs[key] = job, job.exact()
-        job, exact = self._jobs[key]
-        job.reset()
-        clock = Clock()
-        counts = run(job, WORKLOADS[cell.workload].kernels[cell.variant], self.pool(cell), clock)
-        return Sample(clock.seconds, np.array_equal(counts, exact))
+        return count_once(cell, *self._jobs[key], self.pool(cell))
 
     def time(self, cell: Cell) -> float:
         """Return the seconds of one run, without a check, which would need the exact counts for every size."""
-        job = self._data[cell.workload].head(self.work[cell])
-        job.reset()
-        run(job, WORKLOADS[cell.workload].kernels[cell.variant], self.pool(cell), clock := Clock())
-        return clock.seconds
+        return count_once(cell, self._data[cell.workload].head(self.work[cell]), None, self.pool(cell)).seconds
 
 
 def file_bytes(path: str) -> NDArray[np.uint8]:

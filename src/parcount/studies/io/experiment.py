@@ -7,17 +7,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from time import perf_counter, thread_time
-from typing import Any, ClassVar, TypeVar
+from time import perf_counter
+from typing import Any, ClassVar
 
-import numpy as np
-
+from parcount.engine.run import with_cpu_time
 from parcount.execution.base import Execution
 from parcount.execution.threads import Threads
 from parcount.kernels import WORKLOADS, Counts, Job
-from parcount.kernels.job import count_part, cuts
+from parcount.kernels.job import cuts
 from parcount.studies.core.analysis import NOT_INSTALLED, NOT_SUPPORTED
 from parcount.studies.core.cells import Cell, Sample, with_workers
+from parcount.studies.core.counting import count_once
 from parcount.studies.core.experiment import LEAST_WORK, Experiment
 from parcount.studies.core.options import Option, names_option, parse_number, size_option, workers_option
 from parcount.studies.io import verdict
@@ -39,9 +39,6 @@ DELAY = 10.0
 
 PROBE = 2
 """Pages that each worker fetches before it is known how many fit in a run."""
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def _check_delay(delay: float | None) -> float:
@@ -164,39 +161,22 @@ class IoExperiment(Experiment):
         pages = range(self.work[cell])
         shares = [pages[start:stop] for start, stop in cuts(len(pages), cell.workers)]
         before = self._server.cpu()
+        function: Callable[..., list[bytes]] = partial(fetch, self._server.address, self._delay)
+        items: Sequence[Any] = shares
         if cell.execution == ASYNCIO:
-            function: Callable[..., list[bytes]] = partial(fetch_by_tasks, self._server.address, self._delay)
-            fetched, seconds, cpu = self._together(cell, function, [shares])
-        else:
-            fetched, seconds, cpu = self._together(cell, partial(fetch, self._server.address, self._delay), shares)
+            function, items = partial(fetch_by_tasks, self._server.address, self._delay), [shares]
+        answers, opened = self.pool(cell).together(partial(with_cpu_time, function), items)
+        seconds = perf_counter() - opened
         server = self._server.cpu() - before
-        missing = lost([digest for share in fetched for digest in share], pages)
-        return Sample(seconds, missing == 0, lost=missing, cpu=cpu, server=server)
+        missing = lost([digest for fetched, _ in answers for digest in fetched], pages)
+        return Sample(seconds, missing == 0, lost=missing, cpu=sum(cpu for _, cpu in answers), server=server)
 
     def _count(self, cell: Cell) -> Sample:
         size = self.work[cell]
         if size not in self._jobs:
             job = WORKLOADS[CONTROL].make(size, self.options.seed)
             self._jobs = {size: (job, job.exact())}
-        job, exact = self._jobs[size]
-        count = partial(count_part, WORKLOADS[CONTROL].kernels[LOOP])
-        partials, seconds, cpu = self._together(cell, count, job.split(cell.workers))
-        return Sample(seconds, np.array_equal(job.merge(partials), exact), cpu=cpu)
-
-    def _together(
-        self, cell: Cell, function: Callable[[Any], Any], items: Sequence[Any]
-    ) -> tuple[list[Any], float, float]:
-        """Return the workers' results, the seconds from the common start to the last end, and their CPU seconds."""
-        answers, opened = self.pool(cell).together(partial(_with_cpu_time, function), items)
-        seconds = perf_counter() - opened
-        return [answer for answer, _ in answers], seconds, sum(cpu for _, cpu in answers)
-
-
-def _with_cpu_time(function: Callable[[Item], Result], item: Item) -> tuple[Result, float]:
-    """Return a function's result and the seconds of CPU time that this thread took for it."""
-    before = thread_time()
-    result = function(item)
-    return result, thread_time() - before
+        return count_once(cell, *self._jobs[size], self.pool(cell), cpu=True)
 
 
 def _close_clients(pool: Execution) -> None:

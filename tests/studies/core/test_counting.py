@@ -5,7 +5,7 @@ import pytest
 from parcount.kernels import WORKLOADS
 from parcount.kernels.job import count_part
 from parcount.shm.blocks import block_of
-from parcount.studies.core.shared_data import to_shared_memory
+from parcount.studies.core.counting import to_shared_memory
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
