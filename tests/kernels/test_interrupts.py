@@ -24,8 +24,6 @@ from tests.plain import TIME_LIMIT
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="no signals to a thread"),
     pytest.mark.thread_unsafe(reason="signals go to the main thread"),
-    # The signal may arrive in a callback, whose exceptions Python reports and ignores.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 BYTES = 1 << 30
@@ -40,6 +38,7 @@ def zeros() -> Any:
 @pytest.fixture
 def interrupter() -> Iterator[Callable[[], None]]:
     """Call it just before a loop: Ctrl-C comes while the loop has released the GIL."""
+    pc.increment(pc.tally(1, threads=2))  # imports modules: that releases the GIL, and if interrupted leaves files open
     begun = threading.Event()
 
     def interrupt() -> None:
