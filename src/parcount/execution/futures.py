@@ -5,14 +5,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, wait
-from operator import methodcaller
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from time import perf_counter
 from types import TracebackType
 from typing import Any
 
 from parcount.execution.base import Execution
 from parcount.execution.stream import Outcome, TaskStream
+
+MAX_WAIT = 0.1
+"""Seconds of one wait: a signal that arrives just before a thread blocks is not handled before the wait ends."""
 
 
 class FutureExecution(Execution):
@@ -91,7 +94,10 @@ class FuturesStream(TaskStream):
 
     def poll(self) -> list[Outcome]:
         """Return the outcome of the next item that is done."""
-        future = self.done.get()
+        future = None
+        while future is None:
+            with suppress(Empty):
+                future = self.done.get(timeout=MAX_WAIT)
         position = self.pending.pop(future)
         error = CancelledError() if future.cancelled() else future.exception()
         if error is None:
@@ -109,7 +115,7 @@ class FuturesStream(TaskStream):
             for position, item in enumerate(items):
                 self._add(position, item)
             try:
-                results.extend(map(methodcaller("result"), self.pending))  # no reference to the future that raises
+                results.extend(map(_result, self.pending))  # no reference to the future that raises
             except Exception as error:
                 self.execution._translate(len(results), error)
                 raise
@@ -124,6 +130,16 @@ class FuturesStream(TaskStream):
             raise
         self.pending[future] = position
         return future
+
+
+def _result(future: Future[Any]) -> Any:
+    while not future.done():
+        with suppress(TimeoutError):
+            future.exception(MAX_WAIT)
+    try:
+        return future.result()
+    finally:
+        del future  # it would form a cycle with the traceback of its exception
 
 
 def run_now(function: Callable[[Any], Any], item: Any) -> Future[Any]:
