@@ -34,7 +34,7 @@ cdef enum:
     PADDING = 128  # keeps a cell on cache lines of its own: CPUs may prefetch them in pairs
 
 
-@cython.no_gc  # holds no reference that can lead back to it
+@cython.no_gc  # its references cannot form a cycle
 cdef class CellMemory:
     """The memory of a counter's cells. Closing forbids its use; it is freed with the object."""
 
@@ -67,9 +67,9 @@ cdef class CellMemory:
         return self.cells
 
 
-@cython.no_gc  # as above
+@cython.no_gc
 cdef class Cell(CellMemory):
-    """One 64-bit cell: its own, or the first one of a given memory."""
+    """One 64-bit cell, inside the object or at the beginning of given memory."""
 
     cdef char padding_between[PADDING]
     cdef int64_t own
@@ -84,21 +84,11 @@ cdef class Cell(CellMemory):
     def _use_memory(self, int64_t[::1] memory not None):
         """Use the first cell of `memory`."""
         if not memory.shape[0]:
-            raise ValueError("the memory of a counter has at least one cell")
+            raise ValueError("the memory of a counter must have at least one cell")
         CellMemory._use_memory(self, memory)
 
     def increment(self):
-        """Add 1; return the new value.
-
-        O(1): one compare-and-swap, repeated while other threads change the cell in between. Needs no lock.
-
-        Raises
-        ------
-        OverflowError
-            If the new value does not fit into 64 bits; the counter is unchanged.
-        ValueError
-            If the counter is closed.
-        """
+        """Add 1; return the new value. Equivalent to ``add(1)``."""
         cdef int64_t sum = 0
         if unlikely(atomic_read(&self.closed) or not atomic_add(self.cells, 1, &sum)):
             return add_to(self.open(), 1)
@@ -121,7 +111,7 @@ cdef class Cell(CellMemory):
         OverflowError
             If the new value does not fit into 64 bits; the counter is unchanged.
         ValueError
-            If the counter is closed.
+            If a shared counter is closed.
         """
         return add_to(self.open(), n)
 
@@ -156,21 +146,21 @@ cdef class CellHandle:
         self.counter = counter
 
     def increment(self):
-        """Add 1; return the new value. Raises as the counter's `increment`."""
+        """Add 1; return the new value."""
         cdef int64_t sum = 0
         if unlikely(atomic_read(&self.counter.closed) or not atomic_add(self.cell, 1, &sum)):
             return self.counter.add(1)
         return sum
 
     def add(self, n, /):
-        """Add `n`; return the new value. Raises as the counter's `add`."""
+        """Add `n`; return the new value. Raises the same exceptions as the counter's `add`."""
         return add_to(self.counter.open(), n)
 
     def __reduce__(self):
         raise TypeError("a handle belongs to one thread: it cannot be copied or pickled")
 
 
-@cython.no_gc  # as above
+@cython.no_gc
 cdef class Cells(CellMemory):
     """An array of 64-bit cells in a given memory."""
 
@@ -254,7 +244,7 @@ cdef class Cells(CellMemory):
         return table.shape[0]
 
     def _add_counts(self, const int64_t[::1] counts not None, n):
-        """Add `n` times the counts, none of them negative, each to its cell; if that raises, to none."""
+        """Add `n` times each count to its cell. Counts are not negative. If this raises, no cell has changed."""
         cdef int64_t *cells = self.open()
         cdef Py_ssize_t size = self.same_size(counts), done = 0, stop, i
         cdef int64_t by = n
@@ -266,7 +256,7 @@ cdef class Cells(CellMemory):
                 with nogil:
                     done = add_counts(cells, &counts[0], by, done, stop)
                 interrupt_poll(&state)
-                if done < stop:  # too much for 64 bits: this raises, unless the cell has changed
+                if done < stop:  # the sum did not fit into 64 bits: this raises, unless the cell has changed since
                     add_to(cells + done, <object>counts[done] * n)
                     done += 1
         except BaseException:
@@ -277,7 +267,7 @@ cdef class Cells(CellMemory):
             raise
 
     def _add_each(self, const int64_t[::1] indices not None, n):
-        """Add `n` to the cell at each index; if that raises, to none."""
+        """Add `n` to the cell at each index. If this raises, no cell has changed."""
         cdef int64_t *cells = self.open()
         cdef Py_ssize_t many = indices.shape[0], size = self.memory.shape[0], done = 0, stop, i
         cdef int64_t by = n, index
@@ -304,7 +294,7 @@ cdef class Cells(CellMemory):
 cdef Py_ssize_t add_counts(
     int64_t *cells, const int64_t *counts, int64_t n, Py_ssize_t start, Py_ssize_t stop
 ) noexcept nogil:
-    """Add `n` times the counts from `start` to `stop`; return where a sum does not fit into 64 bits."""
+    """Add `n` times the counts from `start` to `stop`; return the position where a sum does not fit, or `stop`."""
     cdef int64_t count, sum = 0
     cdef Py_ssize_t i
     for i in range(start, stop):
@@ -319,7 +309,7 @@ cdef Py_ssize_t add_counts(
 cdef Py_ssize_t add_each(
     int64_t *cells, Py_ssize_t size, const int64_t *indices, int64_t n, Py_ssize_t start, Py_ssize_t stop
 ) noexcept nogil:
-    """Add `n` to the cells at the indices from `start` to `stop`; return where a sum does not fit into 64 bits."""
+    """Add `n` at the indices from `start` to `stop`; return the position where that is not possible, or `stop`."""
     cdef int64_t index, sum = 0
     cdef Py_ssize_t i
     for i in range(start, stop):
@@ -330,7 +320,7 @@ cdef Py_ssize_t add_each(
 
 
 def resolve_indices(const integer[::1] keys not None, int64_t[::1] out not None, Py_ssize_t size):
-    """Write each key as an index from 0 to ``size - 1``; return the position of the first that has none, or the end."""
+    """Convert keys to indices from 0 to ``size - 1``; return the position of the first key out of bounds, or the end."""
     cdef Py_ssize_t n = keys.shape[0], i, stop = n
     cdef integer key
     cdef int64_t index
@@ -371,7 +361,7 @@ cdef class ShardedSum:
     `threading.local`, which would otherwise be part of a cycle.
     """
 
-    cdef object base        # what is in no shard; any integer; guarded by the critical section
+    cdef object base        # an int of any size, guarded by the critical section
     cdef Shard *first
     cdef char padding_before[PADDING]
     cdef int64_t near_limit # whether every sum has to be compared with the limit
@@ -390,16 +380,15 @@ cdef class ShardedSum:
             shard = shard.next
         return self.base + sum
 
-    cdef int update_near_limit(self) except -1:
-        """Inside the critical section."""
+    cdef int update_near_limit(self) except -1:  # inside the critical section
         atomic_write(&self.near_limit, not -SHARDS_NEAR <= self.base <= SHARDS_NEAR)
         return 0
 
     cdef int add(self, object n, Shard *own) except -1:
         """Add to the base; move the count of the calling thread's `own` shard there too.
 
-        Near the limit, the total misses a sum that another thread is about to write into its shard. It may exceed 64
-        bits by that, and is exact nevertheless.
+        The check does not see sums that other threads are about to write into their shards. So the total may exceed 64
+        bits; it is exact nevertheless.
         """
         with cython.critical_section(self):
             checked(self.total() + n)
@@ -415,7 +404,7 @@ cdef class ShardedSum:
             return self.total()
 
     cdef object take(self):
-        """Set the sum to zero, by the base alone because only its thread writes a shard; return the sum before."""
+        """Set the sum to zero and return it. Only the base changes: a shard is written by its own thread only."""
         with cython.critical_section(self):
             total = self.total()
             self.base -= total
@@ -456,7 +445,7 @@ cdef class ShardedSum:
 @cython.final
 @cython.no_gc
 cdef class ShardHandle:
-    """The shard of one thread, which adds to it by a read and a write instead of an atomic addition."""
+    """The shard of one thread, to which it adds without an atomic operation."""
 
     cdef ShardedSum sum
     cdef const void *thread
@@ -470,11 +459,11 @@ cdef class ShardHandle:
         self.sum = total
 
     def increment(self):
-        """Add 1. Raises OverflowError if the counter's value would not fit into 64 bits; it is then unchanged."""
+        """Add 1."""
         self.add_integer(1)
 
     def add(self, n, /):
-        """Add `n`. Raises as the counter's `add`."""
+        """Add `n`. Raises the same exceptions as the counter's `add`."""
         add_to_shard(self, n)
 
     cdef int add_integer(self, int64_t n) except -1:
@@ -507,7 +496,7 @@ cdef int add_to_shard(ShardHandle handle, object n) except -1:
 cdef int64_t last_serial = 0
 
 
-@cython.no_gc  # its references to handles are private, so that no cycle can arise
+@cython.no_gc  # its references to handles are private, so they cannot form a cycle
 cdef class Sharded:
     """A sum of shards, one for each thread that adds to it."""
 
@@ -524,7 +513,6 @@ cdef class Sharded:
         self.sum.add(PyNumber_Index(value), NULL)
 
     cdef ShardHandle own_handle(self):
-        """The calling thread's."""
         cdef void *cached = shards_cached(self.serial)
         if cached != NULL:
             return <ShardHandle>cached
@@ -535,34 +523,14 @@ cdef class Sharded:
         return handle
 
     def increment(self):
-        """Add 1.
-
-        O(1), without waiting for other threads: a read and a write of the thread's own cell.
-
-        Raises
-        ------
-        OverflowError
-            If the new value does not fit into 64 bits; the counter is unchanged.
-        """
+        """Add 1. Equivalent to ``add(1)``."""
         self.own_handle().add_integer(1)
 
     def add(self, n, /):
         """Add `n`.
 
-        O(1), without waiting for other threads: a read and a write of the thread's own cell. Amounts beyond 2**32 are
-        added to the base value, inside a critical section.
-
-        Parameters
-        ----------
-        n : int
-            May be negative.
-
-        Raises
-        ------
-        TypeError
-            If `n` is not an integer.
-        OverflowError
-            If the new value does not fit into 64 bits; the counter is unchanged.
+        O(1): a read and a write of the thread's own cell. Amounts beyond 2**32 are added to the base value, inside a
+        critical section. Parameters and exceptions are those of `AtomicCounter.add`.
         """
         add_to_shard(self.own_handle(), n)
 
@@ -576,10 +544,9 @@ cdef class Sharded:
         return self.sum.take()
 
     def local(self):
-        """Return a handle for the calling thread, with a cell of its own; see `AtomicCounter.local`."""
+        """Return a handle for the calling thread, with its own cell; see `AtomicCounter.local`."""
         return ShardHandle(self.sum, 0)
 
     @property
-    def cells(self):
-        """The number of cells that the value is the sum of."""
+    def _shard_count(self):
         return self.sum.count()

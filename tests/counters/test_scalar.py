@@ -5,6 +5,7 @@ import gc
 import os
 import pickle
 import sys
+from collections import Counter
 from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
@@ -152,10 +153,16 @@ class TestScalar:
 
 
 class TestSafety:
-    def test_shows_public_methods_only(self, kind: Kind) -> None:
-        public = {name for name in dir(kind()) if not name.startswith("_")}
-        expected = {"add", "increment", "local", "reset", "value"}
-        assert public - {"cells"} - {"attach", "close", "kind", "name"} == expected
+    @pytest.mark.parametrize("kind", [*SCALARS.values(), pc.CounterArray, pc.ConcurrentCounter])
+    def test_public_names(self, kind: Kind) -> None:
+        scalar = {"add", "increment", "local", "reset", "value"}
+        shared = {"attach", "close", "name"}
+        expected = {
+            pc.SharedCounter: scalar | shared,
+            pc.CounterArray: shared | {"add", "add_at", "reset", "values"},
+            pc.ConcurrentCounter: {name for name in dir(Counter) if name[0] != "_"} | {"add", "increment"},
+        }
+        assert {name for name in dir(kind) if name[0] != "_"} == expected.get(kind, scalar)
 
     @pytest.mark.parametrize("counter", [pc.AtomicCounter(), pc.ShardedCounter()], ids=repr)
     def test_handles_cannot_be_created_incomplete(self, counter: Any) -> None:

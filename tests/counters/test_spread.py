@@ -13,7 +13,7 @@ pytestmark = pytest.mark.thread_unsafe(reason="the counter is the fixture's, and
 
 def cells(counter: Any) -> int:
     """The number of cells."""
-    return counter.cells if isinstance(counter, pc.ShardedCounter) else len(counter._sum.cells)
+    return counter._shard_count if isinstance(counter, pc.ShardedCounter) else len(counter._sum.cells)
 
 
 @pytest.fixture(params=[pc.ShardedCounter, pc.LocalCounter])
@@ -34,12 +34,12 @@ def test_each_thread_and_each_handle_has_a_cell() -> None:
     counter = pc.ShardedCounter()
     for _ in range(3):
         counter.increment()
-    assert counter.cells == 1
+    assert counter._shard_count == 1
     handles = [counter.local() for _ in range(3)]
-    assert counter.cells == 4
+    assert counter._shard_count == 4
     handles[1].add(5)
     del handles[1]
-    assert counter.cells == 3
+    assert counter._shard_count == 3
     assert counter.value == 8
 
 
@@ -70,7 +70,7 @@ def test_a_full_cell_goes_to_the_base(counter: Any) -> None:
 
 
 def test_cells_of_many_threads_near_the_limit(counter: Any) -> None:
-    # The base is just below the point from which the limit is looked at, and passes it with what the cells hold.
+    # Sums are compared with the limit from a base of 2**62 on; the counts of the cells move the base beyond that.
     counter.add((1 << 62) - 1000)
     together(*[repeat(lambda: counter.add(1 << 32), 2000)] * 4)
     assert counter.value == (1 << 62) - 1000 + (8000 << 32)

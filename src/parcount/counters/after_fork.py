@@ -1,23 +1,15 @@
-"""New locks in forked children, where a lock that another thread of the parent held would stay locked for ever."""
+"""New locks in forked children, where a lock that another thread of the parent held would never be released."""
 
 from __future__ import annotations
 
 import os
-from typing import Protocol
+from typing import Any
 from weakref import WeakSet
 
-
-class Locking(Protocol):
-    """An object with locks."""
-
-    def _renew_locks(self) -> None:
-        """Replace them."""
+_owners: WeakSet[Any] = WeakSet()
 
 
-_owners: WeakSet[Locking] = WeakSet()
-
-
-def renew_locks_in_children(owner: Locking) -> None:
+def renew_locks_in_children(owner: Any) -> None:
     """Call ``owner._renew_locks()`` in every process that is forked from this one, while `owner` exists."""
     _owners.add(owner)
 

@@ -1,9 +1,5 @@
 """`AtomicCounter`: one 64-bit cell with atomic additions."""
 
-from __future__ import annotations
-
-from typing import SupportsIndex
-
 from parcount._native.counters import Cell
 from parcount.counters.scalar import Scalar
 
@@ -18,20 +14,18 @@ class AtomicCounter(Scalar, Cell):
 
     Raises
     ------
-    TypeError
-        If `value` is not an integer.
-    OverflowError
-        If `value` does not fit into 64 bits.
+    TypeError, OverflowError
+        If `value` is not an integer, or does not fit into 64 bits.
 
     Notes
     -----
     Every method takes O(1) time. An addition is a compare-and-swap that is repeated while other threads change the
-    cell; some thread always makes progress. The methods are short C functions: they do not release the GIL, and do not
-    need it. Signal handlers and finalizers may use them. An object has about 660 bytes, because the cell shares no
-    cache line with other data.
+    cell; some thread always makes progress. The methods are short C functions that neither release the GIL nor need it.
+    Signal handlers and finalizers may use them. An object takes about 660 bytes, because its cell shares no cache line
+    with other data.
 
     On a free-threaded Python, threads that call methods of one object contend for its reference count, which costs more
-    than the addition: give each thread a handle by `local`.
+    than the addition. Give each thread a handle by `local`.
 
     Examples
     --------
@@ -47,6 +41,3 @@ class AtomicCounter(Scalar, Cell):
     """
 
     __slots__ = ()
-
-    def __init__(self, value: SupportsIndex = 0) -> None:
-        super().__init__(value)

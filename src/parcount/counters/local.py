@@ -10,17 +10,14 @@ from parcount.counters.after_fork import renew_locks_in_children
 from parcount.counters.per_thread import PerThread
 from parcount.counters.scalar import Scalar, fitting, integer, refuse_pickling
 
-FULL = 1 << 40
-"""A cell that would exceed this is moved to the base."""
-
-NEAR = 1 << 62
-"""Up to this base no sum needs to be compared with the limit: the cells of a million threads cannot reach it."""
+FULL, NEAR = 1 << 40, 1 << 62
+"""See native/shards.h."""
 
 
 class LocalCounter(Scalar):
-    """A counter with one Python integer for each thread, in `threading.local`; reading it sums them up.
+    """A counter with one Python integer for each thread, in `threading.local`; reading adds them up.
 
-    `ShardedCounter` is the same in C. `add` and `increment` return None. What a thread has counted stays when it ends.
+    `ShardedCounter` is the same in C. What a thread has counted stays when it ends.
 
     Parameters
     ----------
@@ -29,16 +26,13 @@ class LocalCounter(Scalar):
 
     Raises
     ------
-    TypeError
-        If `value` is not an integer.
-    OverflowError
-        If `value` does not fit into 64 bits.
+    TypeError, OverflowError
+        If `value` is not an integer, or does not fit into 64 bits.
 
     Notes
     -----
-    An addition takes O(1) time and no lock, because only its thread writes a cell; `value` and `reset` take O(threads)
-    time under a lock. It needs the GIL like any Python code. Memory is O(threads). As with `LockedCounter`, signal
-    handlers and finalizers must not use it.
+    An addition takes O(1) time and no lock; `value` and `reset` take O(threads) time under a lock. It needs the GIL, as
+    Python code does. Memory is O(threads). As with `LockedCounter`, signal handlers and finalizers must not use it.
 
     Examples
     --------
@@ -58,7 +52,7 @@ class LocalCounter(Scalar):
         self._local = local()
 
     def increment(self) -> None:
-        """Add 1. `OverflowError` if the new value does not fit into 64 bits."""
+        """Add 1. Equivalent to ``add(1)``."""
         self.local().increment()
 
     def add(self, n: SupportsIndex, /) -> None:
@@ -84,7 +78,7 @@ class LocalCounter(Scalar):
 
 
 class LocalHandle:
-    """The cell of one thread. In other threads it adds to the base, under the lock."""
+    """The cell of one thread. Calls in other threads add to the base, under the lock."""
 
     __slots__ = ("__weakref__", "_cell", "_sum", "_thread")
 
@@ -94,11 +88,11 @@ class LocalHandle:
         self._thread = get_ident()
 
     def increment(self) -> None:
-        """Add 1. `OverflowError` if the new value does not fit into 64 bits."""
+        """Add 1."""
         self.add(1)
 
     def add(self, n: SupportsIndex, /) -> None:
-        """Add `n`. `OverflowError` if the new value does not fit into 64 bits."""
+        """Add `n`."""
         n = index(n)
         mine = self._thread == get_ident()
         count = self._cell[0] + n
@@ -112,7 +106,7 @@ class LocalHandle:
 
 
 class _Sum:
-    """The base value, and the cells of the threads."""
+    """The base value and the cells of the threads."""
 
     def __init__(self, base: int) -> None:
         self.cells: PerThread[list[int]] = PerThread()
@@ -136,8 +130,8 @@ class _Sum:
     def add(self, n: int, own: list[int] | None) -> None:
         """Add to the base; move the count of the calling thread's `own` cell there too.
 
-        Without a GIL, the total misses what another thread is about to write into its cell. It may exceed 64 bits by
-        that, and is exact nevertheless.
+        Without a GIL, the check does not see sums that other threads are about to write into their cells. So the total
+        may exceed 64 bits; it is exact nevertheless.
         """
         with self._lock:
             fitting(self._total() + n)

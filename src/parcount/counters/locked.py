@@ -20,16 +20,13 @@ class LockedCounter(Scalar):
 
     Raises
     ------
-    TypeError
-        If `value` is not an integer.
-    OverflowError
-        If `value` does not fit into 64 bits.
+    TypeError, OverflowError
+        If `value` is not an integer, or does not fit into 64 bits.
 
     Notes
     -----
-    Every method takes O(1) time, and waits while another thread holds the lock; it needs the GIL like any Python code.
-    Signal handlers and finalizers must not use it: if they interrupt the thread that holds the lock, they wait for
-    ever. `AtomicCounter` and `ShardedCounter` have no lock.
+    Every method takes O(1) time, and waits while another thread holds the lock. It needs the GIL, as Python code does.
+    Signal handlers and finalizers must not use it: one that interrupts the thread that holds the lock waits for ever.
 
     Examples
     --------
@@ -51,11 +48,10 @@ class LockedCounter(Scalar):
         renew_locks_in_children(self)
 
     def _renew_locks(self) -> None:
-        """Replace the lock, in a forked child."""
         self._lock = Lock()
 
     def increment(self) -> int:
-        """Add 1; return the new value. `OverflowError` if it does not fit into 64 bits."""
+        """Add 1; return the new value. Equivalent to ``add(1)``."""
         with self._lock:
             self._value = value = fitting(self._value + 1)
             return value

@@ -8,25 +8,14 @@ from weakref import ref
 Data = TypeVar("Data")
 
 SPARE = 16
-"""Entries of ended threads that are not worth a search."""
+"""Entries of ended threads that are tolerated before a search for them."""
 
 
 class PerThread(Generic[Data]):
     """An entry for each thread, including threads that have ended.
 
-    Each thread keeps a token for its entry in a `threading.local`. When the thread ends, the token is freed, and nobody
-    writes the entry any more. The owner guards the entries by a lock.
-
-    Examples
-    --------
-    >>> class Token: pass
-    >>> entries, token = PerThread(), Token()
-    >>> entries.add(token, "its counts")
-    >>> entries.take_ended()
-    []
-    >>> del token
-    >>> entries.take_ended()
-    ['its counts']
+    Each thread keeps a token for its entry in a `threading.local`. The token is freed when the thread ends; the entry
+    does not change from then on. The caller guards the entries by a lock.
     """
 
     def __init__(self) -> None:
@@ -41,7 +30,7 @@ class PerThread(Generic[Data]):
         self._entries[id(data)] = ref(token), data
 
     def all(self) -> list[Data]:
-        """Every entry."""
+        """All entries."""
         return [data for _, data in list(self._entries.values())]
 
     def take_ended(self) -> list[Data]:
@@ -56,5 +45,5 @@ class PerThread(Generic[Data]):
 
     @property
     def crowded(self) -> bool:
-        """Whether `take_ended` is due: there are twice as many entries as there were running threads."""
+        """Whether there are twice as many entries as there were running threads: `take_ended` is due."""
         return len(self._entries) > self._limit

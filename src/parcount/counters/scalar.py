@@ -5,21 +5,14 @@ from __future__ import annotations
 from operator import index
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
-LEAST, MOST = -(1 << 63), (1 << 63) - 1
-"""Limits of a 64-bit integer."""
-
 
 class Scalar:
-    """A counter of one number.
-
-    ``add(n)`` adds an integer, which may be negative; ``increment()`` adds 1. If the new value does not fit into 64
-    bits, both raise `OverflowError` and the counter is unchanged. Counters with one cell return the new value; those
-    with a cell for each thread return None, because the new value is a sum over all threads. ``value`` and `int` read
-    the counter, ``reset()`` sets it to zero and returns the value before, and ``local()`` returns a handle for the
-    calling thread. Only shared counters can be pickled.
-    """
+    """A counter of one number; docs/counters.md describes the common interface and compares the costs."""
 
     __slots__ = ()
+
+    def __init__(self, value: SupportsIndex = 0) -> None:
+        super().__init__(value)  # type: ignore[call-arg] # of the compiled class
 
     if TYPE_CHECKING:  # at run time it would hide that of the compiled classes
 
@@ -46,25 +39,12 @@ def refuse_pickling(counter: object) -> NoReturn:
 
 
 def integer(value: SupportsIndex) -> int:
-    """`value`, an int or an object with ``__index__``, as an int of at most 64 bits.
-
-    Raises
-    ------
-    TypeError
-        If it is not an integer.
-    OverflowError
-        If it does not fit.
-
-    Examples
-    --------
-    >>> integer(True)
-    1
-    """
+    """`value` as an int. `TypeError` if it is not an integer, `OverflowError` if it does not fit into 64 bits."""
     return fitting(int(index(value)))
 
 
 def fitting(total: int) -> int:
     """`total`, if it fits into 64 bits; otherwise `OverflowError`."""
-    if not LEAST <= total <= MOST:
+    if not -(1 << 63) <= total < 1 << 63:
         raise OverflowError(f"the count would be {total}, which does not fit into 64 bits")
     return total

@@ -1,18 +1,11 @@
 """`ShardedCounter`: one cell for each thread."""
 
-from __future__ import annotations
-
-from typing import SupportsIndex
-
 from parcount._native.counters import Sharded
 from parcount.counters.scalar import Scalar
 
 
 class ShardedCounter(Scalar, Sharded):
-    """A counter with one cell for each thread; reading it sums them up.
-
-    `add` and `increment` return None, because the new value is a sum over all threads. What a thread has counted stays
-    when it ends.
+    """A counter with one cell for each thread; reading adds them up. What a thread has counted stays when it ends.
 
     Parameters
     ----------
@@ -21,20 +14,15 @@ class ShardedCounter(Scalar, Sharded):
 
     Raises
     ------
-    TypeError
-        If `value` is not an integer.
-    OverflowError
-        If `value` does not fit into 64 bits.
+    TypeError, OverflowError
+        If `value` is not an integer, or does not fit into 64 bits.
 
     Notes
     -----
     The design is that of Java's ``LongAdder`` by Doug Lea (JEP 155). An addition is O(1), a plain read and write of the
     thread's own cell, and does not slow down with more threads; `value` and `reset` are O(threads). Memory is about 330
-    bytes for each running thread: cells of different threads share no cache line, and that of an ended thread is freed.
-    The methods do not release the GIL, and do not need it. Signal handlers and finalizers may use them.
-
-    On a free-threaded Python, hot loops call the methods of their thread's `local` handle, as with `AtomicCounter`. A
-    handle that another thread uses counts exactly, but slowly.
+    bytes for each running thread. `AtomicCounter` describes the GIL, signal handlers and handles: it is the same here.
+    A handle that another thread uses counts exactly, but slowly.
 
     Examples
     --------
@@ -47,6 +35,3 @@ class ShardedCounter(Scalar, Sharded):
     """
 
     __slots__ = ()
-
-    def __init__(self, value: SupportsIndex = 0) -> None:
-        super().__init__(value)

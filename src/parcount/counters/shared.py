@@ -14,13 +14,11 @@ from parcount.shm.segment import create
 class SharedCounter(SharedBase, Scalar, Cell):
     """A counter of one 64-bit cell in named shared memory, changed by atomic operations, without a lock.
 
-    It is pickled by its name, so it can be sent to worker processes, however they are started. Forked children inherit
-    it, and any process of the same user can `attach` it. A process that is killed, at any instant, leaves its counts in
-    place and blocks nobody.
+    It is pickled by name, so it can be sent to worker processes with any start method. Forked children inherit it, and
+    any process of the same user can `attach` it. A killed process loses no counts and blocks no other process.
 
-    Every process that has it open owns it, and the last one to close it, or to end, unlinks it. On macOS and other
-    systems that cannot lock files in shared memory, the process that created it does. When it is sent to another
-    process, keep it open until it has arrived.
+    The last process that closes it, or ends, unlinks the memory. Systems that cannot lock files in shared memory, such
+    as macOS, unlink it with the process that created it. A sender has to keep it open until the receiver has it.
 
     Parameters
     ----------
@@ -31,22 +29,20 @@ class SharedCounter(SharedBase, Scalar, Cell):
 
     Raises
     ------
-    FileExistsError
-        If the name is in use.
-    TypeError
-        If `value` is not an integer, or `name` is not a str.
+    TypeError, OverflowError
+        If `value` is not an integer, or does not fit into 64 bits; or if `name` is not a str.
     ValueError
         If `name` is empty or contains a slash, a backslash, a null or a tilde.
-    OverflowError
-        If `value` does not fit into 64 bits.
+    FileExistsError
+        If the name is in use.
     OSError
         If there is not enough shared memory.
 
     Notes
     -----
-    The methods are those of `AtomicCounter`, with the same costs and the same behaviour towards the GIL. They raise
-    `ValueError` once the counter is closed. On Linux, creating one takes O(segments of this user) time, because it
-    unlinks those that killed processes have left. Each takes one page of shared memory and two file descriptors.
+    The methods cost the same as those of `AtomicCounter`, and treat the GIL in the same way. They raise `ValueError`
+    after `close`. Each counter takes one page of shared memory and two file descriptors. On Linux, creating one takes
+    O(segments of this user) time, because it unlinks those that killed processes have left.
 
     Examples
     --------
