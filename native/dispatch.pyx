@@ -98,7 +98,10 @@ def dispatch_add_at(implementation):
 def dispatch_increment(implementation):
     """Decorate `increment`: small arrays are added to here."""
     def call(a, by=1, *, threads=None):
-        if threads is None and type(a) is array_type and is_small(a) and isinstance(by, (int, float, array_type, generic)):
+        kind = type(by)
+        if threads is None and type(a) is array_type and is_small(a) and (
+            kind is int or kind is float or kind is array_type or kind is list or issubclass(kind, generic)
+        ):
             a += by
         else:
             implementation(a, by, threads=threads)
@@ -108,16 +111,21 @@ def dispatch_increment(implementation):
 
 def refuse_dask(*args):
     """Raise a TypeError if an argument is a dask array, for a function that changes an array in place."""
-    if any(is_dask(type_) for type_ in foreign_types(args)):
-        raise TypeError("a dask array cannot be changed in place, nor added to an array in place: compute() it first")
+    for argument in args:
+        if type(argument) is tuple:
+            refuse_dask(*argument)
+        elif getattr(type(argument), "__array_function__", array_protocol) is not array_protocol and is_dask(type(argument)):
+            raise TypeError("a dask array cannot be changed in place, nor added to an array in place: compute() it first")
 
 
 cdef bint is_small(object argument):
     if type(argument) is array_type:
         return argument.size < atomic_read(&small_size)
-    if type(argument) is list or type(argument) is tuple:
-        return 0 < len(argument) <= 64 and all([type(array) is array_type and is_small(array) for array in argument])
-    return False
+    if type(argument) is not list and type(argument) is not tuple or not argument:
+        return False
+    if type(argument[0]) is int or type(argument[0]) is float:  # then all are numbers, or NumPy raises
+        return len(argument) < atomic_read(&small_size)
+    return len(argument) <= 64 and all([type(array) is array_type and is_small(array) for array in argument])
 
 
 cdef list foreign_types(tuple arguments, bint nested=False):
@@ -157,6 +165,8 @@ cdef object small_bincount(object x, object weights, object minlength):
     cdef Vector keys, addends
     cdef int overflow = 0
     cdef int64_t bins
+    if type(x) is list:
+        x = asarray(x)
     if type(x) is not array_type or type(minlength) is not int:
         return NotImplemented
     bins = PyLong_AsLongLongAndOverflow(minlength, &overflow)
@@ -248,8 +258,13 @@ cdef bint small_add_at(object a, object indices, object b) except -1:
             return False
         if where.buffer.shape[0] >= atomic_read(&small_size):
             return False
+        if type(b) is list:
+            b = asarray(b)
         if type(b) is array_type:
             open_vector(b, &addends)
+            if cells.code == c"d" and is_integer(addends.code):
+                close_vector(&addends)
+                open_vector(b.astype(float64_dtype), &addends)
             if addends.code != c"d" if cells.code == c"d" else not is_integer(addends.code):
                 return False
             if addends.buffer.shape[0] != where.buffer.shape[0]:

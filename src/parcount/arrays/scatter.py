@@ -70,8 +70,8 @@ def add_at(a: NDArray[Any], indices: Any, b: ArrayLike = 1, *, threads: int | No
     >>> a
     array([1, 0, 2])
     """
-    refuse_dask(a, indices, b)
     if (job := _job(a, indices, b)) is None:
+        refuse_dask(a, indices, b)
         np.add.at(a, _private(indices), _of_the_dtype(a, b))
         return
     weighted = len(job.arrays) > 1
@@ -105,15 +105,19 @@ def _is_integer(b: Any) -> bool:
 
 def _private(indices: Any) -> Any:
     """The indices in memory that no other thread can change: NumPy checks them first, and reads them again to add."""
-    if isinstance(indices, tuple):
-        return tuple(map(_private, indices))
-    return indices.copy() if isinstance(indices, ndarray) else indices
+    if isinstance(indices, ndarray):
+        return indices.copy()
+    return tuple(map(_private, indices)) if isinstance(indices, tuple) else indices
 
 
 def _of_the_dtype(a: Any, b: Any) -> Any:
     """Integers as those of `a`, so that NumPy does not add uint64 to int64 through float64."""
+    if not isinstance(a, ndarray) or a.dtype.kind not in "iu":
+        return b
+    if type(b) is int and a.dtype.kind == "i" and -(1 << 63) <= b < 1 << 63:
+        return b
     integers = _is_integer(b) or (isinstance(b, ndarray) and b.dtype.kind in "iu")
-    return np.asarray(b).astype(a.dtype) if integers and isinstance(a, ndarray) and a.dtype.kind in "iu" else b
+    return np.asarray(b).astype(a.dtype) if integers else b
 
 
 @dispatch_increment
