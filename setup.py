@@ -25,6 +25,10 @@ if CHECKS:
     OPTIMISE = ["-O1", "-g", "-fno-omit-frame-pointer", *CHECKS]
 
 HEADERS = sorted(str(header) for header in Path("native").glob("*.h"))
+MODULES = sorted(source.stem for source in Path("native").glob("*.pyx"))
+
+SHARED = "_cyutility"
+"""Cython's own code for memoryviews, which would otherwise be in each module: a third of the time to compile them."""
 
 # One binary for this CPython and all later ones, for bench/abi3.py to measure: docs/wheels.md says why wheels are not
 # built so.
@@ -46,28 +50,30 @@ class BuildExt(build_ext):
         """Compile, and remove modules beside the sources whose .pyx file is gone: they could still be imported."""
         super().run()
         if self.inplace or self.editable_mode:
-            sources = {source.stem for source in Path("native").glob("*.pyx")}
             for module in Path("src/parcount/_native").glob("*.*"):
-                if module.suffix in (".so", ".pyd") and module.name.partition(".")[0] not in sources:
+                if module.suffix in (".so", ".pyd") and module.name.partition(".")[0] not in (SHARED, *MODULES):
                     module.unlink()
+
+
+def extension(name: str, *sources: str) -> Extension:
+    """Return a compiled module of the package."""
+    return Extension(
+        f"parcount._native.{name}",
+        [*sources],
+        include_dirs=["native"],
+        depends=HEADERS,
+        define_macros=[("Py_LIMITED_API", LIMITED_API)] if ABI3 else [],
+        py_limited_api=ABI3,
+        extra_compile_args=OPTIMISE,
+        extra_link_args=CHECKS,
+    )
 
 
 setup(
     cmdclass={"build_ext": BuildExt},
     ext_modules=cythonize(
-        [
-            Extension(
-                f"parcount._native.{source.stem}",
-                [str(source)],
-                include_dirs=["native"],
-                depends=HEADERS,
-                define_macros=[("Py_LIMITED_API", LIMITED_API)] if ABI3 else [],
-                py_limited_api=ABI3,
-                extra_compile_args=OPTIMISE,
-                extra_link_args=CHECKS,
-            )
-            for source in sorted(Path("native").glob("*.pyx"))
-        ],
+        [extension(SHARED), *(extension(name, f"native/{name}.pyx") for name in MODULES)],
+        shared_utility_qualified_name=f"parcount._native.{SHARED}",
         include_path=["native"],
         build_dir="build/cython",
         nthreads=os.cpu_count() or 1 if sys.platform == "linux" else 0,  # elsewhere the processes would run this file
