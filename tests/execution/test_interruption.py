@@ -377,8 +377,8 @@ go.set()
 """)
         assert ran.stderr == ""
         refusal = (
-            "start_method 'fork' is not safe here: this process runs other threads (the other), whose locks a child "
-            "might wait for for ever; use 'forkserver' or 'spawn'"
+            "start_method 'fork' is not safe here: this process runs other threads (the other), and a child could "
+            "wait for their locks for ever; use 'forkserver' or 'spawn'"
         )
         assert ran.stdout.splitlines() == ([refusal] if first else ["[1]", "[2]", refusal])
 
@@ -392,7 +392,7 @@ go.set()
                 try:
                     pool.map(abs, [-1])
                 except RuntimeError as error:
-                    os._exit(7 if "of which this one is a fork" in str(error) else 8)
+                    os._exit(7 if "this process is a fork" in str(error) else 8)
                 os._exit(9)
             _, status = os.waitpid(child, 0)
             assert os.waitstatus_to_exitcode(status) == 7

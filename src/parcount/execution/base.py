@@ -99,9 +99,9 @@ class Execution(ABC):
         items : iterable
             Any number of items.
         idempotent : bool, optional
-            Whether an item may be run again after a worker died while running it, as often as `Processes` is told to
-            retry. With False, which suits a function that leaves something behind, such as counts in shared memory,
-            the death of a worker that has begun its item raises `WorkerDied`.
+            Whether an item may be run again, up to the `retries` of `Processes`, if a worker died while running it.
+            With False, the death of a worker that has begun its item raises `WorkerDied`: for functions with side
+            effects, such as counts in shared memory.
         progress : callable, optional
             Called in this thread as ``progress(done, total)`` after each item. An exception in it ends the call.
 
@@ -191,14 +191,10 @@ class Execution(ABC):
 
         Parameters
         ----------
-        function : callable
-            Of one item.
+        function, idempotent
+            As for `map`.
         items : sequence
             At most `concurrency` items.
-        idempotent : bool, optional
-            Whether an item may be run again after a worker died while running it, as often as `Processes` is told to
-            retry. With False, which suits a function that leaves something behind, such as counts in shared memory,
-            the death of a worker that has begun its item raises `WorkerDied`.
 
         Returns
         -------
@@ -212,8 +208,7 @@ class Execution(ABC):
         ValueError
             If there are more than `concurrency` items.
         Exception
-            The exception of the first item, in the order of the items, whose call of `function` failed. Its cause
-            holds the worker's traceback.
+            As for `map`.
         """
         if len(items) > self.concurrency:
             raise ValueError(f"{len(items)} items cannot start together on {self.concurrency} workers")

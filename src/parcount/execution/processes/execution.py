@@ -12,14 +12,14 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
-from time import monotonic, perf_counter
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from parcount.execution.base import Execution, check_initializer, integer
 from parcount.execution.errors import RemoteTraceback, WorkerDied
 from parcount.execution.pickling import ARGUMENT, make_picklable, unpicklable
-from parcount.execution.processes.channel import ERROR, GO, HOLD, READY, TASK, Received, seconds_until
+from parcount.execution.processes.channel import ERROR, GO, HOLD, READY, TASK, Received
 from parcount.execution.processes.serialisation import check, dumps, loads
 from parcount.execution.processes.supervisor import MAX_FAILED_STARTS, PendingTask, Worker, WorkerPool
 from parcount.execution.processes.transports import TRANSPORTS, TransportName
@@ -166,15 +166,8 @@ class Processes(Execution):
         if setup is not None:
             initializer, arguments = setup
             setup = make_picklable(initializer, arguments, check, what=ARGUMENT, forked=self._forks), arguments
-        pool = WorkerPool(
-            self.workers,
-            self.start_method,
-            TRANSPORTS[self.transport],
-            self.threads,
-            setup,
-            self.max_tasks_per_worker,
-            self.timeout,
-        )
+        transport, max_tasks = TRANSPORTS[self.transport], self.max_tasks_per_worker
+        pool = WorkerPool(self.workers, self.start_method, transport, self.threads, setup, max_tasks, self.timeout)
         try:
             pool.start_all()
         except BaseException:
@@ -188,7 +181,7 @@ class Processes(Execution):
             pool.close()
 
     def _prepare(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:
-        # Of warm workers' items it is found when they are sent.
+        # Items for running workers are checked when they are sent.
         ready: Callable[[Any], Any] = make_picklable(
             function, () if self._entered else items, check, forked=self._forks
         )
@@ -219,14 +212,14 @@ class Processes(Execution):
         errors = {outcome.position: outcome.error for outcome in outcomes if outcome.error is not None}
         if errors:
             del outcomes
-            raise errors.pop(min(errors))  # kept, it would keep itself alive, and this call's arrays
+            raise errors.pop(min(errors))  # a reference here would form a cycle that keeps the call's arrays
         done = {outcome.position: outcome.value for outcome in outcomes}
         assert start.opened is not None
         return [done[position] for position in range(len(items))], start.opened
 
 
 class _ProcessStream(TaskStream):
-    """One call's items on their way to the workers and back, until each has its answer."""
+    """The items of one call."""
 
     def __init__(self, on: Processes, function: Callable[[Any], Any], idempotent: bool) -> None:
         assert on._pool is not None
@@ -234,7 +227,6 @@ class _ProcessStream(TaskStream):
         self.packing = TRANSPORTS[on.transport].packing
         self.function = function
         self.retries = on.retries
-        self.timeout = on.timeout
         self.idempotent = idempotent
         self.tries: Counter[int] = Counter()
         self.futile: Counter[int] = Counter()
@@ -248,7 +240,7 @@ class _ProcessStream(TaskStream):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is GeneratorExit:  # nobody asks for the rest any more
+            if kind is GeneratorExit:
                 self.pool.kill([worker for worker in self.pool.workers if worker.pending])
             elif kind is not None:
                 self.pool.kill(self.pool.workers)
@@ -258,12 +250,12 @@ class _ProcessStream(TaskStream):
 
     @property
     def has_capacity(self) -> bool:
-        """Whether a worker has a thread free, and no item waits for it already."""
+        """Whether a worker has a free thread, and no item waits to be tried again."""
         return not self.again and self._free() is not None
 
     @property
     def busy(self) -> bool:
-        """Whether any item has no answer."""
+        """Whether submitted items have no outcome yet."""
         return bool(self.again) or any(worker.pending for worker in self.pool.workers)
 
     def submit(self, position: int, item: Any) -> None:
@@ -275,19 +267,19 @@ class _ProcessStream(TaskStream):
         except Exception as error:  # an object's own __reduce__ may raise anything
             raise unpicklable(f"item {position}", item, error) from error
         hold = self._holds
-        worker.pending[position] = PendingTask(item, copies, self._deadline(), started=not hold)
+        worker.pending[position] = PendingTask(item, copies, self.pool.deadline(), started=not hold)
         worker.send(HOLD if hold else TASK, position, message)
 
     def poll(self) -> list[Outcome]:
-        """What workers answer next; sees to those that have died, or take too long."""
+        """Wait for an event and return the new outcomes; replace workers that have died or exceed a deadline."""
         outcomes = []
-        for worker, message in self.pool.poll(self._patience()):
+        for worker, message in self.pool.poll():
             if message is None:
                 lost = dict(worker.pending)
                 exitcode = self.pool.remove(worker)
                 for position, task in lost.items():
                     self._try_again(position, task, exitcode)
-            elif outcome := self._heard(worker, message):
+            elif outcome := self._handle(worker, message):
                 outcomes.append(outcome)
                 self.pool.task_done(worker)
         self._end_overdue()
@@ -298,29 +290,20 @@ class _ProcessStream(TaskStream):
 
     @property
     def _holds(self) -> bool:
-        """Whether items wait for a word at the worker: where it matters whether one that died had begun its item."""
+        """Whether items wait for go at the worker, so that it is known whether a worker that died had begun one."""
         return not self.idempotent or self.retries == 0
 
     def _arrived(self, worker: Worker, position: int) -> None:
-        """Let an item begin that its worker holds."""
+        """Start an item that its worker holds."""
         task = worker.pending[position]
-        task.started, task.deadline = True, self._deadline()
+        task.started, task.deadline = True, self.pool.deadline()
         worker.send(GO, position)
 
     def _free(self) -> Worker | None:
         able = [worker for worker in self.pool.workers if self.pool.can_take(worker)]
         return min(able, key=lambda worker: len(worker.pending), default=None)
 
-    def _deadline(self) -> float | None:
-        return None if self.timeout is None else monotonic() + self.timeout
-
-    def _patience(self) -> float | None:
-        if self.timeout is None:
-            return None
-        deadlines = [worker.deadline for worker in self.pool.workers if worker.deadline is not None]
-        return seconds_until(min(deadlines, default=None))
-
-    def _heard(self, worker: Worker, message: Received) -> Outcome | None:
+    def _handle(self, worker: Worker, message: Received) -> Outcome | None:
         tag, position, payload = message
         if tag == READY:
             self._arrived(worker, position)
@@ -338,17 +321,17 @@ class _ProcessStream(TaskStream):
         return Outcome(position, value)
 
     def _end_overdue(self) -> None:
-        now = monotonic()
+        if self.pool.timeout is None:
+            return
         for worker in list(self.pool.workers):
-            lost = dict(worker.pending)
-            late = {position for position, task in lost.items() if task.deadline is not None and task.deadline <= now}
-            if late:
+            if late := worker.late():
+                lost = dict(worker.pending)
                 worker.process.kill()
                 exitcode = self.pool.remove(worker)
                 for position, task in lost.items():
                     if position in late or (not self.idempotent and task.started):
-                        self._try_again(position, task, exitcode, self.timeout)
-                    else:  # only its neighbour was late
+                        self._try_again(position, task, exitcode, self.pool.timeout)
+                    else:  # another item of the worker was late
                         heappush(self.again, (position, task.item))
 
     def _try_again(self, position: int, task: PendingTask, exitcode: int | None, timeout: float | None = None) -> None:
@@ -402,7 +385,7 @@ class _SimultaneousStream(_ProcessStream):
 
     def _arrived(self, worker: Worker, position: int) -> None:
         self.arrived.append((worker, position))
-        worker.pending[position].deadline = None  # it is others that it waits for now
+        worker.pending[position].deadline = None  # it waits for the others now
 
 
 def _seconds(timeout: float | None) -> float | None:

@@ -33,7 +33,6 @@ SHUTDOWN_SECONDS = 5.0
 MAX_FAILED_STARTS = 5
 """The number of consecutive workers that may be killed before they are ready, or before they start their item."""
 
-
 FORK_SERVER_LOST = 255
 """The exit code that `multiprocessing` gives a process whose fork server has ended."""
 
@@ -62,26 +61,30 @@ class PendingTask:
 
 @dataclass(eq=False)
 class Worker:
-    """A worker process and the caller's end of its channel."""
+    """A worker process and the caller's end of its channel; while it is initialized, `NONE` is pending."""
 
     process: BaseProcess
     channel: Channel
     name_prefix: str
     ready: bool = False
-    initializer_deadline: float | None = None
-    initializing: bool = False
     stalled: bool = False
     completed: int = 0
     pending: dict[int, PendingTask] = field(default_factory=dict)
 
     @property
     def deadline(self) -> float | None:
-        """The earliest deadline of its items and its initializer."""
-        deadlines = [self.initializer_deadline, *(task.deadline for task in self.pending.values())]
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+        """The earliest deadline of its items, or of its initializer."""
+        return min((task.deadline for task in self.pending.values() if task.deadline is not None), default=None)
+
+    def late(self) -> set[int]:
+        """The positions of items that are past their deadlines."""
+        now = monotonic()
+        return {
+            position for position, task in self.pending.items() if task.deadline is not None and task.deadline <= now
+        }
 
     def send(self, tag: bytes, position: int = NONE, message: Message | None = None) -> None:
-        """Send, unless it has ended, which is found with its exit code by `receive`, or stalls until its deadline."""
+        """Send, unless the worker has ended, which `receive` reports, or does not read until its deadline."""
         if self.stalled:
             return
         with suppress(BrokenPipeError, ConnectionResetError):
@@ -101,6 +104,7 @@ class Worker:
             return None
 
 
+@dataclass(eq=False)
 class WorkerPool:
     """A pool of worker processes, complete whenever a call begins.
 
@@ -122,34 +126,32 @@ class WorkerPool:
         Seconds that the initializer may take.
     """
 
-    def __init__(
-        self,
-        size: int,
-        start_method: str,
-        transport: Transport,
-        threads: int = 1,
-        setup: tuple[Callable[..., object], tuple[Any, ...]] | None = None,
-        max_tasks: int | None = None,
-        timeout: float | None = None,
-    ) -> None:
-        self.size = size
-        self.threads = threads
-        self.max_tasks = max_tasks
-        self._timeout = timeout
+    size: int
+    start_method: str
+    transport: Transport
+    threads: int = 1
+    setup: tuple[Callable[..., object], tuple[Any, ...]] | None = None
+    max_tasks: int | None = None
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
         self._setup: Message | None = None
         self._copies: list[blocks.Block] = []
-        if setup is not None:
-            self._setup, self._copies = dumps(setup, Packing(shared_copy_min=transport.packing.shared_copy_min))
-        self._transport = transport
+        if self.setup is not None:
+            packing = Packing(shared_copy_min=self.transport.packing.shared_copy_min)
+            self._setup, self._copies = dumps(self.setup, packing)
         self._retiring: list[Worker] = []
         self.workers: list[Worker] = []
-        self._start_method = start_method
-        self._context = multiprocessing.get_context(start_method)
+        self._context = multiprocessing.get_context(self.start_method)
         self._failures = 0
         self._last_exitcode: int | None = None
         self._exclusive = Lock()
         self._caller: int | None = None
         self._owner = os.getpid()
+
+    def deadline(self) -> float | None:
+        """The time of `time.monotonic` by which a task sent now must be done."""
+        return None if self.timeout is None else monotonic() + self.timeout
 
     def acquire(self) -> None:
         """Wait until no other thread's call uses the workers, and start those that are missing.
@@ -160,7 +162,7 @@ class WorkerPool:
             If another call of this thread uses them, or this process is a fork of the one that started them.
         """
         if self._owner != os.getpid():
-            raise RuntimeError(f"these workers belong to process {self._owner}, of which this one is a fork")
+            raise RuntimeError(f"these workers were started by process {self._owner}, and this process is a fork of it")
         if self._caller == get_ident():
             raise RuntimeError(
                 "these workers are busy with another call of this thread: take all results of its generator, "
@@ -170,7 +172,7 @@ class WorkerPool:
         self._caller = get_ident()
         self._failures = 0
         try:
-            self._replace_dead(0)
+            self._replace_dead(wait=False)
         except BaseException:
             self.kill(self.workers)
             self.release()
@@ -188,7 +190,7 @@ class WorkerPool:
     def start_missing(self) -> None:
         """Start the missing workers without waiting until they are ready.
 
-        If that fails while other workers are ready, those go on alone, and the next call tries again.
+        If that fails while other workers are ready, the call continues with those, and the next one tries again.
         """
         if self._failures >= MAX_FAILED_STARTS:
             return
@@ -209,45 +211,37 @@ class WorkerPool:
         RuntimeError
             If the start method is ``"fork"`` and forking is not safe.
         WorkerDied
-            If one ended by itself before it was ready, or `MAX_FAILED_STARTS` in a row were killed then.
+            If a worker ended by itself before it was ready, or `MAX_FAILED_STARTS` in a row were killed before.
         """
         while True:
             while len(self.workers) < self.size:
                 self._start()
             if all(worker.ready for worker in self.workers):
                 return
-            self._replace_dead(None)
+            self._replace_dead()
             if self._failures >= MAX_FAILED_STARTS:
                 raise WorkerDied(None, self._last_exitcode, self._failures)
 
-    def poll(self, timeout: float | None) -> list[tuple[Worker, Received | None]]:
-        """Wait for messages of workers, or their ends.
-
-        Parameters
-        ----------
-        timeout : float or None
-            Seconds to wait at most.
+    def poll(self, *, wait: bool = True) -> list[tuple[Worker, Received | None]]:
+        """Receive the messages of workers; wait for a message, the end of a worker, or a deadline, if there is none.
 
         Returns
         -------
         list
-            Workers that were ready, each with its message, or with None if it has ended and is to be removed.
+            Workers, each with its message, or with None if it has ended and is to be removed.
 
         Raises
         ------
         WorkerDied
-            If one ended by itself before it was ready, or `MAX_FAILED_STARTS` in a row were killed then.
+            As for `start_all`.
         Exception
             The exception of the initializer.
         """
         sources: dict[Any, Worker] = {}
         for worker in self.workers:
             sources[worker.channel.waitable] = sources[worker.process.sentinel] = worker
-        deadlines = [worker.initializer_deadline for worker in self.workers if worker.initializer_deadline is not None]
-        if deadlines:
-            left = seconds_until(min(deadlines))
-            timeout = left if timeout is None else min(left, timeout)
-        ready = mpc.wait(list(sources), timeout)
+        deadlines = [worker.deadline for worker in self.workers if worker.deadline is not None]
+        ready = mpc.wait(list(sources), seconds_until(min(deadlines, default=None)) if wait else 0)
         messages = []
         for worker in dict.fromkeys(sources[source] for source in ready):
             if worker.stalled:
@@ -267,17 +261,17 @@ class WorkerPool:
                 if tag == ERROR:
                     error, text = loads(payload)[0]
                     raise error from RemoteTraceback(text)
-                if self._setup is not None and not worker.initializing:
-                    worker.initializing = True
-                    worker.initializer_deadline = None if self._timeout is None else monotonic() + self._timeout
+                if self._setup is not None and not worker.pending:
+                    worker.pending[NONE] = PendingTask(None, (), self.deadline(), started=True)
                     worker.send(SETUP, NONE, self._setup)
                 else:
-                    worker.ready, worker.initializer_deadline = True, None
+                    worker.pending.clear()
+                    worker.ready = True
                     self._failures = 0
         for worker in list(self.workers):
-            if worker.initializer_deadline is not None and worker.initializer_deadline <= monotonic():
+            if not worker.ready and worker.late():
                 worker.process.kill()
-                self._failed(worker, self._timeout)
+                self._failed(worker, self.timeout)
         return messages
 
     def remove(self, worker: Worker) -> int | None:
@@ -304,10 +298,10 @@ class WorkerPool:
         self.workers.remove(worker)
         worker.send(STOP)
         self._retiring.append(worker)
-        for left in list(self._retiring):  # exiting takes a while: no call waits for it
-            if left.process.exitcode is not None:
-                self._retiring.remove(left)
-                self._dispose(left)
+        for retired in list(self._retiring):  # no call waits until a worker has exited
+            if retired.process.exitcode is not None:
+                self._retiring.remove(retired)
+                self._dispose(retired)
         self.start_missing()
 
     def kill(self, workers: Sequence[Worker]) -> None:
@@ -319,12 +313,12 @@ class WorkerPool:
             self._dispose(worker)
 
     def close(self) -> None:
-        """End all workers; those that have an item are killed."""
+        """End all workers; kill those that have an item."""
         try:
             for worker in self.workers:
                 if worker.pending:
                     worker.process.kill()
-                # Closing alone might go unnoticed: other children of this process may have copies of this end.
+                # Other children of this process may have copies of this end: closing it may not be noticed.
                 worker.send(STOP)
                 worker.channel.close()
             for worker in (*self.workers, *self._retiring):
@@ -334,39 +328,38 @@ class WorkerPool:
             while self._retiring:
                 self._dispose(self._retiring.pop())
 
-    def _replace_dead(self, timeout: float | None) -> None:
-        for worker, message in self.poll(timeout):
+    def _replace_dead(self, *, wait: bool = True) -> None:
+        for worker, message in self.poll(wait=wait):
             assert message is None, "a worker without an item sent a message"
             self.remove(worker)
         self.start_missing()
 
     def _start(self) -> None:
-        forking = self._start_method == "fork"
-        if forking:
+        if self.start_method == "fork":
             if hazard := fork_hazard():
                 raise RuntimeError(f"start_method 'fork' is not safe here: {hazard}; use 'forkserver' or 'spawn'")
             # A forked worker without a resource tracker would start its own, which unlinks its blocks when it ends.
             resource_tracker.ensure_running()
         try:
-            served = self._start_method == "forkserver" and _preload()
-            self.workers.append(self._start_process(MAX_FAILED_STARTS if served else 2))
+            attempts = MAX_FAILED_STARTS if self.start_method == "forkserver" and _preload() else 2
+            self.workers.append(self._start_process(attempts))
         except OSError as error:
             started = f"the system started {len(self.workers)} of {self.size} worker processes, and then: {error}"
             raise OSError(error.errno, started) from error
 
     def _start_process(self, attempts: int) -> Worker:
         """Start a worker process, again if the fork server turns out to have died."""
-        ours, theirs = self._transport.open(self._context)
+        ours, theirs = self.transport.open(self._context)
         name_prefix = blocks.name_prefix_for_worker()
         config = WorkerConfig(
             name_prefix,
             self._setup is not None,
-            self._transport.packing,
+            self.transport.packing,
             self.threads,
             thread_limits.threads_per_worker(available_cores(), self.size * self.threads),
         )
         inherited: list[Channel] = []
-        if self._start_method == "fork":
+        if self.start_method == "fork":
             inherited = [*(worker.channel for worker in (*self.workers, *self._retiring)), ours]
         try:
             process = self._context.Process(  # type: ignore[attr-defined]
@@ -389,15 +382,16 @@ class WorkerPool:
     def _failed(self, worker: Worker, timeout: float | None = None) -> None:
         """Replace a worker that ended before it was ready, unless that has failed too often.
 
-        One that was killed, or has lost its fork server, is tried again up to `MAX_FAILED_STARTS` times; one that ended
-        as after an exception once more, because that may have been an interrupt; any other is not.
+        A worker that was killed, or whose fork server has ended, is replaced up to `MAX_FAILED_STARTS` times; one that
+        ended with the exit code of an exception once, because it may have been interrupted; any other is not.
         """
+        initializing = bool(worker.pending)
         exitcode = self._last_exitcode = self.remove(worker)
         self._failures += 1
-        if (exitcode or 0) < 0 or (exitcode == FORK_SERVER_LOST and self._start_method == "forkserver"):
+        if (exitcode or 0) < 0 or (exitcode == FORK_SERVER_LOST and self.start_method == "forkserver"):
             failed = self._failures >= MAX_FAILED_STARTS and not any(worker.ready for worker in self.workers)
         else:
-            failed = exitcode != 1 or worker.initializing or self._failures > 1
+            failed = exitcode != 1 or initializing or self._failures > 1
         if failed:
             raise WorkerDied(None, exitcode, self._failures, timeout)
         self.start_missing()
@@ -429,7 +423,7 @@ def fork_hazard() -> str | None:
         thread.name for thread in threading.enumerate() if thread not in harmless and thread.name != "QueueFeederThread"
     ]
     if others:
-        return f"this process runs other threads ({', '.join(others)}), whose locks a child might wait for for ever"
+        return f"this process runs other threads ({', '.join(others)}), and a child could wait for their locks for ever"
     return None
 
 
@@ -440,7 +434,7 @@ def _preload() -> bool:
     """
     from multiprocessing.forkserver import _forkserver, set_forkserver_preload
 
-    modules = _forkserver._preload_modules  # type: ignore[attr-defined]  # those that the program itself has named stay
+    modules = _forkserver._preload_modules  # type: ignore[attr-defined]  # the program's own
     if serve.__module__ not in modules:
-        set_forkserver_preload([*modules, serve.__module__, "threadpoolctl"])  # it goes on without what there is not
+        set_forkserver_preload([*modules, serve.__module__, "threadpoolctl"])  # missing modules are ignored
     return _forkserver._forkserver_pid is not None  # type: ignore[attr-defined]
