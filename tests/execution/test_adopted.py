@@ -192,7 +192,7 @@ class TestErrors:
             with pytest.raises(Exception, match=r"(?i)could not|cannot pickle") as caught:
                 call(function, items)
             *_, note = caught.value.__notes__  # pickle has some of its own from Python 3.14 on
-            assert note.startswith(f"item {position}, the function or the result cannot travel")
+            assert note.startswith(f"item {position}, the function or the result cannot be sent")
         assert call(plain.double, [1]) == [2]
 
     def test_dask_cannot_promise_to_begin_no_item_twice(self, executor: Executor, on: pc.Adopted) -> None:
@@ -211,7 +211,7 @@ class TestEnds:
     def test_a_killed_worker(self, kind: str) -> None:
         with KINDS[kind]() as executor:
             on = pc.Adopted(executor)
-            with pytest.raises(pc.WorkerDied, match="has lost a worker, and has no answer to item 0") as caught:
+            with pytest.raises(pc.WorkerDied, match="lost a worker and returned no result for item 0") as caught:
                 on.map(remote.kill_self, [0])
             died = caught.value
             assert (died.part, died.exitcode) == (0, None)
@@ -227,7 +227,7 @@ class TestEnds:
             on = pc.Adopted(executor)
             executor.shutdown()
             for call in (lambda: on.map(plain.double, [1]), lambda: next(on.imap(plain.double, [1]))):
-                with pytest.raises(RuntimeError, match=r"the adopted .* takes no items: ") as caught:
+                with pytest.raises(RuntimeError, match=r"the adopted .* accepts no items: ") as caught:
                     call()
                 assert not isinstance(caught.value, pc.WorkerDied)
 
@@ -254,9 +254,9 @@ def test_dask_tries_again_what_a_killed_worker_had(tmp_path: Path) -> None:
 def test_a_closed_client() -> None:
     with dasks() as executor:
         on = pc.Adopted(executor)
-    with pytest.raises(RuntimeError, match="the adopted ClientExecutor takes no items: "):
+    with pytest.raises(RuntimeError, match="the adopted ClientExecutor accepts no items: "):
         on.map(plain.double, [1])
-    with pytest.raises(ValueError, match="ClientExecutor tells of no workers"):
+    with pytest.raises(ValueError, match="ClientExecutor has no workers"):
         pc.Adopted(executor)
 
 
@@ -295,7 +295,7 @@ class Silent(Executor):
 
 
 def test_an_executor_that_does_not_tell_its_workers() -> None:
-    with pytest.raises(ValueError, match=r"Silent tells of no workers: .* give workers="):
+    with pytest.raises(ValueError, match=r"Silent has no workers, or does not report their number; give workers="):
         pc.Adopted(Silent())
     assert pc.Adopted(Silent(), 3).workers == 3
 
@@ -349,7 +349,7 @@ def refuses(on):
     try:
         on.map(abs, [1])
     except RuntimeError as error:
-        assert "takes no items: " in str(error), error
+        assert "accepts no items: " in str(error), error
     else:
         raise AssertionError("no exception")
     print("exact")

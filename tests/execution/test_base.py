@@ -276,7 +276,7 @@ class TestWorkers:
     def test_serial_has_one(self) -> None:
         assert pc.Serial().workers == 1
 
-    @pytest.mark.skipif(bool(INTERPRETERS), reason="this Python has interpreters with a GIL each")
+    @pytest.mark.skipif(bool(INTERPRETERS), reason="this Python has subinterpreters with a GIL each")
     def test_interpreters_of_an_older_python_say_which_they_take(self) -> None:
         with pytest.raises(NotImplementedError, match=r"take CPython 3\.14 or newer; this is 3\."):
             pc.Interpreters(2)

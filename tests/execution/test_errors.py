@@ -110,4 +110,4 @@ def test_a_remote_traceback_shows_its_text() -> None:
 def test_worker_died_of_an_adopted_executor() -> None:
     died = pickle.loads(pickle.dumps(pc.WorkerDied(3, None, 4, executor="Pool")))
     assert died.executor == "Pool"
-    assert str(died) == "the adopted Pool has lost a worker, and has no answer to item 3, at the last of 4 tries"
+    assert str(died) == "the adopted Pool lost a worker and returned no result for item 3, at the last of 4 tries"

@@ -20,7 +20,7 @@ from tests.plain import until
 if (reason := missing()) is not None:
     pytest.skip(reason, allow_module_level=True)
 
-NO_NUMPY = "numpy cannot be imported in an interpreter of its own: " in str(refusal("numpy"))
+NO_NUMPY = "numpy cannot be imported in a subinterpreter: " in str(refusal("numpy"))
 """Whether NumPy does not load there. A release may come that does."""
 
 
@@ -146,7 +146,7 @@ class TestImports:
     @pytest.mark.skipif(not NO_NUMPY, reason="NumPy loads there")
     def test_what_needs_numpy_is_told_so(self, pair: pc.Interpreters, call: str) -> None:
         for function, item in ((remote.echo, 1), (len, np.arange(3)), (plain.load, "numpy"), (np.sum, [1])):
-            with pytest.raises(ImportError, match="numpy cannot be imported in an interpreter of its own: ") as caught:
+            with pytest.raises(ImportError, match="numpy cannot be imported in a subinterpreter: ") as caught:
                 getattr(pair, call)(function, [item])
             assert caught.value.name == "numpy"
             assert "\n" not in str(caught.value)
@@ -157,7 +157,7 @@ class TestImports:
         reason = refusal(module)
         if reason is None:
             pytest.skip(f"{module} loads there")
-        assert reason.startswith(f"{module} cannot be imported in an interpreter of its own: ")
+        assert reason.startswith(f"{module} cannot be imported in a subinterpreter: ")
 
     def test_others_are_what_they_are(self) -> None:
         assert refusal("json") is None
@@ -171,7 +171,7 @@ class TestImports:
     def test_counting_by_a_compiled_loop_names_it(self, pair: pc.Interpreters) -> None:
         if refusal("parcount._native.tally") is None:
             pytest.skip("it loads there")
-        with pytest.raises(ImportError, match="cannot be imported in an interpreter of its own"):
+        with pytest.raises(ImportError, match="cannot be imported in a subinterpreter"):
             pc.tally(1000, on=pair)
 
 

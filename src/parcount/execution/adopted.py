@@ -1,4 +1,4 @@
-"""An executor that somebody else has made, and will end: of the standard library, loky's, dask's, MPI's."""
+"""The execution `Adopted`: an executor of the standard library or another one, such as loky's, dask's or MPI's."""
 
 from __future__ import annotations
 
@@ -13,55 +13,56 @@ from parcount.execution.errors import WorkerDied
 from parcount.execution.futures import FutureExecution, FuturesStream
 
 UNPICKLABLE = ("cannot pickle", "can't pickle", "could not pickle", "could not serialize")
-"""What executors say, each in its own exception, of what does not pickle."""
+"""Parts of the messages of executors' exceptions for objects that cannot be pickled."""
 
-_Interpreters: Any = getattr(concurrent.futures, "InterpreterPoolExecutor", ())  # 3.14's: threads that share nothing
+_Interpreters: Any = getattr(concurrent.futures, "InterpreterPoolExecutor", ())  # a ThreadPoolExecutor
 
 
 class Adopted(FutureExecution):
     """The workers of any `concurrent.futures.Executor`.
 
-    `ProcessPoolExecutor`, ``loky.get_reusable_executor()``, ``client.get_executor()`` of ``dask.distributed``, the
-    executors of ``mpi4py.futures``. It is never shut down here: a ``with`` neither starts nor ends anything.
+    Such as `ProcessPoolExecutor`, ``loky.get_reusable_executor()``, ``client.get_executor()`` of ``dask.distributed``
+    and the executors of ``mpi4py.futures``. The executor is never shut down here: a ``with`` block neither starts nor
+    ends anything.
 
-    The function and the items travel as the executor sends them. What is an array of `shared_array` here is an
-    ordinary copy there, and what a worker writes into it is lost; only what the function returns comes back. So
-    workloads that are counted in place are refused, unless the workers are threads of this process.
+    The executor sends the function and the items. An array from `shared_array` is copied to its workers, and what they
+    write into it is lost. Jobs that are counted in place are therefore refused, unless the workers are threads of this
+    process.
 
     Parameters
     ----------
     executor : concurrent.futures.Executor
-        Whose workers these are.
+        The executor.
     workers : int, optional
-        Into how many parts to divide work. By default as many as the executor has workers now: dask's, its threads.
+        The number of parts into which work is divided. By default the number of workers that the executor has now; of
+        threads, for dask.
 
     Raises
     ------
     TypeError
         If `executor` is not an executor, or `workers` is not an integer.
     ValueError
-        If the executor does not tell how many workers it has, or tells of none. From a call with
-        ``idempotent=False``: if it is dask's, which begins an item again whose worker is lost.
+        If the number of workers is not given and the executor has none, or does not report it. From a call: if
+        ``idempotent=False`` is given for dask, which starts an item again if its worker is lost.
     WorkerDied
-        From a call: if the executor broke, or gave an item up, because workers ended; the executor's own exception is
-        its cause, and no other item is tried again. Where MPI loses a process it ends them all, the caller too.
+        From a call: if the executor broke, or gave up an item, because workers ended; its own exception is the cause.
+        MPI ends all processes, the caller too, if it loses one.
     RuntimeError
-        From a call: if the executor takes no items, having been shut down, or has cancelled one.
+        From a call: if the executor has been shut down, or has cancelled an item.
 
     Notes
     -----
-    Retries are the executor's own. Those of the standard library, loky's and MPI's begin each item once, so that
-    ``idempotent=False`` changes nothing; of an executor that is none of these, its documentation must tell.
+    Only the executor retries items. The standard library's, loky's and MPI's start each item once, so that
+    ``idempotent=False`` changes nothing; for others, see their documentation.
 
-    Executors have no barrier. `together` hands all items over at once, and what it gives as the instant when they
-    opened is that before the first was handed over: what passes from then on is work, and the handing out of it, and
-    should the executor have other things to do, waiting.
+    Executors have no barrier: `together` submits all items at once, and returns the time before the first of them.
+    The time since then includes submitting the items, and waiting if the executor is busy.
 
-    An exception ends the call once the items already begun are done, as far as the executor says: dask tells nobody
-    what it has begun, so its items are given up, and may be at work for a while yet.
+    An exception ends the call after the items that have been started, as far as the executor tells. Dask does not:
+    its items may still run for a while.
 
-    Large arrays are copied into every message: those that lie on a cluster already are better counted there
-    (`bincount` of a dask array).
+    Large arrays are copied into every message: arrays that are on a cluster are better counted there, by `bincount` of
+    a dask array.
 
     Examples
     --------
@@ -95,8 +96,7 @@ class Adopted(FutureExecution):
             workers = 0
         if workers < 1:
             raise ValueError(
-                f"{type(executor).__name__} tells of no workers: it has none yet, or none any more, or does not say; "
-                "give workers="
+                f"{type(executor).__name__} has no workers, or does not report their number; give workers="
             )
         return workers
 
@@ -108,7 +108,7 @@ class Adopted(FutureExecution):
     def _submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
         try:
             future: Future[Any]
-            if self._dask:  # which takes two equal items for one, and reads all of them to see
+            if self._dask:  # with pure=True equal items are computed once, and all are read to be compared
                 future = self.executor.submit(_Portable(function), item, pure=False)
             else:
                 future = self.executor.submit(function, item)
@@ -117,7 +117,7 @@ class Adopted(FutureExecution):
             raise
         except Exception as error:
             if isinstance(error, RuntimeError) or (self._dask and self.executor._client.status == "closed"):
-                raise RuntimeError(f"the adopted {self._kind} takes no items: {error}") from error
+                raise RuntimeError(f"the adopted {self._kind} accepts no items: {error}") from error
             raise
 
     def _translate(self, position: int, error: BaseException) -> None:
@@ -131,19 +131,19 @@ class Adopted(FutureExecution):
         of_its_kind = isinstance(error, TypeError | AttributeError | PicklingError)
         if of_its_kind and any(words in str(error).lower() for words in UNPICKLABLE):
             error.add_note(
-                f"item {position}, the function or the result cannot travel to or from the workers of {self._kind}"
+                f"item {position}, the function or the result cannot be sent to or from the workers of {self._kind}"
             )
 
 
 @dataclass(frozen=True)
 class _Portable:
-    """A function whose result is looked at before it travels: dask never answers if it then does not pickle."""
+    """A function that checks whether its result can be pickled: if dask cannot send a result, the call never ends."""
 
     function: Callable[[Any], Any]
 
     @property
     def __name__(self) -> str:
-        """What the dashboard shows."""
+        """The name that dask's dashboard shows."""
         return str(getattr(self.function, "__name__", type(self.function).__name__))
 
     def __call__(self, item: Any) -> Any:

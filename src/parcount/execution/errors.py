@@ -1,4 +1,4 @@
-"""What can go wrong in a worker, as the caller sees it."""
+"""Exceptions from workers."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import traceback
 
 
 class WorkerDied(RuntimeError):
-    """A worker process ended without an answer, or took too long, as often as its item could be tried.
+    """A worker process died or exceeded the timeout, and its item has no retries left.
 
     Parameters
     ----------
     part : int or None
-        The position, among the items, of the one it had; None if it had not begun any.
+        The position of its item; None if it had not begun one.
     exitcode : int or None
-        As `multiprocessing.Process.exitcode`: negative for a signal; None if it could not even be started.
+        As `multiprocessing.Process.exitcode`: negative for a signal; None if the worker could not be started.
     tries : int
-        How many workers have had that item; of `together`, how often all items were tried.
+        The number of workers that have tried the item; for `together`, the number of times that all were tried.
     timeout : float or None
-        The seconds that it was allowed, if it was ended for having taken longer.
+        The timeout in seconds, if the worker exceeded it.
     executor : str or None
-        The kind of the adopted executor whose worker it was. Such a one does not tell which item the worker had, nor
-        how it ended: `part` is then the first that was asked for and has no answer, and `exitcode` is None.
+        The type of the adopted executor. Executors do not report which item a worker had, nor its exit code: `part` is
+        then the first item without a result, and `exitcode` is None.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class WorkerDied(RuntimeError):
             how = f"ended with exit code {self.exitcode}"
         tried = f", at the last of {self.tries} tries" if self.tries > 1 else ""
         if self.executor is not None:
-            return f"the adopted {self.executor} has lost a worker, and has no answer to item {self.part}{tried}"
+            return f"the adopted {self.executor} lost a worker and returned no result for item {self.part}{tried}"
         if self.part is not None:
             return f"the worker that had item {self.part} {how}{tried}"
         if self.exitcode is None:
@@ -65,7 +65,7 @@ class WorkerDied(RuntimeError):
 
 
 class RemoteTraceback(Exception):
-    """The cause of an exception that came from a worker process: its traceback there, as text."""
+    """The cause of an exception from a worker: the worker's traceback, as text."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -76,12 +76,12 @@ class RemoteTraceback(Exception):
 
 
 def portable(error: BaseException) -> tuple[BaseException, str]:
-    """An exception and its traceback's text, in a form that pickles.
+    """Return an exception that can be pickled, and the text of its traceback.
 
-    An exception that does not survive pickling is replaced by a `RuntimeError` that quotes it.
+    An exception that cannot be pickled and unpickled is replaced by a `RuntimeError` with its text.
     """
     text = "".join(traceback.format_exception(error))
-    # Where dask has been imported these pickle too, and come back as frames that keep arrays until they are collected.
+    # Dask makes tracebacks picklable; their frames would keep arrays alive at the caller.
     error.__traceback__ = error.__cause__ = error.__context__ = None
     try:
         pickle.loads(pickle.dumps(error))

@@ -1,6 +1,6 @@
-"""What runs in an interpreter of `Interpreters`: take an item, apply the function, answer.
+"""The functions that `Interpreters` calls in its interpreters.
 
-Of this package only what needs no NumPy is imported here, for that may not load in such an interpreter.
+This module imports nothing that needs NumPy, which may not load in a subinterpreter.
 """
 
 from __future__ import annotations
@@ -17,25 +17,21 @@ from typing import Any
 from parcount.execution.errors import portable
 
 Answer = tuple[bool, bytes]
-"""Whether it failed; and pickled, what came of it, or the error and its traceback's text."""
+"""Whether the call failed; the pickled result, or the pickled exception and its traceback as text."""
 
 _main: dict[str, Any] = {}
 _held: list[tuple[Callable[[Any], Any], Any]] = []
 
 
 def prepare(main: bytes) -> None:
-    """Keep what `multiprocessing.spawn.prepare` takes to load the caller's main module, until something is from it."""
+    """Store the arguments of `multiprocessing.spawn.prepare`, which loads the caller's main module when needed."""
     _main.update(pickle.loads(main))
 
 
-def set_up(message: bytes, buffers: Sequence[memoryview]) -> Answer:
-    """TaskStream the initializer."""
-
-    def initialize() -> None:
-        initializer, arguments = _loads(message, buffers)
-        initializer(*arguments)
-
-    return _answer(initialize)
+def set_up(setup: tuple[Callable[..., object], tuple[Any, ...]]) -> None:
+    """Call an initializer with its arguments."""
+    initializer, arguments = setup
+    initializer(*arguments)
 
 
 def run(message: bytes, buffers: Sequence[memoryview]) -> Answer:
@@ -49,13 +45,13 @@ def run(message: bytes, buffers: Sequence[memoryview]) -> Answer:
 
 
 def hold(message: bytes, buffers: Sequence[memoryview]) -> Answer:
-    """Take a function and an item, and do nothing with them before `go`."""
+    """Receive a function and an item for `go`."""
     _held.clear()
     return _answer(lambda: _held.append(_loads(message, buffers)))
 
 
 def go() -> Answer:
-    """Apply the function to the item that are held."""
+    """Apply the function to the item, both received by `hold`."""
 
     def apply() -> Any:
         function, item = _held.pop()
@@ -65,14 +61,14 @@ def go() -> Answer:
 
 
 def load(module: str) -> None:
-    """Import a module, to see whether that works."""
+    """Import a module."""
     import_module(module)
 
 
 def _answer(action: Callable[[], Any]) -> Answer:
     try:
         return False, pickle.dumps(action(), pickle.HIGHEST_PROTOCOL)
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is who must know
+    except BaseException as error:  # noqa: BLE001 - any exception is reported to the caller
         return True, pickle.dumps(portable(_explained(error)), pickle.HIGHEST_PROTOCOL)
 
 
@@ -84,7 +80,10 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _load_main() -> None:
-    """Import the caller's main module, as a spawned process does. Started meanwhile, workers would start workers."""
+    """Import the caller's main module, as a spawned process does.
+
+    A module that starts workers outside ``if __name__ == "__main__":`` raises, as it does there.
+    """
     from multiprocessing import process, spawn
 
     data = dict(_main)
@@ -102,13 +101,13 @@ def _loads(message: bytes, buffers: Sequence[memoryview]) -> Any:
 
 
 _REFUSED = re.compile(r"module (\S+) does not support loading in subinterpreters")
-"""What CPython says of a compiled module that has not declared itself ready for several interpreters."""
+"""The message of CPython for a compiled module that does not declare support for subinterpreters."""
 
 
 def _explained(error: BaseException) -> BaseException:
-    """`error`; or if it comes of a module that does not load here, one that says so first.
+    """Return `error`, or an ImportError that names the module if it does not load in a subinterpreter.
 
-    Packages tell their users how to mend their installation where one of their modules does not load.
+    Packages raise other exceptions then, such as advice on repairing their installation.
     """
     cause: BaseException | None = error
     while cause is not None:
@@ -117,9 +116,9 @@ def _explained(error: BaseException) -> BaseException:
         cause = cause.__cause__ or cause.__context__
     else:
         return error
-    # What could not be imported is the outermost package that is still missing: its name is the one that users know.
+    # The outermost package that has not been imported: users know its name.
     packages = list(accumulate(refused[1].split("."), "{}.{}".format))
     missing = next((package for package in packages if package not in sys.modules), packages[-1])
-    explained = ImportError(f"{missing} cannot be imported in an interpreter of its own: {cause}", name=missing)
+    explained = ImportError(f"{missing} cannot be imported in a subinterpreter: {cause}", name=missing)
     explained.__cause__ = error
     return explained

@@ -1,8 +1,7 @@
-"""Interpreters of this process, each with a GIL of its own: Python code runs in parallel in them (PEP 684, PEP 734).
+"""The execution `Interpreters`: subinterpreters of this process, each with its own GIL (PEP 684, PEP 734).
 
-The standard library's `concurrent.futures.InterpreterPoolExecutor` would nearly do: it cannot start all workers at one
-instant, prints exceptions that do not pickle and then loses them, and does not tell which module an interpreter could
-not import. Here the threads are its threads, and the items go to their interpreters by other serialisation.
+`concurrent.futures.InterpreterPoolExecutor` is not used because it cannot start all items at the same time, loses
+exceptions that cannot be pickled, and does not report which module could not be imported.
 """
 
 from __future__ import annotations
@@ -31,16 +30,15 @@ except ImportError:
 
 
 class Interpreters(Pool):
-    """`workers` interpreters in threads of this process; from Python 3.14 on.
+    """`workers` subinterpreters, each in a thread of this process; CPython 3.14 or newer.
 
-    Each has a GIL of its own, so that Python code runs on all cores, and modules of its own: it shares no Python object
-    with the caller. The function and the items must pickle, and so must results; lambdas, functions defined inside
-    others and those that were typed in take cloudpickle, of the extra ``study``. A `memoryview` among the items crosses
-    without a copy: what a worker writes into it is seen here.
+    Each interpreter has its own GIL, so Python code runs on all cores, and its own modules; it shares no Python object
+    with the caller. The function, the items and the results must be picklable. Functions that pickle refuses (lambdas,
+    nested functions) are sent by cloudpickle if it is installed. A `memoryview` in an item is sent without a copy:
+    workers write into the caller's memory.
 
-    Compiled modules have to be made for this. One that is not cannot be imported in a worker, as NumPy's could not when
-    this was written: then no function can be called whose module imports it, and no array be sent, and the call ends
-    with an `ImportError` that names the module.
+    A compiled module must declare support for subinterpreters. NumPy 2.4 does not: a function whose module imports it
+    cannot be called, nor an array be sent. The call raises an `ImportError` that names the module.
 
     Parameters
     ----------
@@ -57,19 +55,18 @@ class Interpreters(Pool):
         If this Python has no ``concurrent.interpreters``.
     TypeError
         If `workers` is not an integer, or `initializer` is not callable. From a call: if the function, an item or the
-        initializer cannot be sent; says which, and why.
+        initializer cannot be pickled; the message says which, and why.
     ValueError
         If `workers` is less than one.
     ImportError
-        From a call: if an interpreter cannot import what the function or the item takes.
+        From a call: if an interpreter cannot import a module that the function or an item needs.
 
     Notes
     -----
-    An exception ends the call after the items already begun; those not yet begun are dropped. What crashes an
-    interpreter crashes this process.
+    An exception ends the call after the items that have been started; the others are dropped. A crash of an
+    interpreter ends this process.
 
-    As for processes, a script must call this below ``if __name__ == "__main__":`` if anything that it sends is from the
-    script itself.
+    As for processes, a script that sends its own functions must do so below ``if __name__ == "__main__":``.
 
     Examples
     --------
@@ -95,10 +92,10 @@ class Interpreters(Pool):
         super().__init__(workers, initializer=initializer, initargs=initargs)
         self._own = local()
         self._started: list[Any] = []
-        finalize(self, _end, self._started)  # Python ends before a `with` may have, or a generator
+        finalize(self, _end, self._started)  # for a `with` block or a generator that has not ended when Python exits
 
     def _open(self) -> None:
-        from multiprocessing import spawn  # what a spawned process gets, a new interpreter wants too
+        from multiprocessing import spawn
 
         with hide_missing_main_file():
             data = spawn.get_preparation_data("parcount")
@@ -109,7 +106,7 @@ class Interpreters(Pool):
         self._setup = None
         if self._initializer is not None:
             initializer = make_picklable(self._initializer, self._initargs, _dumps, what=ARGUMENT)
-            self._setup = _dumps((initializer, self._initargs))
+            self._setup = _dumps((interpreter_worker.set_up, (initializer, self._initargs)))
         super()._open()
 
     def _close(self) -> None:
@@ -123,10 +120,10 @@ class Interpreters(Pool):
         interpreter.exec(f"import sys; sys.path[:] = {self._path!r}")
         interpreter.call(interpreter_worker.prepare, self._main)
         if self._setup is not None:
-            _result(interpreter.call(interpreter_worker.set_up, *self._setup))
+            _result(interpreter.call(interpreter_worker.run, *self._setup))
 
     def _prepare(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:
-        # Of warm workers' items it is found when they are sent.
+        # Items for running workers are checked when they are sent.
         ready: Callable[[Any], Any] = make_picklable(function, () if self._entered else items, _dumps)
         return ready
 
@@ -142,7 +139,7 @@ class Interpreters(Pool):
         return hold
 
     def _caller(self) -> Callable[..., interpreter_worker.Answer]:
-        """Calls a function in the interpreter of this thread."""
+        """Return the method that calls a function in the interpreter of this thread."""
         self._check_set_up()
         call: Callable[..., interpreter_worker.Answer] = self._own.call
         return call
@@ -154,15 +151,15 @@ def _end(started: list[Any]) -> None:
 
 
 def missing() -> str | None:
-    """Why there are no `Interpreters` here, or None if there are."""
+    """Why `Interpreters` does not work here, or None if it does."""
     if interpreters is None:
-        return f"interpreters with a GIL each take CPython 3.14 or newer; this is {python_version()}"
+        return f"Interpreters requires CPython 3.14 or newer; this is {python_version()}"
     return None
 
 
 @cache
 def refusal(module: str) -> str | None:
-    """Why an interpreter of its own cannot import `module`, or None if it can: tries it."""
+    """Import `module` in a subinterpreter; return the message of the exception, or None."""
     try:
         Interpreters(1).map(interpreter_worker.load, [module])
     except Exception as error:  # noqa: BLE001 - a module may raise anything
@@ -171,7 +168,7 @@ def refusal(module: str) -> str | None:
 
 
 def _dumps(value: Any) -> tuple[bytes, tuple[memoryview, ...]]:
-    """`value` pickled, and the memory in it that is not copied."""
+    """Pickle `value`; return the pickle, and the memory of its memoryviews and arrays, which is not copied."""
     file = io.BytesIO()
     buffers: list[pickle.PickleBuffer] = []
     pickler = pickle.Pickler(file, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append)

@@ -104,7 +104,7 @@ def test_interpreters_count_what_they_can_import() -> None:
     assert "python" not in refused
     status, reason = refused["cython"]
     assert status == "not supported"
-    assert reason.startswith("parcount._native.tally cannot be imported in an interpreter of its own: ")
+    assert reason.startswith("parcount._native.tally cannot be imported in a subinterpreter: ")
 
 
 @given(st.integers(1, 1000))
