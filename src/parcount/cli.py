@@ -1,4 +1,4 @@
-"""The `parcount` command: words in, a study or the machine's description out.
+"""The `parcount` command.
 
 Exit codes: 0 answered; 1 a count was not exact, or the system failed; 2 the call was wrong; 130 interrupted.
 """
@@ -28,18 +28,7 @@ ALL = "all"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Parameters
-    ----------
-    argv : sequence of str, optional
-        The words after ``parcount``; those of this process by default.
-
-    Returns
-    -------
-    int
-        The exit code.
-    """
+    """Run the command with the words after ``parcount``, by default those of this process; return the exit code."""
     parser = _parser()
     words = parser.parse_args(_with_default_study(sys.argv[1:] if argv is None else argv))
     return int(words.command(words))
@@ -57,7 +46,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="parcount", description="Counting on every core, measured.")
     parser.add_argument("--version", action="version", version=f"parcount {version('parcount')}")
     commands = parser.add_subparsers(required=True, metavar="command", title="commands")
-
     _add_study(commands)
 
     plan = commands.add_parser(
@@ -70,34 +58,21 @@ def _parser() -> argparse.ArgumentParser:
         "ns or ps; rates B/s to TB/s, or Mbit/s to Tbit/s.",
     )
     plan.set_defaults(command=_plan, parser=plan)
-    plan.add_argument("--workload", metavar="NAME", help="bincount (the default) or tally")
-    plan.add_argument("--dtype", metavar="NAME", help="of bincount's keys: int64 by default, or a smaller one")
+    for flag, metavar, parse, text in (
+        ("--workload", "NAME", str, "bincount (the default) or tally"),
+        ("--dtype", "NAME", str, "of the keys of bincount: int64 by default, or a smaller one"),
+        ("--bins", "N", parse_integer, "number of bins: 1024 by default, 256 for tally"),
+        ("--size", "N", parse_integer, "number of keys: 100 million by default"),
+        ("--workers", "LIST", parse_integers, "numbers of workers to predict: by default all cores here, 16 and 128"),
+        ("--nodes", "LIST", parse_integers, "numbers of nodes of a cluster to predict: 10,100,1000 by default"),
+        ("--from", "FILE", str, "take the costs from what --json has written"),
+        ("--seconds", "S", _positive_seconds, "how long to measure: 10 by default"),
+        ("--json", "FILE", str, "write the costs and the predictions"),
+    ):
+        _add(plan, flag, metavar, parse, text)
     plan.add_argument(
-        "--bins", type=_argument(parse_integer), metavar="N", help="how many: 1024 by default, 256 for tally"
+        "--cost", action="append", default=[], metavar="NAME=VALUE", help="take this instead of measuring; repeatable"
     )
-    plan.add_argument(
-        "--size", type=_argument(parse_integer), metavar="N", help="how many keys: 100 million by default"
-    )
-    plan.add_argument(
-        "--workers",
-        type=_argument(parse_integers),
-        metavar="LIST",
-        help="what to predict: by default all cores here, 16 and 128",
-    )
-    plan.add_argument(
-        "--nodes",
-        type=_argument(parse_integers),
-        metavar="LIST",
-        help="of a cluster, to predict: 10,100,1000 by default",
-    )
-    plan.add_argument(
-        "--cost", action="append", default=[], metavar="NAME=VALUE", help="take this instead of measuring; any number"
-    )
-    plan.add_argument("--from", dest="saved", metavar="FILE", help="take the costs from what --json has written")
-    plan.add_argument(
-        "--seconds", type=_argument(_positive_seconds), metavar="S", help="how long to measure: 10 by default"
-    )
-    plan.add_argument("--json", metavar="FILE", help="write the costs and the predictions")
 
     info = commands.add_parser(
         "info",
@@ -130,17 +105,9 @@ def _add_study(commands: Any) -> None:
     for experiment in experiments:
         own = _add_one_study(studies, experiment.name, experiment.summary, [experiment])
         for option in experiment.parameters:
-            own.add_argument(
-                option.flag,
-                dest=option.keyword,
-                type=_argument(option.parse),
-                metavar=option.metavar,
-                help=option.help,
-            )
+            _add(own, option.flag, option.metavar, option.parse, option.help, dest=option.keyword)
     every = _add_one_study(studies, ALL, "each of these studies, one after the other", experiments)
-    every.add_argument(
-        "--workers", type=_argument(parse_integers), metavar="LIST", help="numbers of workers, where a study has them"
-    )
+    _add(every, "--workers", "LIST", parse_integers, "numbers of workers, where a study has them")
 
 
 def _add_one_study(
@@ -154,21 +121,29 @@ def _add_one_study(
         epilog="LIST: values separated by commas. FILE: '-' is standard output.",
     )
     parser.set_defaults(command=_study, parser=parser, experiments=experiments)
-    parser.add_argument(
-        "--seed", type=_argument(parse_integer), default=0, metavar="N", help="seed of data and order; default: 0"
+    _add(parser, "--seed", "N", parse_integer, "seed of data and order; default: 0", default=0)
+    duration = parser.add_mutually_exclusive_group()
+    quick = (
+        f"take {QUICK_SECONDS:.0f} seconds rather than {SECONDS:.0f} for a study: wider intervals, more often undecided"
     )
-    how_long = parser.add_mutually_exclusive_group()
-    how_long.add_argument(
-        "--quick",
-        action="store_true",
-        help=f"take {QUICK_SECONDS:.0f} seconds rather than {SECONDS:.0f} for a study: wider intervals, more often "
-        "undecided",
-    )
-    how_long.add_argument("--seconds", type=_argument(_positive_seconds), metavar="S", help="time to take in all")
+    duration.add_argument("--quick", action="store_true", help=quick)
+    _add(duration, "--seconds", "S", _positive_seconds, "time to take in all")
     each = "" if len(experiments) == 1 else f"; one for each study: a.json becomes a-{DEFAULT}.json and so on"
-    parser.add_argument("--json", metavar="FILE", help=f"write the result: every sample, and the environment{each}")
-    parser.add_argument("--plot", metavar="FILE", help=f"draw a figure, PNG or SVG by the extension{each}")
+    _add(parser, "--json", "FILE", str, f"write the result: every sample, and the environment{each}")
+    _add(parser, "--plot", "FILE", str, f"draw a figure, PNG or SVG by the extension{each}")
     return parser
+
+
+def _add(parser: Any, flag: str, metavar: str, parse: Callable[[str], Any], text: str, **more: Any) -> None:
+    """Add an option whose parser's ValueError is shown; argparse would replace its message by one of its own."""
+
+    def parsed(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    parser.add_argument(flag, metavar=metavar, type=parsed, help=text, **more)
 
 
 def _study(words: argparse.Namespace) -> int:
@@ -252,29 +227,24 @@ def _plan(words: argparse.Namespace) -> int:
     from parcount.costmodel.parameters import parse_assignment
 
     refuse = words.parser.error
+    saved = vars(words)["from"]
     if words.json is not None:
-        _check_writable(refuse, "--json", Path(words.json))
-    if words.saved is not None:
-        try:
-            Path(words.saved).open("rb").close()
-        except OSError as error:
-            refuse(f"argument --from: cannot read {words.saved}: {error.strerror}")
+        _check_file(refuse, "--json", words.json, check_writable, "write")
+    if saved is not None:
+        _check_file(refuse, "--from", saved, _check_readable, "read")
     try:
         from parcount.costmodel import table
         from parcount.report.terminal import progress_bar
     except ImportError as error:
         refuse(f"a plan needs {error.name}: pip install 'parcount[study]'")
+    options = ("dtype", "bins", "size", "workers", "nodes")
     try:
         with progress_bar(sys.stderr) as progress:
             found = plan(
                 words.workload,
-                dtype=words.dtype,
-                bins=words.bins,
-                size=words.size,
-                workers=words.workers,
-                nodes=words.nodes,
+                **{name: getattr(words, name) for name in options},
                 costs=dict(parse_assignment(text) for text in words.cost),
-                saved=words.saved,
+                saved=saved,
                 seconds=words.seconds or PLAN_SECONDS,
                 progress=progress,
             )
@@ -292,20 +262,21 @@ def _plan(words: argparse.Namespace) -> int:
 def _check_files(refuse: Any, words: argparse.Namespace, names: Sequence[str]) -> None:
     """Refuse files that cannot be read or written before a minute of measuring rather than after it."""
     if (data := getattr(words, "data", None)) is not None:
-        try:
-            file_bytes(data)
-        except OSError as error:
-            refuse(f"argument --data: cannot read {data}: {error.strerror}")
+        _check_file(refuse, "--data", data, file_bytes, "read")
     for option, file in (("--json", words.json), ("--plot", words.plot)):
         for name in names if file is not None else ():
-            _check_writable(refuse, option, _file(file, name, names))
+            _check_file(refuse, option, _file(file, name, names), check_writable, "write")
 
 
-def _check_writable(refuse: Any, option: str, path: Path) -> None:
+def _check_file(refuse: Any, option: str, path: str | Path, check: Callable[[Any], object], verb: str) -> None:
     try:
-        check_writable(path)
+        check(path)
     except OSError as error:
-        refuse(f"argument {option}: cannot write {path}: {error.strerror}")
+        refuse(f"argument {option}: cannot {verb} {path}: {error.strerror}")
+
+
+def _check_readable(path: str) -> None:
+    Path(path).open("rb").close()
 
 
 def _info(words: argparse.Namespace) -> int:
@@ -338,18 +309,6 @@ def _info(words: argparse.Namespace) -> int:
     for name, value in rows.items():
         print(f"{name:<{width}}  {value}")
     return 0
-
-
-def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Have argparse show the message of a ValueError, which it would replace by one of its own."""
-
-    def parsed(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parsed
 
 
 def _positive_seconds(text: str) -> float:

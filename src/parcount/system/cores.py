@@ -28,12 +28,7 @@ class Cores:
     @property
     def available(self) -> int:
         """The smallest of the three limits in whole cores, at least one."""
-        limits = [self.machine]
-        if self.affinity is not None:
-            limits.append(self.affinity)
-        if self.quota is not None:
-            limits.append(int(self.quota))
-        return max(1, min(limits))
+        return max(1, min(int(limit) for limit in (self.machine, self.affinity, self.quota) if limit is not None))
 
     @property
     def reason(self) -> str:
@@ -52,15 +47,6 @@ def cores(cgroup: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/
     ----------
     cgroup, membership : Path
         The mount point of the control groups, and the file that lists those of this process.
-
-    Returns
-    -------
-    Cores
-
-    Examples
-    --------
-    >>> cores().available >= 1
-    True
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     return Cores(os.cpu_count() or 1, affinity, _quota(cgroup, membership))
@@ -74,13 +60,10 @@ def available_cores() -> int:
 def _quota(root: Path, membership: Path) -> float | None:
     """The tightest CPU quota of this process's control groups, in cores; versions 1 and 2."""
     quotas = []
-    try:
-        lines = membership.read_text().splitlines()
-    except OSError:
-        lines = []
+    lines = _read(membership, "\n")
     # Inside a container the group's path may be the host's and not exist here: its root then stands for it.
     groups = {root, root / "cpu"}
-    for line in lines:
+    for line in filter(None, lines):
         _, controllers, path = line.split(":", 2)
         if not controllers or "cpu" in controllers.split(","):
             base = root / "cpu" if controllers else root
@@ -96,8 +79,8 @@ def _quota(root: Path, membership: Path) -> float | None:
     return min(quotas, default=None)
 
 
-def _read(path: Path) -> list[str]:
+def _read(path: Path, separator: str | None = None) -> list[str]:
     try:
-        return path.read_text().split()
+        return path.read_text().strip().split(separator)
     except OSError:
         return []

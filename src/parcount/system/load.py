@@ -1,15 +1,13 @@
-"""Load by other programs, and time spent waiting for a core.
+"""Load by other programs, and time spent waiting for a core. Both make measured times longer.
 
-Both make measured times longer.
-
-On Linux the kernel reports for each thread how long it was ready to run and waited for a core. Other systems report the
-load average only.
+Linux reports for each thread how long it was ready to run and waited for a core. Other systems report nothing here.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -18,21 +16,19 @@ PROC = Path("/proc")
 
 
 def waiting_time(pids: Iterable[int], proc: Path = PROC) -> float:
-    """Seconds that all threads of some processes have so far been ready to run without a core to run on."""
+    """Return the seconds that all threads of some processes have been ready to run without a core."""
     nanoseconds = 0
     for pid in pids:
         for path in (proc / str(pid) / "task").glob("*/schedstat"):
-            try:
+            with suppress(OSError, IndexError, ValueError):  # the thread has just ended
                 nanoseconds += int(path.read_text().split()[1])
-            except (OSError, IndexError, ValueError):
-                continue  # the thread has just ended
     return nanoseconds / 1e9
 
 
 def stolen_time(proc: Path = PROC) -> float:
-    """Seconds since boot that this virtual machine's cores wanted to run while their host ran others.
+    """Return the seconds since boot, over all cores, that the host of this virtual machine ran others instead.
 
-    Summed over all cores; the kernel counts it in steps of a hundredth of a second.
+    The kernel counts them in hundredths.
     """
     try:
         return int((proc / "stat").read_text().split(None, 9)[8]) / os.sysconf("SC_CLK_TCK")
@@ -42,15 +38,7 @@ def stolen_time(proc: Path = PROC) -> float:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """Another process that was busy meanwhile.
-
-    Attributes
-    ----------
-    name, pid
-        Who.
-    cores : float
-        How many cores it kept busy on average.
-    """
+    """Another busy process, and the cores that it kept busy on average."""
 
     name: str
     pid: int
@@ -60,19 +48,20 @@ class Neighbour:
         return f"{self.name} (process {self.pid}) kept {self.cores:.2f} cores busy"
 
 
-class Watch:
-    """Compares the CPU time of other processes at two times.
+@dataclass(frozen=True)
+class _Process:
+    name: str
+    parent: int
+    seconds: float
 
-    Parameters
-    ----------
-    proc : Path, optional
-        Where Linux shows processes.
-    """
+
+class Watch:
+    """The CPU time of other processes since the watch was made."""
 
     def __init__(self, proc: Path = PROC) -> None:
         self._proc = proc
         self._since = perf_counter()
-        self._before = self._look()
+        self._before = self._processes()
         self._stolen = stolen_time(proc)
 
     def age(self) -> float:
@@ -80,51 +69,39 @@ class Watch:
         return perf_counter() - self._since
 
     def neighbours(self, ours: Collection[int], least: float = 0.1) -> list[Neighbour]:
-        """Processes other than `ours`, and their children, that kept at least `least` cores busy since the start.
+        """Return the processes, other than ours and their children, that kept at least `least` cores busy.
 
-        Those that have started and ended since are not seen.
+        Those that have started and ended meanwhile are not seen.
         """
-        passed = perf_counter() - self._since
-        now = self._look()
+        passed = self.age()
+        now = self._processes()
         family = set(ours)
         for pid in sorted(now):  # children have larger ids than parents, but for wrap-around
             if now[pid].parent in family:
                 family.add(pid)
         found = []
-        for pid, process in now.items():
+        for pid in now.keys() - family:
             before = self._before[pid].seconds if pid in self._before else 0.0
-            share = (process.seconds - before) / passed
-            if pid not in family and share >= least:
-                found.append(Neighbour(process.name, pid, round(share, 2)))
+            share = (now[pid].seconds - before) / passed
+            if share >= least:
+                found.append(Neighbour(now[pid].name, pid, round(share, 2)))
         return sorted(found, key=lambda neighbour: -neighbour.cores)
 
     def taken(self, ours: Collection[int]) -> float:
-        """Cores that others had since the start, on average: all programs but ours, and the hypervisor.
-
-        The kernel counts what a program took in steps of a hundredth of a second.
-        """
+        """Return the cores that other programs and the hypervisor have used on average."""
         return sum(neighbour.cores for neighbour in self.neighbours(ours, least=0.01)) + max(0.0, self.stolen())
 
     def stolen(self) -> float:
-        """Cores that the hypervisor gave to other machines since the start, on average."""
-        return (stolen_time(self._proc) - self._stolen) / (perf_counter() - self._since)
+        """Return the cores that the hypervisor has given to other machines on average."""
+        return (stolen_time(self._proc) - self._stolen) / self.age()
 
-    def _look(self) -> dict[int, _Process]:
+    def _processes(self) -> dict[int, _Process]:
         found = {}
         for path in self._proc.glob("[0-9]*/stat"):
-            try:
+            with suppress(OSError, IndexError, ValueError):  # the process has just ended
                 # The name stands in parentheses and may hold any character; what follows is regular.
                 head, _, rest = path.read_text().rpartition(")")
                 fields = rest.split()
                 seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
                 found[int(path.parent.name)] = _Process(head.partition("(")[2], int(fields[1]), seconds)
-            except (OSError, IndexError, ValueError):
-                continue  # the process has just ended
         return found
-
-
-@dataclass(frozen=True)
-class _Process:
-    name: str
-    parent: int
-    seconds: float

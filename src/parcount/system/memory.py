@@ -1,25 +1,32 @@
-"""How much memory, shared memory and disk there is for arrays."""
+"""How much memory, shared memory and disk is free."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+GROUPS = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+)
+"""In versions 2 and 1 of control groups, the limit, the use, and the part of the use that is freed on demand."""
 
 
 @dataclass(frozen=True)
 class FreeMemory:
-    """Bytes that are free; None where the system does not tell.
+    """Free bytes; None where the system does not tell.
 
     Attributes
     ----------
     memory : int or None
-        The machine's, or the container's.
+        Of the machine, or of the container.
     shared : int or None
-        Of it, what may be shared memory. A container is often given little.
+        Of shared memory, of which a container often has little.
     disk : int or None
-        Where temporary files go.
+        Of the disk for temporary files.
     """
 
     memory: int | None = None
@@ -34,46 +41,33 @@ def free_memory(
     cgroup: Path = Path("/sys/fs/cgroup"),
     shared: Path = Path("/dev/shm"),
 ) -> FreeMemory:
-    """Ask the system.
+    """Read the free memory from the system.
 
     Parameters
     ----------
     folder : path
         Where temporary files go.
     proc, cgroup, shared : Path
-        Where Linux shows processes, this container's control group, and shared memory.
+        The mount points of processes, of the control group, and of shared memory.
     """
-    limits = [_available(proc / "meminfo"), *(_left(cgroup, *names) for names in GROUPS)]
+    limits = [_left(cgroup, *names) for names in GROUPS]
+    if (available := _fields(proc / "meminfo").get("MemAvailable:")) is not None:
+        limits.append(available * 1024)
     return FreeMemory(min((limit for limit in limits if limit is not None), default=None), _free(shared), _free(folder))
 
 
-GROUPS = (
-    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
-)
-"""What versions 2 and 1 of control groups call the limit, what is taken, and what of that is given back on demand."""
-
-
-def _available(meminfo: Path) -> int | None:
-    for key, value in _fields(meminfo).items():
-        if key == "MemAvailable:":
-            return value * 1024
-    return None
-
-
-def _left(root: Path, limit: str, taken: str, stat: str, idle: str) -> int | None:
+def _left(root: Path, limit: str, used: str, stat: str, idle: str) -> int | None:
     try:
-        most, used = int((root / limit).read_text()), int((root / taken).read_text())
+        left = int((root / limit).read_text()) - int((root / used).read_text())
     except (OSError, ValueError):  # no such version here, or no limit
         return None
-    return max(0, most - used + _fields(root / stat).get(idle, 0))
+    return max(0, left + _fields(root / stat).get(idle, 0))
 
 
 def _fields(path: Path) -> dict[str, int]:
-    try:
+    lines: list[list[str]] = []
+    with suppress(OSError):
         lines = [line.split() for line in path.read_text().splitlines()]
-    except OSError:
-        return {}
     return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdecimal()}
 
 
