@@ -92,26 +92,10 @@ def assumed_costs() -> dict[str, Cost]:
 
 
 def measure(job: PlannedJob, seconds: float = SECONDS, progress: Progress | None = None) -> dict[str, Cost]:
-    """Measure the costs of one machine.
+    """Measure the costs of this machine; OSError if the system does not start the workers.
 
-    Parameters
-    ----------
-    job : PlannedJob
-        The job; at most `MAX_DATA` bytes of it are counted.
-    seconds : float, optional
-        The time to measure; at least three rounds are run, however long they take.
-    progress : callable, optional
-        Called as by `parcount.study`.
-
-    Returns
-    -------
-    dict of str to Cost
-        The measured costs by the names of `PARAMETERS`.
-
-    Raises
-    ------
-    OSError
-        If the system does not start the workers.
+    At most `MAX_DATA` bytes are counted. At least three rounds are run, however long they take. `progress` is called as
+    by `parcount.study`.
     """
     began = perf_counter()
 
@@ -124,7 +108,8 @@ def measure(job: PlannedJob, seconds: float = SECONDS, progress: Progress | None
         report("data and workers")
         probes = _probes(job, stack)
         rounds = run_rounds(probes, until=began + seconds, report=report)
-    return {name: _summarize([one[name] for one in rounds]) for name in PARAMETERS if name in rounds[0]}
+    medians = {name: estimate([one[name] for one in rounds]) for name in PARAMETERS if name in rounds[0]}
+    return {name: Cost(found.median, found.low, found.high, MEASURED) for name, found in medians.items()}
 
 
 def sample_size(job: PlannedJob) -> int:
@@ -135,12 +120,9 @@ def sample_size(job: PlannedJob) -> int:
 def run_rounds(
     probes: Sequence[Probe], until: float, report: Callable[[str], None], clock: Callable[[], float] = perf_counter
 ) -> list[dict[str, float]]:
-    """Run rounds of all probes in shuffled order while there is time for another, at least `LEAST_SAMPLES` rounds.
+    """Run rounds of all probes in shuffled order while there is time for another; return the costs of each round.
 
-    Returns
-    -------
-    list of dict of str to float
-        The costs of each round.
+    There are at least `LEAST_SAMPLES` rounds.
     """
     rounds: list[dict[str, float]] = []
     order, began = random.Random(0), clock()
@@ -239,8 +221,3 @@ def _startup_costs(name: str, first: float, again: float, several: float, worker
     """
     each = max(0.0, several - again) / (workers - 1)
     return {f"{name}.start": max(0.0, first - each), f"{name}.worker": each}
-
-
-def _summarize(rounds: Sequence[float]) -> Cost:
-    found = estimate(rounds)
-    return Cost(found.median, found.low, found.high, MEASURED)

@@ -28,18 +28,9 @@ MAX_BINS = 1 << 32
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """A job to predict.
+    """A job to predict: the counting function, the dtype of its keys, and the numbers of bins and keys.
 
-    Attributes
-    ----------
-    workload : {"bincount", "tally"}
-        The function that counts.
-    dtype : str or None
-        The dtype of the keys; None for `tally`, which generates them.
-    bins : int
-        The number of bins.
-    size : int
-        The number of keys.
+    The dtype is None for `tally`, which generates its keys.
     """
 
     workload: str

@@ -22,8 +22,6 @@ MIN_GAIN = 1.1
 MAX_COUNT = 1 << 20
 """Largest number of workers or nodes that is searched."""
 
-EXECUTIONS = ("serial", "threads", "processes")
-
 
 @dataclass(frozen=True)
 class Setup:
@@ -36,8 +34,8 @@ class Setup:
     workers : int
         The number of its workers, per node.
     sent : bool
-        Whether the keys have to be sent to the workers or nodes. Otherwise they are there already: in memory of the
-        threads, in shared memory or a mapped file for processes, or on the nodes of a cluster.
+        Whether the keys have to be sent to the workers or nodes. Otherwise they are in memory, in shared memory or a
+        mapped file, or on the nodes.
     started : bool
         Whether the workers are started for this job.
     nodes : int or None
@@ -51,8 +49,8 @@ class Setup:
     nodes: int | None = None
 
     def __post_init__(self) -> None:
-        if self.execution not in EXECUTIONS:
-            raise ValueError(f"no execution {self.execution!r}; there are {', '.join(EXECUTIONS)}")
+        if self.execution not in ("serial", "threads", "processes"):
+            raise ValueError(f"no execution {self.execution!r}; there are serial, threads, processes")
         if self.workers < 1 or (self.nodes is not None and self.nodes < 1):
             raise ValueError(f"there must be at least 1 worker and 1 node: {self}")
         if self.execution == "serial" and self.workers != 1:
@@ -166,20 +164,7 @@ class Model:
         return self.seconds(baseline, n) / self.seconds(setup, n)
 
     def break_even(self, setup: Setup, baseline: Setup = SERIAL) -> float | None:
-        """Number of keys from which `setup` takes less time than `baseline`.
-
-        Parameters
-        ----------
-        setup : Setup
-            The setup.
-        baseline : Setup, optional
-            Serial by default.
-
-        Returns
-        -------
-        float or None
-            Where the two lines cross; 0 if it takes less at any size, None if at none.
-        """
+        """Return the number of keys from which `setup` takes less time than `baseline`: 0 for any, None for none."""
         ours, other = self.line(setup), self.line(baseline)
         spared, added = other.slope - ours.slope, ours.fixed - other.fixed
         if spared > 0:
@@ -187,25 +172,12 @@ class Model:
         return 0.0 if spared == 0 and added < 0 else None
 
     def useful_up_to(self, setup: Setup, n: float, most: int = MAX_COUNT) -> int | None:
-        """Number of workers (nodes, for a cluster) from which doubling it is not useful.
+        """Return the number of workers (nodes, for a cluster) from which doubling it is not useful.
 
-        Parameters
-        ----------
-        setup : Setup
-            The setup; its own number is ignored.
-        n : float
-            Number of keys.
-        most : int, optional
-            The largest number to search.
+        It is the smallest number that, doubled, makes the job of `n` keys less than `MIN_GAIN` times as fast; 1 if that
+        number is itself less than `MIN_GAIN` times as fast as one; None if it exceeds `most`. The setup's own number is
+        ignored.
 
-        Returns
-        -------
-        int or None
-            The smallest number that, doubled, makes the job less than `MIN_GAIN` times as fast; 1 if that number is
-            itself less than `MIN_GAIN` times as fast as one; None if it exceeds `most`.
-
-        Notes
-        -----
         The gain from doubling decreases with the number, because the divided terms shrink and the others grow, so a
         bisection finds the number. The first thread is an exception: it is the caller, to which nothing is dispatched.
         """
@@ -220,13 +192,7 @@ class Model:
         return sizes[found] if found < len(sizes) else None
 
     def bottleneck(self, setup: Setup, n: float) -> str:
-        """The term that takes most of the time.
-
-        Returns
-        -------
-        str
-            A name of `LinearTime.constants`, or ``count``, ``read``, ``send``.
-        """
+        """Return the term that takes most of the time: a name of `LinearTime.constants`, or count, read or send."""
         line = self.line(setup)
         terms = {**line.constants, "send": n * line.send}
         terms["read" if line.read > line.count else "count"] = n * max(line.read, line.count)

@@ -65,19 +65,7 @@ PARAMETERS: Mapping[str, Parameter] = {
 
 
 def parse_cost(name: str, text: str | float) -> float:
-    """Parse the value of a cost.
-
-    Parameters
-    ----------
-    name : str
-        A name of `PARAMETERS`.
-    text : str or float
-        With its unit, such as ``"0.3 ns"`` or ``"10 Gbit/s"``; a number is in seconds, or in bytes a second.
-
-    Returns
-    -------
-    float
-        In seconds, or in bytes a second.
+    """Return the value of a cost in seconds or bytes a second, from a number or from text with a unit.
 
     Raises
     ------

@@ -16,28 +16,26 @@ from parcount.execution.processes.execution import Processes
 SCRIPT = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from parcount.costmodel.process_startup import main
-main()
+from parcount.costmodel.process_startup import startup_seconds
+print(json.dumps([startup_seconds(workers) for workers in (1, 1, int(sys.argv[2]))]))
 """
 
-LIMIT = 120.0
-"""Time limit in seconds."""
+TIME_LIMIT = 120.0
 
 
 def measure_startup(workers: int) -> tuple[float, float, float]:
-    """Start processes in a new interpreter; OSError if that fails.
+    """Return the `startup_seconds` of the first worker of a new interpreter, of another, and of `workers`.
 
-    Returns
-    -------
-    first, again, several : float
-        Seconds from the start to the first result, less the time of a result of running workers: for the first worker,
-        for another one, and for `workers`.
+    Raises
+    ------
+    OSError
+        If the new interpreter fails; with its error output.
     """
     ran = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(sys.path), str(workers)],
         capture_output=True,
         text=True,
-        timeout=LIMIT,
+        timeout=TIME_LIMIT,
         stdin=subprocess.DEVNULL,
         check=False,
     )
@@ -47,13 +45,8 @@ def measure_startup(workers: int) -> tuple[float, float, float]:
     return first, again, several
 
 
-def main() -> None:
-    """Print the three times as JSON."""
-    workers = int(sys.argv[2])
-    print(json.dumps([_startup_seconds(1), _startup_seconds(1), _startup_seconds(workers)]))
-
-
-def _startup_seconds(workers: int) -> float:
+def startup_seconds(workers: int) -> float:
+    """Return the seconds from starting processes to their first results, less those of a second call."""
     start = perf_counter()
     with Processes(workers) as processes:
         processes.map(abs, [0] * workers)

@@ -34,18 +34,14 @@ class Prediction:
 
     Attributes
     ----------
-    setup : Setup
-        The setup, with running workers.
-    baseline : Setup
-        The setup to compare with: serial, or for a cluster the threads of one machine.
-    seconds : float
-        Time of the planned job.
-    speedup : float
-        Time of `baseline` divided by `seconds`.
-    break_even : float or None
-        Number of keys from which it is faster than `baseline`; None if never.
-    break_even_started : float or None
-        The same if the workers are started for the job.
+    setup, baseline : Setup
+        The setup, with running workers, and what it is compared with: serial, or for a cluster the threads of one
+        machine.
+    seconds, speedup : float
+        Time of the planned job, and that of the baseline divided by it.
+    break_even, break_even_started : float or None
+        Number of keys from which it is faster than the baseline, with running workers and with workers that are started
+        for the job; None if never.
     useful_up_to : int or None
         Workers (nodes, for a cluster) from which doubling is not useful for this job; None if none was found.
     """
@@ -124,9 +120,9 @@ class Plan:
     def interval(self, setup: Setup) -> tuple[float, float]:
         """The shortest and the longest time in seconds that the intervals of the costs allow for one setup."""
         ends = []
-        for soon in (True, False):
+        for time_end, rate_end in (("low", "high"), ("high", "low")):
             costs = {
-                name: cost.low if soon == (PARAMETERS[name].kind == "time") else cost.high
+                name: getattr(cost, time_end if PARAMETERS[name].kind == "time" else rate_end)
                 for name, cost in self.costs.items()
             }
             ends.append(replace(self.model, costs=costs).seconds(setup, self.job.size))
@@ -147,13 +143,7 @@ class Plan:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a file for `load` and ``parcount plan --from``; it is complete or unchanged.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written.
-        """
+        """Write a file for `load` and ``parcount plan --from``; OSError if that fails. It is complete or unchanged."""
         write_output(path, json.dumps(self.content(), indent=1, allow_nan=False).encode() + b"\n")
 
     def content(self) -> dict[str, Any]:
@@ -182,13 +172,7 @@ class Plan:
 
     @classmethod
     def from_content(cls, content: Mapping[str, Any], path: str | os.PathLike[str]) -> Plan:
-        """The plan with the content of a file; `path` is used in messages.
-
-        Raises
-        ------
-        ValueError
-            As `load`.
-        """
+        """The plan with the content of a file; ValueError, with the path in its message, as `load`."""
         try:
             plan = cls(
                 content["environment"],
