@@ -277,6 +277,6 @@ class TestWorkers:
         assert pc.Serial().workers == 1
 
     @pytest.mark.skipif(bool(INTERPRETERS), reason="this Python has subinterpreters with a GIL each")
-    def test_interpreters_of_an_older_python_say_which_they_take(self) -> None:
-        with pytest.raises(NotImplementedError, match=r"take CPython 3\.14 or newer; this is 3\."):
+    def test_interpreters_name_the_version_that_they_require(self) -> None:
+        with pytest.raises(NotImplementedError, match=r"requires CPython 3\.14 or newer; this is 3\."):
             pc.Interpreters(2)
