@@ -92,17 +92,7 @@ class CountersExperiment(Experiment):
 class ProcessGroup:
     """Processes that inherit one counter when they are started, as a `multiprocessing.Value` must be.
 
-    The pool is the standard library's. A barrier, inherited with the counter, has each process take one share, and all
-    begin at once.
-
-    Parameters
-    ----------
-    method : CounterMethod
-        How they count.
-    workers : int
-        How many.
-    context : multiprocessing context
-        How they are started.
+    A barrier, which they inherit as well, has each process take one share, and all begin at once.
     """
 
     def __init__(self, method: CounterMethod, workers: int, context: Any) -> None:

@@ -1,17 +1,18 @@
-"""The ways to count with several workers: what people write, and what this package gives them.
+"""Counting methods: those that people write, and those of this package.
 
-Every loop is of the same form, so that what differs is how one is added. The loops stand at the top of a module: worker
-processes find them by name.
+All loops have the same form, so that they differ in the addition only. They are module-level functions, which worker
+processes can import.
 """
 
 from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import repeat
 from multiprocessing.context import BaseContext
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import parcount as pc
@@ -21,25 +22,22 @@ THREADS, PROCESSES = "threads", "processes"
 
 @dataclass(frozen=True)
 class CounterMethod:
-    """One way to count.
+    """A counting method.
 
     Parameters
     ----------
-    name : str
-        As the study and the result file spell it.
     make : callable
-        Makes a counter at zero; given the context that worker processes are started by.
+        Makes a counter at zero, given the context that worker processes are started by.
     loop : callable
         Adds one to the counter, so many times.
     read : callable
-        What has been counted.
+        Returns the count.
     executions : tuple of str
         Where it counts for several workers.
     may_lose : bool
-        Whether it makes no promise to lose nothing.
+        Whether it may lose increments.
     """
 
-    name: str
     make: Callable[[BaseContext], Any]
     loop: Callable[[Any, int], None]
     read: Callable[[Any], int]
@@ -48,7 +46,7 @@ class CounterMethod:
 
 
 class Plain:
-    """An integer in an attribute, and the lock beside it that people are told to use."""
+    """An integer in an attribute, and a lock beside it."""
 
     __slots__ = ("lock", "n")
 
@@ -57,117 +55,105 @@ class Plain:
         self.lock = lock
 
 
-def bare(counter: Plain, n: int) -> None:
-    """Without a lock."""
+def without_lock(counter: Plain, n: int) -> None:
+    """Add to the attribute without the lock."""
     for _ in repeat(None, n):
         counter.n += 1
 
 
 def one() -> int:
-    """One."""
+    """Return one."""
     return 1
 
 
-def bare_with_a_call(counter: Plain, n: int) -> None:
-    """Without a lock, and what is added is the result of a call: between reading and writing other code runs."""
+def call_without_lock(counter: Plain, n: int) -> None:
+    """Add the result of a call, during which other code can run between the read and the write."""
     for _ in repeat(None, n):
         counter.n += one()
 
 
-def under_lock(counter: Plain, n: int) -> None:
-    """Under the lock beside it."""
+def with_lock(counter: Plain, n: int) -> None:
+    """Add to the attribute under its lock."""
     for _ in repeat(None, n):
         with counter.lock:
             counter.n += 1
 
 
 def by_increment(counter: Any, n: int) -> None:
-    """By the counter's own method."""
+    """Call the counter's method."""
     increment = counter.increment
     for _ in repeat(None, n):
         increment()
 
 
 def by_handle(counter: Any, n: int) -> None:
-    """By the method of a handle that this thread has to itself."""
+    """Call the method of a handle of this thread."""
     by_increment(counter.local(), n)
 
 
 def by_next(counter: Any, n: int) -> None:
-    """By asking an iterator for its next number."""
+    """Advance an iterator."""
     step = counter.__next__
     for _ in repeat(None, n):
         step()
 
 
 def by_cell(counter: Any, n: int) -> None:
-    """One cell of an array."""
+    """Add to a cell of an array."""
     add = counter.add
     for _ in repeat(None, n):
         add(0)
 
 
 def by_key(counter: Any, n: int) -> None:
-    """One key of a mapping."""
+    """Add to a key of a mapping."""
     increment = counter.increment
     for _ in repeat(None, n):
         increment("key")
 
 
-def bare_value(counter: Any, n: int) -> None:
-    """A `multiprocessing.Value`, whose own lock guards reading it and writing it, but not both together."""
+def value_without_lock(counter: Any, n: int) -> None:
+    """Add to a `multiprocessing.Value`, whose own lock guards reading and writing it, but not both together."""
     for _ in repeat(None, n):
         counter.value += 1
 
 
-def value_under_lock(counter: Any, n: int) -> None:
-    """The same, under its lock."""
+def value_with_lock(counter: Any, n: int) -> None:
+    """Add to a `multiprocessing.Value` under its lock."""
     for _ in repeat(None, n):
         with counter.get_lock():
             counter.value += 1
 
 
-def _named(ways: Iterable[CounterMethod]) -> Mapping[str, CounterMethod]:
-    return {way.name: way for way in ways}
-
-
 LOCK = "threading.Lock"
 VALUE = "multiprocessing.Value"
 
-METHODS = _named(
-    [
-        CounterMethod("counter += 1", lambda _: Plain(), bare, lambda counter: counter.n, may_lose=True),
-        CounterMethod("counter += f()", lambda _: Plain(), bare_with_a_call, lambda counter: counter.n, may_lose=True),
-        CounterMethod(LOCK, lambda _: Plain(threading.Lock()), under_lock, lambda counter: counter.n),
-        CounterMethod("threading.RLock", lambda _: Plain(threading.RLock()), under_lock, lambda counter: counter.n),
-        CounterMethod("itertools.count", lambda _: itertools.count(), by_next, next),
-        CounterMethod("LockedCounter", lambda _: pc.LockedCounter(), by_increment, int),
-        CounterMethod("AtomicCounter", lambda _: pc.AtomicCounter(), by_increment, int),
-        CounterMethod("AtomicCounter.local", lambda _: pc.AtomicCounter(), by_handle, int),
-        CounterMethod("ShardedCounter", lambda _: pc.ShardedCounter(), by_increment, int),
-        CounterMethod("ShardedCounter.local", lambda _: pc.ShardedCounter(), by_handle, int),
-        CounterMethod("LocalCounter", lambda _: pc.LocalCounter(), by_increment, int),
-        CounterMethod("LocalCounter.local", lambda _: pc.LocalCounter(), by_handle, int),
-        CounterMethod("ConcurrentCounter", lambda _: pc.ConcurrentCounter(), by_key, lambda counter: counter["key"]),
-        CounterMethod(
-            "CounterArray",
-            lambda _: pc.CounterArray(1, shared=True),
-            by_cell,
-            lambda counter: int(counter[0]),
-            (THREADS, PROCESSES),
-        ),
-        CounterMethod("SharedCounter", lambda _: pc.SharedCounter(), by_increment, int, (THREADS, PROCESSES)),
-        CounterMethod(
-            VALUE, lambda context: context.Value("q"), value_under_lock, lambda counter: counter.value, (PROCESSES,)
-        ),
-        CounterMethod(
-            "Value without lock",
-            lambda context: context.Value("q"),
-            bare_value,
-            lambda counter: counter.value,
-            (PROCESSES,),
-            may_lose=True,
-        ),
-    ]
-)
-"""All ways, by name."""
+_n, _value = attrgetter("n"), attrgetter("value")
+
+
+def _first(counter: Any) -> int:
+    return int(counter[0])
+
+
+METHODS: Mapping[str, CounterMethod] = {
+    "counter += 1": CounterMethod(lambda _: Plain(), without_lock, _n, may_lose=True),
+    "counter += f()": CounterMethod(lambda _: Plain(), call_without_lock, _n, may_lose=True),
+    LOCK: CounterMethod(lambda _: Plain(threading.Lock()), with_lock, _n),
+    "threading.RLock": CounterMethod(lambda _: Plain(threading.RLock()), with_lock, _n),
+    "itertools.count": CounterMethod(lambda _: itertools.count(), by_next, next),
+    "LockedCounter": CounterMethod(lambda _: pc.LockedCounter(), by_increment, int),
+    "AtomicCounter": CounterMethod(lambda _: pc.AtomicCounter(), by_increment, int),
+    "AtomicCounter.local": CounterMethod(lambda _: pc.AtomicCounter(), by_handle, int),
+    "ShardedCounter": CounterMethod(lambda _: pc.ShardedCounter(), by_increment, int),
+    "ShardedCounter.local": CounterMethod(lambda _: pc.ShardedCounter(), by_handle, int),
+    "LocalCounter": CounterMethod(lambda _: pc.LocalCounter(), by_increment, int),
+    "LocalCounter.local": CounterMethod(lambda _: pc.LocalCounter(), by_handle, int),
+    "ConcurrentCounter": CounterMethod(lambda _: pc.ConcurrentCounter(), by_key, itemgetter("key")),
+    "CounterArray": CounterMethod(lambda _: pc.CounterArray(1, shared=True), by_cell, _first, (THREADS, PROCESSES)),
+    "SharedCounter": CounterMethod(lambda _: pc.SharedCounter(), by_increment, int, (THREADS, PROCESSES)),
+    VALUE: CounterMethod(lambda context: context.Value("q"), value_with_lock, _value, (PROCESSES,)),
+    "Value without lock": CounterMethod(
+        lambda context: context.Value("q"), value_without_lock, _value, (PROCESSES,), may_lose=True
+    ),
+}
+"""All methods, by the names that the study and the result file use."""

@@ -1,7 +1,7 @@
-"""Fetching pages: with one call after another, or as tasks of an event loop, by the two faces of one library.
+"""Fetching pages, one call after another or as tasks of an event loop, by the two interfaces of one library.
 
-Every worker, be it a thread, a process or a task, has a client of its own with one connection, which stays. So all that
-differs between executions is who waits.
+Every worker, be it a thread, a process or a task, has a client of its own with one persistent connection, so executions
+differ only in what waits.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import httpx
 
 from parcount.studies.io.server import page
 
-PATIENCE = 60.0
-"""Seconds, besides the server's delay, after which a page is given up."""
+TIME_LIMIT = 60.0
+"""Time limit of a page in seconds, without the server's delay."""
 
 _own = threading.local()
-"""What this thread keeps from one run to the next: its client, or its event loop and the clients of its tasks."""
+"""The client of this thread, or its event loop and the clients of its tasks."""
 
 
 def fetch(address: str, delay: float, pages: range) -> list[bytes]:
-    """Fetch pages, one after the other; what is kept of each is its digest."""
+    """Fetch pages, one after the other, and return their digests."""
     if not hasattr(_own, "client"):
         _own.client = httpx.Client(**_settings(address, delay))
     return [_digest(_own.client.get(f"/{number}")) for number in pages]
@@ -41,7 +41,7 @@ def fetch_by_tasks(address: str, delay: float, shares: Sequence[range]) -> list[
 
 
 def close_clients(_: object = None) -> None:
-    """Close what this thread has kept."""
+    """Close the clients and the event loop of this thread."""
     if hasattr(_own, "client"):
         _own.client.close()
     if hasattr(_own, "loop"):
@@ -51,22 +51,14 @@ def close_clients(_: object = None) -> None:
 
 
 def lost(digests: Sequence[bytes], pages: range) -> int:
-    """How many of the pages are missing, or are not as the server must have sent them.
-
-    Parameters
-    ----------
-    digests : sequence of bytes
-        Of what was fetched, in the order of `pages`.
-    pages : range
-        Their numbers.
-    """
+    """Return how many pages, given their digests in order, are missing or not what the server must have sent."""
     right = sum(digest == _right(number) for digest, number in zip(digests, pages, strict=False))
     return max(len(pages), len(digests)) - right
 
 
 def _settings(address: str, delay: float) -> dict[str, Any]:
-    # Neither a proxy of the user's nor certificates: the server is on this machine.
-    return {"base_url": address, "timeout": delay + PATIENCE, "trust_env": False, "verify": False}
+    # The server is on this machine: no proxy and no certificates.
+    return {"base_url": address, "timeout": delay + TIME_LIMIT, "trust_env": False, "verify": False}
 
 
 async def _together(clients: Sequence[httpx.AsyncClient], shares: Sequence[range]) -> list[bytes]:

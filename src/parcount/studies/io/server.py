@@ -1,7 +1,6 @@
-"""The server whose pages a study of I/O fetches: the standard library's, in a process of its own.
+"""The server of the pages that a study of I/O fetches: the standard library's, in a process of its own.
 
-That process runs this file by itself, so nothing but the standard library may be imported here: it starts in no time,
-and has no need of the folders that parcount was found in.
+The process runs this file alone, which imports the standard library only, so it starts fast and needs no search path.
 """
 
 from __future__ import annotations
@@ -13,25 +12,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from threading import Thread
 from time import process_time, sleep
-from types import TracebackType
 from typing import Any, Self
 
 PAGE_BYTES = 4096
 
-PATIENCE = 10.0
-"""Seconds that the server has to end by itself."""
+TIME_LIMIT = 10.0
+"""Seconds after which a server that does not end by itself is killed."""
 
 
 def page(number: int) -> bytes:
-    """What the page of that number says: always the same, and like no other."""
+    """Return the content of a page: always the same, and different from every other."""
     return shake_128(str(number).encode()).hexdigest(PAGE_BYTES // 2).encode()
 
 
 class Server:
     """A server of pages on a free port of the loopback interface: a context manager.
 
-    The process ends with it, and also when this process ends without leaving it, however that comes about: it waits for
-    the end of a pipe that nobody else holds open.
+    The process ends with it, and also when this process ends in any other way, because it waits for the end of a pipe
+    that only this process holds open.
 
     Parameters
     ----------
@@ -48,7 +46,7 @@ class Server:
     Raises
     ------
     OSError
-        If it cannot be started.
+        If it cannot be started, or from `cpu`, if it has ended.
 
     Examples
     --------
@@ -62,7 +60,7 @@ class Server:
         self._delay = delay
 
     def __enter__(self) -> Self:
-        # Ctrl-C goes to the whole group of the terminal: this process decides what becomes of the server.
+        # Ctrl-C goes to the process group of the terminal, but this process ends the server.
         apart: dict[str, Any] = {"start_new_session": True}
         if sys.platform == "win32":
             apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -76,30 +74,22 @@ class Server:
         )
         try:
             self.pid = self._process.pid
-            self.address = f"http://127.0.0.1:{int(self._told())}"
+            self.address = f"http://127.0.0.1:{int(self._reply())}"
         except BaseException:
             self._end()
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._end()
 
     def cpu(self) -> float:
-        """Seconds of CPU time that it has taken so far.
-
-        Raises
-        ------
-        OSError
-            If it has ended.
-        """
+        """Return the seconds of CPU time that it has taken so far."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
-        return float(self._told())
+        return float(self._reply())
 
-    def _told(self) -> str:
+    def _reply(self) -> str:
         assert self._process.stdout is not None
         if not (line := self._process.stdout.readline()):
             raise OSError("the server of pages has ended")
@@ -107,7 +97,7 @@ class Server:
 
     def _end(self) -> None:
         try:
-            self._process.communicate(timeout=PATIENCE)  # the end of its pipe tells it to end
+            self._process.communicate(timeout=TIME_LIMIT)  # the end of its pipe tells it to end
         except BaseException as error:
             self._process.kill()
             self._process.communicate()
@@ -138,7 +128,7 @@ class _Pages(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the base class calls it
-        """Say nothing: not for each page."""
+        """Print nothing."""
 
 
 class _Threads(ThreadingHTTPServer):
@@ -152,12 +142,12 @@ class _Threads(ThreadingHTTPServer):
         self.delay = delay
 
     def server_bind(self) -> None:
-        """Bind, without asking for the host's name as HTTPServer does, which may take the system seconds."""
+        """Bind without a look-up of the host's name, which may take seconds."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = "localhost", self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has gone gets no answer, and that is all."""
+        """Ignore clients that have gone."""
 
 
 def _main() -> None:

@@ -1,6 +1,6 @@
-"""What is done with arrays at either end: they are made, and read, and it is known what must come of that.
+"""The arrays that are sent, and the work on them at either end.
 
-The elements count up from a start, so that a checksum which depends on their order is known without having them.
+The elements count up from a start, so that a checksum which depends on their order is known without the array.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ Array = NDArray[np.uint64]
 
 
 def make(task: tuple[int, int]) -> Array:
-    """An array that begins with `start` and has so many bytes."""
+    """Return an array from its first element and its size in bytes."""
     start, size = task
     return np.arange(start, start + size // ITEM, dtype=np.uint64)
 
 
 def checksum(array: Array) -> int:
-    """The sum of the products of neighbours, modulo 2**64: it reads all elements, and minds their order."""
+    """Return the sum of the products of neighbours, modulo 2**64, which depends on all elements and their order."""
     return int(np.dot(array[:-1], array[1:]))
 
 
 def expected_checksum(start: int, size: int) -> int:
-    """The checksum of what `make` makes, by a formula.
+    """Return the checksum of an array of `make`, by a formula.
 
     Examples
     --------
@@ -37,5 +37,5 @@ def expected_checksum(start: int, size: int) -> int:
 
 
 def _sum(stop: int) -> int:
-    """Of i * (i + 1) for all i below."""
+    """Return the sum of i * (i + 1) for all i < stop."""
     return (stop - 1) * stop * (stop + 1) // 3
