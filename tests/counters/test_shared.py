@@ -338,12 +338,12 @@ print(len(os.listdir("/proc/self/fd")) - before)
         def full(*_: Any) -> int:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
+        segment_linux = pytest.importorskip("parcount.shm.segment_linux", reason="elsewhere forks need no care")
         counter = pc.SharedCounter()
-        lock = counter._segment._lock  # type: ignore[attr-defined]
         with monkeypatch.context() as patch:
             patch.setattr(mapping, "open_file", full)
-            lock.before_fork()
-        lock.after_fork_in_parent()
+            segment_linux._before_fork()
+        segment_linux._after_fork_in_parent()
         counter.close()
         assert not exists(counter.name)
 
@@ -355,7 +355,7 @@ def header(cells: int) -> bytes:
 class TestNames:
     def test_a_name_in_use_is_refused(self) -> None:
         with pc.SharedCounter(3, name=f"{MARK}twice") as counter:
-            with pytest.raises(FileExistsError):
+            with pytest.raises(FileExistsError, match=rf"\] the name is in use: '{counter.name}'$"):
                 pc.SharedCounter(name=counter.name)
             assert counter.value == 3
             assert pc.SharedCounter.attach(counter.name).value == 3
@@ -376,8 +376,17 @@ class TestNames:
             made[0].close()
 
     def test_an_unknown_name(self) -> None:
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(FileNotFoundError, match=r"\] no counter has this name: 'nobody-has-this-name'$"):
             pc.SharedCounter.attach("nobody-has-this-name")
+
+    @on_linux
+    def test_a_name_that_is_too_long(self) -> None:
+        with pytest.raises(OSError, match=r"\] the name is too long: 'xx.*x'$"):
+            pc.SharedCounter(name="x" * 300)
+
+    def test_more_cells_than_can_be_addressed(self) -> None:
+        with pytest.raises(OSError, match="shared memory"):
+            pc.CounterArray(1 << 62, shared=True)
 
     @pytest.mark.parametrize("name", ["", "a/b", "../x", "a\0b", "a~b"])
     def test_invalid_names(self, name: str) -> None:
@@ -407,7 +416,7 @@ class TestNames:
         path = Path(f"/dev/shm/parcount-{MARK}other")
         path.write_bytes(content)
         try:
-            with pytest.raises(ValueError, match=r"other' is (not a valid SharedCounter|empty)|at least one cell"):
+            with pytest.raises(ValueError, match=r"other' is (not a valid SharedCounter|empty)|have at least one cell"):
                 pc.SharedCounter.attach(path.name.removeprefix("parcount-"))
         finally:
             path.unlink(missing_ok=True)
@@ -439,7 +448,7 @@ class TestNames:
         with path.open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             try:
-                with pytest.raises(TimeoutError, match=r"another process has locked 'test.*locked' for 0.02 s"):
+                with pytest.raises(TimeoutError, match=r"another process has held the lock for 0.02 s: 'test.*locked'"):
                     pc.SharedCounter.attach(path.name.removeprefix("parcount-"))
             finally:
                 path.unlink()

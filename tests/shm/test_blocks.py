@@ -161,16 +161,19 @@ import parcount as pc
 from multiprocessing import resource_tracker
 
 if __name__ == "__main__":
-    first, second = pc.shared_array(10), pc.shared_array(10)
+    size = 1 << 18  # large enough for copies and results in shared memory
+    first = pc.shared_array(size)
     with pc.Processes(1, start_method={method!r}) as processes:
         processes.map(np.sum, [first])
         tracker = resource_tracker._resource_tracker._pid
         os.kill(tracker, signal.SIGKILL)
         os.waitpid(tracker, 0)
-        processes.map(np.sum, [second])
-    with pc.Processes(1, start_method={method!r}) as processes:
+        second = pc.shared_array(size)
         second[:] = 1
-        print(*processes.map(np.sum, [first, second]))
+        results = processes.map(np.copy, [first, second, np.full(size, 2)])
+        print(*(result.sum() // size for result in results))
+    with pc.Processes(1, start_method={method!r}) as processes:
+        print(*(total // size for total in processes.map(np.sum, [first, second, *results])))
 """)
-    assert ran.stdout == "0 10\n", ran.stderr
+    assert ran.stdout == "0 1 2\n0 1 0 1 2\n", ran.stderr
     assert "Error" not in ran.stderr

@@ -1,4 +1,4 @@
-"""Arrays in named shared memory, which other processes map by that name."""
+"""Arrays in named shared memory, which other processes map by name."""
 
 from __future__ import annotations
 
@@ -24,25 +24,12 @@ from parcount.shm import mapping
 class Block:
     """Named shared memory that lives as long as the arrays in it.
 
-    The arrays refer to it by ``__array_interface__``. The process that creates a block unlinks it when the last of its
-    arrays is freed, or when it ends; the processes that open it do not.
+    Creates a block of `size` bytes, which are zero or the `content`; or opens the existing block `name`. Arrays refer
+    to it by ``__array_interface__``. The process that creates it unlinks it when the last of its arrays is freed, or
+    when the process ends.
 
-    Parameters
-    ----------
-    size : int
-        Bytes to allocate; ignored if `name` is given.
-    name : str, optional
-        The existing block to open.
-    content : memoryview, optional
-        The bytes to begin with, as many as `size`.
-    lasting : bool
-        Whether its name exists as long as its arrays do, so that it can be sent. The name of a copy exists until the
-        call returns for which the copy was made, that of a gift until it is received.
-
-    Raises
-    ------
-    OSError
-        If there is not enough shared memory (``ENOSPC``).
+    A `lasting` block keeps its name as long as its arrays exist, so that they can be sent by name. The name of a copy
+    exists until the call ends for which it was made, and the name of a gift until it is received.
     """
 
     def __init__(
@@ -65,11 +52,11 @@ class Block:
         _blocks[self.name] = self
 
     def give_away(self) -> None:
-        """Leave unlinking to the process that this block is sent to."""
+        """Leave the unlinking to the receiver."""
         self._unlink.detach()
 
     def unlink(self) -> None:
-        """Remove the name now; the memory stays until its last array is freed."""
+        """Remove the name; the memory is freed with the last array."""
         mapping.unlink(self.name)
 
 
@@ -91,8 +78,8 @@ def shared_array(shape: int | tuple[int, ...], dtype: DTypeLike = np.int64) -> N
     -------
     ndarray
         An ordinary array in shared memory. It and its slices are sent to the workers of `Processes` by name, and what a
-        worker writes is visible here. The memory is freed when the last array in it is, or when this process ends,
-        however it ends.
+        worker writes is visible here. The memory is freed with the last array in it, or when this process ends, even by
+        a signal.
 
     Raises
     ------
@@ -105,8 +92,8 @@ def shared_array(shape: int | tuple[int, ...], dtype: DTypeLike = np.int64) -> N
 
     Notes
     -----
-    All pages are reserved at once: O(size), with the GIL held. Access synchronises nothing: ``a[0] += 1`` in two
-    workers loses counts; use `CounterArray` with ``shared=True`` for that.
+    All pages are reserved at once: O(size), with the GIL held. Access is not synchronised: ``a[0] += 1`` in two workers
+    loses counts. Use `CounterArray` with ``shared=True`` for that.
 
     Examples
     --------
@@ -139,8 +126,7 @@ def block_of(array: NDArray[Any]) -> Block | None:
 
 def address(array: NDArray[Any]) -> int:
     """The address of an array's first element."""
-    where: int = array.__array_interface__["data"][0]
-    return where
+    return int(array.__array_interface__["data"][0])
 
 
 def open_block(name: str, *, lasting: bool) -> Block:
@@ -166,20 +152,20 @@ _numbers = count()
 
 
 def name_prefix_for_worker() -> str:
-    """A prefix for the names of a new worker's blocks. It begins with this process's own."""
+    """A prefix for the names of a new worker's blocks. It begins with the prefix of this process."""
     return f"{_name_prefix}-{token_hex(4)}"
 
 
 def set_name_prefix(name_prefix: str) -> None:
-    """Begin the names of the blocks that this process creates with `name_prefix`."""
+    """Set the prefix of the blocks that this process creates."""
     global _name_prefix
     _name_prefix = name_prefix
 
 
 def sweep_prefix(name_prefix: str) -> None:
-    """Unlink the blocks of a worker that has ended: results that it created and nobody received.
+    """Unlink the results that a worker created before it ended, and that were not received.
 
-    Only Linux lists blocks. On other systems the resource tracker unlinks them when this process ends.
+    Other systems than Linux do not list shared memory; there the resource tracker unlinks it when this process ends.
     """
     for path in Path("/dev/shm").glob(f"{name_prefix}-*"):
         mapping.unlink(path.name)
@@ -188,5 +174,5 @@ def sweep_prefix(name_prefix: str) -> None:
 def _create(size: int, content: memoryview | bytes) -> tuple[str, mmap]:
     while True:
         name = f"{_name_prefix}-{next(_numbers)}"
-        with suppress(FileExistsError):  # of a forked copy of this process that is not one of our workers
+        with suppress(FileExistsError):  # created by a forked copy of this process that is not a worker
             return name, mapping.create(name, size, content)

@@ -3,9 +3,9 @@
 On POSIX systems the name belongs to a file in memory (on Linux in /dev/shm), which exists until it is unlinked. On
 Windows it exists as long as a process has it mapped.
 
-Opening does not register the name with the resource tracker of multiprocessing, unlike `SharedMemory` before Python
-3.13: a tracker unlinks what is registered when its process ends, whoever else uses it. Creating does, so that the
-tracker unlinks what a killed process leaves.
+Only the process that creates shared memory registers it with the resource tracker of multiprocessing, which unlinks it
+after a kill. `SharedMemory` before Python 3.13 registers it in each process that opens it, so that it disappears when
+the first of them ends.
 """
 
 from __future__ import annotations
@@ -27,22 +27,15 @@ if sys.platform != "win32":
 def create(name: str, size: int, content: Any = b"") -> mmap.mmap:
     """Create and map shared memory of `size` bytes that begins with `content`; the rest is zero.
 
-    Raises
-    ------
-    FileExistsError
-        If the name is in use.
-    OSError
-        If there is not enough shared memory (``ENOSPC``).
+    Raises `FileExistsError` if the name is in use, and `OSError` with ``ENOSPC`` if there is not enough shared memory.
     """
-    if size > sys.maxsize:
-        raise _no_room(size)
     if sys.platform == "win32":
-        mapped = _map_windows(SharedMemory(name, create=True, size=size))
+        mapped = _map_windows(SharedMemory(name, create=True, size=min(size, sys.maxsize)))
         mapped[: len(content)] = content
         return mapped
     descriptor = open_file(name, os.O_CREAT | os.O_EXCL)
     try:
-        _register(name)
+        resource_tracker.register(f"/{name}", "shared_memory")
         fill(descriptor, size, content)
         return mmap.mmap(descriptor, size)
     except BaseException:
@@ -53,35 +46,26 @@ def create(name: str, size: int, content: Any = b"") -> mmap.mmap:
 
 
 def open_existing(name: str) -> mmap.mmap:
-    """Map the whole of existing shared memory.
+    """Map existing shared memory.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is none of that name.
-    PermissionError
-        If it belongs to another user.
-    ValueError
-        If it is empty.
+    Raises `FileNotFoundError`, `PermissionError` if it belongs to another user, and `ValueError` if it is empty.
     """
     if sys.platform == "win32":
         return _map_windows(SharedMemory(name))
     descriptor = open_file(name)
     try:
-        if not os.fstat(descriptor).st_size:
-            raise ValueError(f"shared memory {name!r} is empty")
         return mmap.mmap(descriptor, 0)
     finally:
         os.close(descriptor)
 
 
 def unlink(name: str) -> None:
-    """Remove the name, if it exists. The memory is freed when nobody maps it."""
+    """Remove the name, if it exists. The memory is freed with its last mapping."""
     if sys.platform != "win32":
         with suppress(FileNotFoundError):
             shm_unlink(f"/{name}")
-        # A tracker complains about a name that it does not know, and a new one, after the first was killed, knows none.
-        _register(name)
+        # Registered again first, because a tracker that was started after a kill does not know the name and would warn.
+        resource_tracker.register(f"/{name}", "shared_memory")
         resource_tracker.unregister(f"/{name}", "shared_memory")
 
 
@@ -91,12 +75,9 @@ def unlink_with(owner: object, name: str) -> weakref.finalize[Any, Any]:
 
 
 def open_file(name: str, flags: int = 0) -> int:
-    """Open the file of shared memory, on POSIX systems.
+    """Open the file of shared memory, on POSIX systems. `PermissionError` if it belongs to another user.
 
-    Raises
-    ------
-    PermissionError
-        If it belongs to another user, who could truncate it: each access to pages that are gone is a fatal SIGBUS.
+    The owner of a file can truncate it, and access to truncated pages kills the process by SIGBUS.
     """
     descriptor: int = shm_open(f"/{name}", os.O_RDWR | flags, mode=0o600)
     if os.fstat(descriptor).st_uid != os.geteuid():
@@ -108,14 +89,11 @@ def open_file(name: str, flags: int = 0) -> int:
 def fill(descriptor: int, size: int, content: Any = b"") -> None:
     """Set the size of a file in shared memory, reserve its pages and write `content` at its beginning.
 
-    Without the reservation, a full /dev/shm would be a SIGBUS at the first access instead of an error here. To write
-    takes half the time of mapping the pages and faulting in each (``bench/test_transport.py``).
-
-    Raises
-    ------
-    OSError
-        If there is no room (``ENOSPC``).
+    Without the reservation, a full /dev/shm would cause a SIGBUS at the first access instead of an error here. Writing
+    takes half as long as mapping the pages and faulting in each (``bench/test_transport.py``).
     """
+    if size > sys.maxsize:
+        raise _no_space(size)
     try:
         os.ftruncate(descriptor, size)
         if len(content) < size and hasattr(os, "posix_fallocate"):
@@ -128,7 +106,7 @@ def fill(descriptor: int, size: int, content: Any = b"") -> None:
         while written < len(content):
             written += os.pwrite(descriptor, content[written:], written)
     except OSError as error:
-        raise _no_room(size) if error.errno == errno.ENOSPC else error from error
+        raise _no_space(size) if error.errno == errno.ENOSPC else error from error
 
 
 def _reserve(descriptor: int, size: int) -> None:
@@ -147,14 +125,10 @@ def _map_windows(memory: SharedMemory) -> mmap.mmap:
         memory.close()
 
 
-def _register(name: str) -> None:
-    resource_tracker.register(f"/{name}", "shared_memory")
-
-
 def _unlink_in(process: int, name: str) -> None:
     if process == os.getpid():
         unlink(name)
 
 
-def _no_room(size: int) -> OSError:
+def _no_space(size: int) -> OSError:
     return OSError(errno.ENOSPC, f"no room for {size} bytes of shared memory (/dev/shm in a container: --shm-size)")

@@ -18,34 +18,20 @@ from parcount.shm.blocks import address
 
 @dataclass(frozen=True)
 class FileRange:
-    """The bytes of a file that an array occupies.
-
-    Parameters
-    ----------
-    filename : str
-        The file.
-    inode : int
-        Its inode: another file may have the name by now.
-    mode : {"r", "r+"}
-        Whether writes to the array go to the file.
-    offset : int
-        Offset of the array's first element, in bytes.
-    stop : int
-        Offset of the end of the array.
-    """
+    """The bytes of a file that an array occupies."""
 
     filename: str
-    inode: int
-    mode: str
-    offset: int
+    inode: int  # because the name may belong to another file by now
+    mode: str  # "r", or "r+" if writes to the array go to the file
+    offset: int  # of the first element
     stop: int
 
 
 def file_range_of(array: NDArray[Any]) -> FileRange | None:
-    """The range of an array in a file that other processes can map too, or None.
+    """The range that an array occupies in a file that other processes can map.
 
-    None for arrays other than `numpy.memmap` and its views, in copy-on-write mode (``"c"``), and if the file has been
-    deleted or its name belongs to another file.
+    None if the array is not a `numpy.memmap` or a view of one, if its mode is copy-on-write (``"c"``), and if the file
+    has been deleted or replaced.
     """
     base: Any = array
     while not (isinstance(base, np.memmap) and isinstance(base.base, mmap.mmap)):
@@ -67,13 +53,7 @@ def file_range_of(array: NDArray[Any]) -> FileRange | None:
 
 
 def open_range(file_range: FileRange) -> np.memmap[Any, Any]:
-    """The whole file of a range, mapped.
-
-    Raises
-    ------
-    OSError
-        If the file was deleted or truncated, or its name belongs to another file.
-    """
+    """Map the whole file of a range. `OSError` if it has been deleted, truncated or replaced."""
     key = file_range.filename, file_range.inode, file_range.mode
     whole = _open.get(key)
     if whole is None or whole.nbytes < file_range.stop:
@@ -92,12 +72,12 @@ _inodes: dict[int, tuple[weakref.ref[Any], int]] = {}
 
 
 def _inode(root: Any, otherwise: int) -> int:
-    """The inode of a mapping, which Linux lists; cached for each mapping."""
+    """The inode of a mapping according to Linux, cached for each mapping; elsewhere `otherwise`."""
     known = _inodes.get(id(root))
     if known is not None and known[0]() is root:
         return known[1]
     inode = otherwise
-    with suppress(OSError, ValueError):  # not on Linux: assume that the name is still that of the file
+    with suppress(OSError, ValueError):  # no such file on other systems
         for line in Path("/proc/self/maps").read_text(errors="replace").splitlines():
             span, _, _, _, found, *_ = line.split(maxsplit=5)
             start, stop = (int(end, 16) for end in span.split("-"))

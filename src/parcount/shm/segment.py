@@ -1,13 +1,16 @@
-"""Named shared memory that holds counts; the last process that uses it unlinks it.
+"""Named shared memory for counts, which the last of its owners unlinks.
 
-A process that opens a segment owns it until it releases it or ends, in whatever way. A segment consists of a header,
-which says what it holds, and 64-bit cells.
+A process that opens a segment owns it until it releases it or ends, even by a signal. A segment consists of a header,
+which contains the kind of counter and the number of cells, and of 64-bit cells.
 """
 
 from __future__ import annotations
 
+import errno
 import struct
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from secrets import token_hex
 from typing import Protocol
 
@@ -21,73 +24,40 @@ CELLS_AT = 128
 
 _HEADER = struct.Struct("=8s16sq")
 _MAGIC = b"parcount"
+_REASONS = {
+    errno.ENOENT: "no counter has this name",
+    errno.EEXIST: "the name is in use",
+    errno.EINVAL: "the name is too long",
+}
 
 
 class Segment(Protocol):
-    """Named shared memory that this process owns.
-
-    Attributes
-    ----------
-    name : str
-        The name by which other processes open it.
-    memory : memoryview
-        The whole segment. It stays mapped while it is referenced, even after `release`.
-    """
+    """Named shared memory that this process owns."""
 
     name: str
     memory: memoryview
+    """The whole segment. It stays mapped while it is referenced, even after `release`."""
 
     def release(self) -> None:
         """Give up ownership. The last owner unlinks the name; the memory is freed when nobody maps it."""
 
 
 def create(kind: str, cells: int, first: int = 0, name: str | None = None) -> Segment:
-    """Create a segment.
+    """Create a segment of cells that are zero, except the `first`; its name is random by default.
 
-    Parameters
-    ----------
-    kind : str
-        What it holds, in at most 16 ASCII letters.
-    cells : int
-        Number of cells; they are zero.
-    first : int, optional
-        Value of the first cell.
-    name : str, optional
-        A random one by default.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the name is not valid.
-    FileExistsError
-        If the name is in use.
-    OSError
-        If there is not enough shared memory.
+    Raises `TypeError` or `ValueError` if the name is not valid, `FileExistsError` if it is in use, and `OSError` if
+    there is not enough shared memory. `kind` has at most 16 ASCII letters.
     """
+    name = token_hex(8) if name is None else _checked(name)
     content = _HEADER.pack(_MAGIC, kind.encode(), cells).ljust(CELLS_AT, b"\0") + struct.pack("=q", first)
-    return System.create(_checked(token_hex(8) if name is None else name), CELLS_AT + 8 * max(1, cells), content)
+    with _public_errors(name):
+        return System.create(name, CELLS_AT + 8 * max(1, cells), content)
 
 
 def attach(kind: str, name: str) -> Segment:
-    """Open an existing segment.
-
-    Parameters
-    ----------
-    kind, name : str
-        As it was created with.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none of that name.
-    PermissionError
-        If it belongs to another user.
-    TimeoutError
-        If another process holds its lock for several seconds.
-    ValueError
-        If it is of another kind, or its header does not fit its size.
-    """
-    segment = System.attach(_checked(name))
+    """Open an existing segment. `SharedBase.attach` lists the exceptions."""
+    with _public_errors(_checked(name)):
+        segment = System.attach(name)
     size = len(segment.memory)
     magic, found, cells = _HEADER.unpack_from(segment.memory) if size > CELLS_AT else (b"", b"", 0)
     found = found.rstrip(b"\0")
@@ -97,6 +67,18 @@ def attach(kind: str, name: str) -> Segment:
         what = f"a {found.decode(errors='replace')}, not a {kind}" if is_another else f"not a valid {kind}"
         raise ValueError(f"shared memory {name!r} is {what}")
     return segment
+
+
+@contextmanager
+def _public_errors(name: str) -> Iterator[None]:
+    """Replace the names of files in errors by the counter's name."""
+    try:
+        yield
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, error.strerror)
+        raise OSError(error.errno, reason, name if error.filename else None) from None
+    except ValueError:  # an empty file cannot be mapped
+        raise ValueError(f"shared memory {name!r} is empty, not a counter") from None
 
 
 def cells_of(segment: Segment) -> memoryview:

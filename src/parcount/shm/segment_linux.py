@@ -1,16 +1,16 @@
 """Segments on Linux: files in /dev/shm on which every owner holds a shared lock.
 
-The kernel releases a lock when its owner ends, in whatever way. So an owner that can turn its lock into an exclusive
-one is the last, and unlinks the file. Processes that are all killed leave a file without a lock; the next process
-that creates a segment unlinks it.
+The kernel releases the lock of an owner that ends. An owner that can convert its lock to an exclusive one is the last
+owner, and unlinks the file. If all owners are killed, the file remains without a lock; the next process that creates a
+segment unlinks it.
 
-A lock belongs to an open file description (see flock(2)), which a forked child shares with its parent. So each child
-gets a description of its own, opened and locked before the fork: at no moment does the child exist without owning the
-segment.
+A lock belongs to an open file description (see flock(2)), which a forked child shares with its parent. So the parent
+opens and locks another description before the fork, which the child takes over.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from contextlib import suppress
@@ -31,11 +31,11 @@ LOCK_TIMEOUT = 5.0
 
 
 class LinuxSegment:
-    """A segment; see `parcount.shm.segment.Segment`."""
+    """A `Segment`."""
 
     def __init__(self, name: str, path: Path, descriptor: int) -> None:
         self.name = name
-        # A mapping keeps its description open, and with it the lock: so it has another one.
+        # With another description, because the mapping keeps it open, and with it a lock.
         self.memory = memoryview(mapping.open_existing(path.name))
         self._lock = _Lock(_path(name), descriptor)
         self._release_at_end()
@@ -71,7 +71,7 @@ class LinuxSegment:
         try:
             _lock_shared(descriptor, name)  # its last owner may be unlinking it
             if not os.fstat(descriptor).st_nlink:
-                raise FileNotFoundError(f"{name!r} was unlinked by its last owner")
+                raise FileNotFoundError(errno.ENOENT, "unlinked by its last owner", name)
             return cls(name, _path(name), descriptor)
         except BaseException:
             os.close(descriptor)
@@ -87,40 +87,16 @@ class LinuxSegment:
 
 
 class _Lock:
-    """The lock by which a process owns a segment."""
+    """The lock by which this process owns a segment."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
-        self._path = path
-        self._descriptor = descriptor
-        self._of_children: dict[int, int] = {}  # by the thread that is forking
+        self.path = path
+        self.descriptor = descriptor  # -1 after the release
 
     def release(self) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
+        descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
-            _unlink_if_last(self._path, descriptor)
-
-    def before_fork(self) -> None:
-        """Take another lock, for the child."""
-        if self._descriptor >= 0:
-            with suppress(OSError):  # too many open files: the child can count, but is not an owner
-                descriptor = mapping.open_file(self._path.name)
-                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                self._of_children[get_ident()] = descriptor
-
-    def after_fork_in_parent(self) -> None:
-        """Leave that lock to the child."""
-        descriptor = self._of_children.pop(get_ident(), -1)
-        if descriptor >= 0:
-            os.close(descriptor)
-
-    def after_fork_in_child(self) -> None:
-        """Own that lock; close the parent's and those for children of other threads."""
-        own = self._of_children.pop(get_ident(), -1)
-        for descriptor in (self._descriptor, *self._of_children.values()):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._of_children.clear()
-        self._descriptor = own
+            _unlink_if_last(self.path, descriptor)
 
 
 def sweep() -> None:
@@ -139,7 +115,7 @@ def _draft(path: Path) -> tuple[Path, int]:
     while True:
         draft = path.with_name(f"{path.name}~{token_hex(4)}")
         descriptor = mapping.open_file(draft.name, os.O_CREAT | os.O_EXCL)
-        _lock_shared(descriptor, draft.name)
+        _lock_shared(descriptor, path.name)
         if os.fstat(descriptor).st_nlink:
             return draft, descriptor
         os.close(descriptor)  # another process's `sweep` came before the lock
@@ -152,27 +128,28 @@ def _lock_shared(descriptor: int, name: str) -> None:
             return fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             if monotonic() > deadline:
-                raise TimeoutError(f"another process has locked {name!r} for {LOCK_TIMEOUT} s") from None
+                reason = f"another process has held the lock for {LOCK_TIMEOUT} s"
+                raise TimeoutError(errno.ETIMEDOUT, reason, name) from None
             sleep(0.001)
 
 
 def _unlink_if_last(path: Path, descriptor: int) -> None:
     """Unlink a file if nobody else has locked it; close the descriptor, and with it the own lock."""
     with suppress(OSError):
-        # flock releases the shared lock before it takes the exclusive one: of two that do this at once, one succeeds.
+        # flock releases the shared lock before it takes the exclusive one: if two do this at once, one succeeds.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(descriptor), path.stat()):
             path.unlink()
     with suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing does not, if a process that is being started has a copy
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing does not while a process that is being started has a copy
     os.close(descriptor)
 
 
 _segments: WeakValueDictionary[int, LinuxSegment] = WeakValueDictionary()
 """The open segments of this process, by identity."""
 
-_forking: dict[int, list[LinuxSegment]] = {}
-"""The segments for whose child each forking thread has taken locks; this keeps them alive until the fork is done."""
+_forking: dict[int, dict[LinuxSegment, int]] = {}
+"""For each thread that is forking, the segments and their descriptors for the child."""
 
 
 def _opened() -> list[LinuxSegment]:
@@ -181,21 +158,30 @@ def _opened() -> list[LinuxSegment]:
 
 
 def _before_fork() -> None:
-    _forking[get_ident()] = segments = _opened()
-    for segment in segments:
-        segment._lock.before_fork()
+    descriptors = _forking[get_ident()] = {}
+    for segment in _opened():
+        if segment._lock.descriptor >= 0:
+            with suppress(OSError):  # too many open files: the child can count, but is not an owner
+                descriptors[segment] = descriptor = mapping.open_file(segment._lock.path.name)
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def _after_fork_in_parent() -> None:
-    for segment in _forking.pop(get_ident(), ()):
-        segment._lock.after_fork_in_parent()
+    for descriptor in _forking.pop(get_ident(), {}).values():
+        os.close(descriptor)
 
 
 def _after_fork_in_child() -> None:
-    for segment in _opened():
-        segment._lock.after_fork_in_child()
-        segment._release_at_end()
+    own = _forking.pop(get_ident(), {})
+    for descriptors in _forking.values():
+        for descriptor in descriptors.values():
+            os.close(descriptor)
     _forking.clear()
+    for segment in _opened():
+        if segment._lock.descriptor >= 0:
+            os.close(segment._lock.descriptor)
+        segment._lock.descriptor = own.get(segment, -1)
+        segment._release_at_end()
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

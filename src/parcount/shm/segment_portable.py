@@ -1,7 +1,7 @@
 """Segments on systems that cannot lock files in shared memory.
 
-The process that creates a segment unlinks it when it releases the segment or ends; if it is killed, the resource
-tracker of multiprocessing does. Other processes keep their mapping, but no more can attach.
+The process that creates a segment unlinks it when it releases the segment or ends; after a kill, the resource tracker
+of multiprocessing does. Processes that have attached the segment keep their mapping.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PREFIX = "pc."  # short: macOS allows 30 characters
 
 
 class PortableSegment:
-    """A segment; see `parcount.shm.segment.Segment`."""
+    """A `Segment`."""
 
     def __init__(self, name: str, memory: memoryview) -> None:
         self.name = name
