@@ -69,13 +69,13 @@ class TestBeforeAnyWorkerStarts:
             "test_pickling.TestBeforeAnyWorkerStarts.test_a_function_is_named.<locals>.<lambda> cannot be sent" in said
         )
         assert "pip install 'parcount[study]'" in said
-        assert "Threads take anything as it is" in said
+        assert "Threads do not pickle" in said
         assert caught.value.__cause__ is not None
 
     @pytest.mark.parametrize("name", CALLS)
     def test_one_that_even_cloudpickle_refuses(self, name: str) -> None:
         pytest.importorskip("cloudpickle")
-        with pytest.raises(TypeError, match=r"a Locked cannot be sent .* Cloudpickle does not take it either"):
+        with pytest.raises(TypeError, match=r"a Locked cannot be sent .* Cloudpickle cannot pickle it either"):
             call(name, Locked(), [1], pc.Processes(1))
 
     @pytest.mark.parametrize("name", ["map", "together"])
@@ -159,6 +159,6 @@ print(execution.map(power, [3]), execution.map(partial(power, by=3), [3]), __nam
         function = Locked.__call__
         monkeypatch.setattr(function, "__module__", "__main__")
         monkeypatch.setattr(sys.modules["__main__"], "Locked", Locked, raising=False)
-        with pytest.raises(TypeError, match="it was typed in, and a worker has no file to import it from"):
+        with pytest.raises(TypeError, match="it was defined interactively, and workers cannot import it"):
             pickling.make_picklable(function, (), serialisation.check)
         assert pickling.make_picklable(function, (), serialisation.check, forked=True) is function

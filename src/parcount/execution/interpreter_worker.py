@@ -28,12 +28,6 @@ def prepare(main: bytes) -> None:
     _main.update(pickle.loads(main))
 
 
-def set_up(setup: tuple[Callable[..., object], tuple[Any, ...]]) -> None:
-    """Call an initializer with its arguments."""
-    initializer, arguments = setup
-    initializer(*arguments)
-
-
 def run(message: bytes, buffers: Sequence[memoryview]) -> Answer:
     """Apply a function to an item."""
 

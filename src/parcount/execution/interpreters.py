@@ -19,7 +19,7 @@ from weakref import finalize
 
 from parcount.execution import interpreter_worker
 from parcount.execution.errors import RemoteTraceback
-from parcount.execution.pickling import ARGUMENT, hide_missing_main_file, make_picklable, unpicklable
+from parcount.execution.pickling import hide_missing_main_file, make_picklable, prepare_initializer, unpicklable
 from parcount.execution.pool import Pool
 
 interpreters: Any
@@ -105,8 +105,7 @@ class Interpreters(Pool):
         )
         self._setup = None
         if self._initializer is not None:
-            initializer = make_picklable(self._initializer, self._initargs, _dumps, what=ARGUMENT)
-            self._setup = _dumps((interpreter_worker.set_up, (initializer, self._initargs)))
+            self._setup = _dumps(prepare_initializer(self._initializer, self._initargs, _dumps))
         super()._open()
 
     def _close(self) -> None:

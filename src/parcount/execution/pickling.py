@@ -1,4 +1,4 @@
-"""Whether functions and items can be pickled for a worker: by pickle, by cloudpickle, or not at all."""
+"""Pickling of functions and items for workers, by pickle or by cloudpickle."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from typing import Any
 Check = Callable[[Any], object]
 """Pickles a value as a message to the worker would, and raises what that raises."""
 
-THREADS = "Threads take anything as it is."
-ARGUMENT = "the initializer's argument"
-CLOUDPICKLE = "Lambdas and functions defined inside others take cloudpickle: pip install 'parcount[study]'."
+THREADS = "Threads do not pickle."
+CLOUDPICKLE = "Lambdas and nested functions require cloudpickle: pip install 'parcount[study]'."
 
 
 def make_picklable(
@@ -28,9 +27,9 @@ def make_picklable(
     function : callable
         The function of a call, or an initializer.
     items : iterable
-        Values that must be picklable by pickle too.
+        Values that must be picklable by pickle.
     check : callable
-        Of the workers' serialisation.
+        Pickles a value as the workers' serialisation does.
     what : str
         What an item is, for error messages.
     forked : bool
@@ -50,6 +49,19 @@ def make_picklable(
     return ready
 
 
+def prepare_initializer(
+    initializer: Callable[..., object], initargs: tuple[Any, ...], check: Check, *, forked: bool = False
+) -> tuple[Callable[[Any], None], Any]:
+    """Return a function and an item, both picklable, that call an initializer with its arguments."""
+    ready = make_picklable(initializer, initargs, check, what="the initializer's argument", forked=forked)
+    return _initialize, (ready, initargs)
+
+
+def _initialize(setup: tuple[Callable[..., object], tuple[Any, ...]]) -> None:
+    initializer, initargs = setup
+    initializer(*initargs)
+
+
 def _by_value_if_needed(function: Callable[..., Any], check: Check, forked: bool) -> Any:
     try:
         check(function)
@@ -58,7 +70,7 @@ def _by_value_if_needed(function: Callable[..., Any], check: Check, forked: bool
     else:
         if forked or not _is_interactive(function):
             return function
-        refusal = TypeError("it was typed in, and a worker has no file to import it from")
+        refusal = TypeError("it was defined interactively, and workers cannot import it")
     try:
         import cloudpickle
 
@@ -66,7 +78,7 @@ def _by_value_if_needed(function: Callable[..., Any], check: Check, forked: bool
     except ImportError:
         hint = CLOUDPICKLE
     except Exception as error:  # noqa: BLE001 - as above
-        refusal, hint = error, "Cloudpickle does not take it either."
+        refusal, hint = error, "Cloudpickle cannot pickle it either."
     raise TypeError(f"{_name(function)} cannot be sent to a worker: {refusal}. {hint} {THREADS}") from refusal
 
 

@@ -17,17 +17,7 @@ if TYPE_CHECKING:  # its module cannot be imported once the main thread has ende
 
 
 class Pool(FutureExecution):
-    """`workers` threads of a `ThreadPoolExecutor`.
-
-    Parameters
-    ----------
-    workers : int, optional
-        The number of threads; all available cores by default.
-    initializer : callable, optional
-        Called in each worker before its first item. An exception in it ends every call.
-    initargs : tuple, optional
-        The arguments of the initializer.
-    """
+    """`workers` threads of a `ThreadPoolExecutor`, with the parameters of `Threads`."""
 
     _pool: ThreadPoolExecutor
 

@@ -11,17 +11,7 @@ from typing import Any, Self
 
 @dataclass
 class Outcome:
-    """The result or the exception of one item.
-
-    Parameters
-    ----------
-    position : int
-        The index of the item.
-    value : object
-        The function's result.
-    error : BaseException, optional
-        The exception that the function raised.
-    """
+    """The result or the exception of the item at a position."""
 
     position: int
     value: Any = None
@@ -29,10 +19,7 @@ class Outcome:
 
 
 class TaskStream(ABC):
-    """The items of one call on their way to the workers and back.
-
-    A context manager: after its exit, none of its items is running.
-    """
+    """The items of one call: a context manager after whose exit none of them is running."""
 
     def __enter__(self) -> Self:
         return self

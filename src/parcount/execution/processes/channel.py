@@ -1,8 +1,8 @@
 """How messages travel between the caller and one worker: through a pipe, or through queues.
 
-A message is a tag of one byte, an item's position and a payload. Tags to the worker: set up (call the initializer),
-task, hold (a task that waits for go), go, stop. Tags from it: ready, result, error. Ready follows the start of the
-worker, its initializer, and the arrival of a task on hold.
+A message is a tag of one byte, an item's position and a payload. Tags to the worker: task, hold (a task that waits for
+go), go, stop. Tags from it: ready, result, error. Ready follows the start of the worker and the arrival of a task on
+hold. The first task of a worker with an initializer, at position `NONE`, calls it.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ import numpy as np
 
 from parcount.execution.processes.serialisation import Message
 
-SETUP, TASK, HOLD, GO, STOP = b"i", b"t", b"h", b"g", b"s"
+TASK, HOLD, GO, STOP = b"t", b"h", b"g", b"s"
 READY, RESULT, ERROR = b"r", b"o", b"e"
 
 NONE = -1
-"""The position in messages that concern no item."""
+"""The position in messages that have no item."""
 
 LONGEST_WAIT = 3600.0
 """Seconds to wait in one system call: its milliseconds must fit 31 bits."""
 
 BUFFERS_PER_CALL = 64
+"""Buffers to pass to one system call."""
 
 SMALL_MESSAGE = 1 << 14
 """Bytes up to which copying a message is cheaper than keeping a view of it."""

@@ -18,7 +18,7 @@ from typing import Any, Literal, Self
 
 from parcount.execution.base import Execution, check_initializer, integer
 from parcount.execution.errors import RemoteTraceback, WorkerDied
-from parcount.execution.pickling import ARGUMENT, make_picklable, unpicklable
+from parcount.execution.pickling import make_picklable, prepare_initializer, unpicklable
 from parcount.execution.processes.channel import ERROR, GO, HOLD, READY, TASK, Received
 from parcount.execution.processes.serialisation import check, dumps, loads
 from parcount.execution.processes.supervisor import MAX_FAILED_STARTS, PendingTask, Worker, WorkerPool
@@ -137,7 +137,8 @@ class Processes(Execution):
         self.retries = integer("retries", retries, least=0)
         self.timeout = _seconds(timeout)
         check_initializer(initializer)
-        self._setup = None if initializer is None else (initializer, tuple(initargs))
+        self._initializer = initializer
+        self._initargs = tuple(initargs)
         self.max_tasks_per_worker = (
             None if max_tasks_per_worker is None else integer("max_tasks_per_worker", max_tasks_per_worker)
         )
@@ -162,10 +163,7 @@ class Processes(Execution):
         return [] if pool is None else pool.pids()
 
     def _open(self) -> None:
-        setup = self._setup
-        if setup is not None:
-            initializer, arguments = setup
-            setup = make_picklable(initializer, arguments, check, what=ARGUMENT, forked=self._forks), arguments
+        setup = self._initializer and prepare_initializer(self._initializer, self._initargs, check, forked=self._forks)
         transport, max_tasks = TRANSPORTS[self.transport], self.max_tasks_per_worker
         pool = WorkerPool(self.workers, self.start_method, transport, self.threads, setup, max_tasks, self.timeout)
         try:

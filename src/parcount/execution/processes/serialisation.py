@@ -34,34 +34,18 @@ NEVER = 1 << 62
 
 @dataclass(frozen=True)
 class Packing:
-    """The sizes from which arrays outside shared memory and mapped files are not pickled.
+    """The bytes from which arrays outside shared memory and mapped files are not pickled."""
 
-    Parameters
-    ----------
-    out_of_band_min : int
-        Bytes from which an array is sent out of band.
-    shared_copy_min : int
-        Bytes from which an array is copied into shared memory.
-    """
-
-    out_of_band_min: int = NEVER
-    shared_copy_min: int = NEVER
+    out_of_band_min: int = NEVER  # sent out of band
+    shared_copy_min: int = NEVER  # copied into shared memory
 
 
 @dataclass
 class Message:
-    """A pickled value.
-
-    Parameters
-    ----------
-    data : bytes
-        What was pickled.
-    out_of_band : list of buffers
-        The memory of arrays that is sent after the data.
-    """
+    """A pickled value."""
 
     data: bytes = b""
-    out_of_band: list[Any] = field(default_factory=list)
+    out_of_band: list[Any] = field(default_factory=list)  # the memory of arrays, sent after the data
 
 
 def dumps(value: Any, packing: Packing, *, received: Sequence[Any] | None = None) -> tuple[Message, list[Block]]:
@@ -70,20 +54,19 @@ def dumps(value: Any, packing: Packing, *, received: Sequence[Any] | None = None
     Parameters
     ----------
     value : object
-        Anything that pickles.
+        Any picklable object.
     packing : Packing
-        How its arrays go.
+        How its arrays are sent.
     received : sequence of Block and memmap, optional
-        Where `value` is a worker's answer: the lasting blocks and files that its task brought. The caller has no
-        others, and they might end before it opens them: arrays elsewhere go as any others, and the blocks that they
-        are copied into become the caller's to unlink.
+        In a worker: the lasting blocks and files of the task. Only arrays in these are sent by name, because others
+        could be removed before the caller opens them. The caller unlinks the blocks of copies.
 
     Returns
     -------
     message : Message
         For `loads`.
     copies : list of Block
-        Those that arrays were copied into: to be kept until the receiver has done with them, unless given away.
+        The blocks into which arrays were copied. Unless `received` is given, keep them until the receiver has finished.
     """
     buffer = io.BytesIO()
     pickler = _Pickler(buffer, packing, received)
@@ -100,10 +83,9 @@ def loads(message: Message) -> tuple[Any, list[Any]]:
     Returns
     -------
     value : object
-        Its arrays lie where they did at the sender's, if that was in shared memory or in a file.
+        The value. Arrays that the sender had in shared memory or in a file are in the same memory.
     lasting : list of Block and memmap
-        What is behind those arrays, as opposed to copies made for this message. A receiver that keeps them spares the
-        next message mapping them again.
+        The memory of those arrays. If the receiver keeps it, the next message need not map it again.
     """
     unpickler = _Unpickler(message)
     value = unpickler.load()

@@ -19,7 +19,7 @@ from typing import Any
 from parcount.execution import pinned_threads
 from parcount.execution.errors import RemoteTraceback, WorkerDied
 from parcount.execution.pickling import hide_missing_main_file
-from parcount.execution.processes.channel import ERROR, NONE, SETUP, STOP, Channel, Received, seconds_until
+from parcount.execution.processes.channel import ERROR, NONE, STOP, TASK, Channel, Received, seconds_until
 from parcount.execution.processes.serialisation import Message, Packing, dumps, loads
 from parcount.execution.processes.transports import Transport
 from parcount.execution.processes.worker import WorkerConfig, serve
@@ -39,24 +39,12 @@ FORK_SERVER_LOST = 255
 
 @dataclass(eq=False)
 class PendingTask:
-    """An item that has been sent to a worker.
-
-    Parameters
-    ----------
-    item : object
-        To be sent again if this worker dies.
-    copies : sequence of Block
-        The shared memory blocks into which arrays of the message were copied.
-    deadline : float or None
-        The time of `time.monotonic` by which it must be done.
-    started : bool
-        Whether the worker may have called the function.
-    """
+    """An item that has been sent to a worker."""
 
     item: Any
-    copies: Sequence[blocks.Block]
-    deadline: float | None
-    started: bool
+    copies: Sequence[blocks.Block]  # of arrays in the message
+    deadline: float | None  # a time of `time.monotonic`
+    started: bool  # whether the worker may have called the function
 
 
 @dataclass(eq=False)
@@ -106,33 +94,15 @@ class Worker:
 
 @dataclass(eq=False)
 class WorkerPool:
-    """A pool of worker processes, complete whenever a call begins.
-
-    Parameters
-    ----------
-    size : int
-        The number of workers.
-    start_method : str
-        The start method of `multiprocessing`.
-    transport : Transport
-        How items and results are sent.
-    threads : int
-        The number of items that each runs at the same time.
-    setup : (callable, tuple), optional
-        The initializer and its arguments.
-    max_tasks : int, optional
-        The number of items after which a worker is replaced.
-    timeout : float, optional
-        Seconds that the initializer may take.
-    """
+    """A pool of worker processes, complete whenever a call begins."""
 
     size: int
     start_method: str
     transport: Transport
-    threads: int = 1
-    setup: tuple[Callable[..., object], tuple[Any, ...]] | None = None
-    max_tasks: int | None = None
-    timeout: float | None = None
+    threads: int = 1  # of each worker
+    setup: tuple[Callable[[Any], object], Any] | None = None  # the function and the item of a worker's first task
+    max_tasks: int | None = None  # after which a worker is replaced
+    timeout: float | None = None  # of each item and of the initializer, in seconds
 
     def __post_init__(self) -> None:
         self._setup: Message | None = None
@@ -263,7 +233,7 @@ class WorkerPool:
                     raise error from RemoteTraceback(text)
                 if self._setup is not None and not worker.pending:
                     worker.pending[NONE] = PendingTask(None, (), self.deadline(), started=True)
-                    worker.send(SETUP, NONE, self._setup)
+                    worker.send(TASK, NONE, self._setup)
                 else:
                     worker.pending.clear()
                     worker.ready = True

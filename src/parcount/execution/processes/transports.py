@@ -1,4 +1,4 @@
-"""The ways in which parts and partials travel between the caller and its worker processes."""
+"""The transports: how items and results are sent between the caller and its worker processes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,9 @@ TransportName = Literal["pickle", "pipe", "queue", "shared_memory"]
 
 @dataclass(frozen=True)
 class Transport:
-    """One way.
+    """A kind of channel, and how arrays are sent through it."""
 
-    Parameters
-    ----------
-    open : callable
-        Makes the caller's end of a channel, and the worker's.
-    packing : Packing
-        How arrays go that lie neither in shared memory nor in a file.
-    """
-
-    open: Callable[[BaseContext], tuple[Channel, Channel]]
+    open: Callable[[BaseContext], tuple[Channel, Channel]]  # returns the caller's end and the worker's
     packing: Packing
 
 
@@ -37,4 +29,4 @@ TRANSPORTS: Mapping[TransportName, Transport] = {
         pipe, Packing(out_of_band_min=OUT_OF_BAND_MIN_BYTES, shared_copy_min=SHARED_COPY_MIN_BYTES)
     ),
 }
-"""All of them, by the name that `Processes` takes."""
+"""By the name that `Processes` takes."""

@@ -23,40 +23,20 @@ from parcount.system import thread_limits
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """The settings of a worker process.
+    """The settings of a worker process."""
 
-    Parameters
-    ----------
-    name_prefix : str
-        The prefix of the names of its shared memory blocks.
-    initializes : bool
-        Whether its first message is an initializer and its arguments.
-    packing : Packing
-        How arrays in its results are sent.
-    threads : int
-        The number of items that it runs at the same time.
-    thread_limit : int
-        The limit for each numerical thread pool inside it.
-    """
-
-    name_prefix: str
-    initializes: bool
-    packing: Packing
-    threads: int
-    thread_limit: int
+    name_prefix: str  # of its shared memory blocks
+    initializes: bool  # whether its first task calls the initializer
+    packing: Packing  # of its results
+    threads: int  # the number of items that it runs at the same time
+    thread_limit: int  # for each thread pool of a numerical library
 
 
 def serve(channel: Channel, inherited: Sequence[Channel], config: WorkerConfig) -> None:
     """Run tasks until the caller sends stop or has ended.
 
-    Parameters
-    ----------
-    channel : Channel
-        The worker's end.
-    inherited : sequence of Channel
-        The caller's ends that a forked worker has inherited. They are closed, or the caller's exit would go unnoticed.
-    config : WorkerConfig
-        The settings.
+    `inherited` are the caller's ends of channels that a forked worker has copied: while they are open, the end of the
+    caller is not noticed.
     """
     # Ctrl-C reaches the whole process group; the caller ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -66,36 +46,22 @@ def serve(channel: Channel, inherited: Sequence[Channel], config: WorkerConfig) 
     channel.close_peer()
     blocks.set_name_prefix(config.name_prefix)
     thread_limits.limit_threads(config.thread_limit)
-    server = (
-        _Server(channel, config.packing)
-        if config.threads == 1
-        else _ThreadedServer(channel, config.packing, config.threads)
-    )
+    server = _ThreadedServer(channel, config) if config.threads > 1 else _Server(channel, config)
     with suppress(EOFError, OSError):  # the caller has ended
         server.send(READY)
         if config.initializes:
-            server.initialize(channel.receive()[2])
+            server.work(*channel.receive())
         server.run()
 
 
 class _Server:
     """Runs one item at a time, in the main thread."""
 
-    def __init__(self, channel: Channel, packing: Packing) -> None:
+    def __init__(self, channel: Channel, config: WorkerConfig) -> None:
         self.channel = channel
-        self.packing = packing
+        self.packing = config.packing
         self.own = local()
         self.sending = Lock()
-
-    def initialize(self, message: Message) -> None:
-        """Call the initializer and report how that ended."""
-        try:
-            (initializer, arguments), _ = loads(message)
-            initializer(*arguments)
-        except BaseException as error:  # noqa: BLE001 - any exception is reported to the caller
-            self.answer_with(NONE, error, [])
-        else:
-            self.send(READY)
 
     def run(self) -> None:
         """Run tasks as they arrive."""
@@ -104,14 +70,14 @@ class _Server:
             if tag == STOP:
                 return
             self.work(tag, position, task)
-            del task  # it would stay in memory until the next has arrived
+            del task  # it would stay in memory until the next one has arrived
 
     def work(self, tag: bytes, position: int, task: Message) -> None:
         """Apply the function to the item and send the result."""
         received: list[Any] = getattr(self.own, "received", [])
         try:
-            # Shared arrays stay mapped until the next task, which often lies on the same ones: to map a
-            # block anew costs a page fault for every page.
+            # Shared arrays stay mapped until the next task, which often has the same ones: mapping a block again costs
+            # a page fault for each page.
             (function, item), received = loads(task)
             self.own.received = received
             if tag == HOLD:
@@ -119,7 +85,7 @@ class _Server:
             payload, copies = dumps(function(item), self.packing, received=received)
         except _CallerGone:
             raise
-        except BaseException as error:  # noqa: BLE001 - as above
+        except BaseException as error:  # noqa: BLE001 - any exception is reported to the caller
             self.answer_with(position, error, received)
             return
         function = item = None
@@ -144,7 +110,7 @@ class _Server:
         self, tag: bytes, position: int = NONE, message: Message | None = None, copies: list[Any] | None = None
     ) -> None:
         """Send a message; safe from several threads."""
-        # On Windows a block ends with its last mapping: ours, until the caller has its own.
+        # On Windows a block ends with its last mapping: this one, until the caller has mapped it.
         if copies and sys.platform != "win32":
             copies.clear()
         with self.sending:
@@ -154,9 +120,9 @@ class _Server:
 class _ThreadedServer(_Server):
     """Runs several items at a time in threads; the main thread receives."""
 
-    def __init__(self, channel: Channel, packing: Packing, threads: int) -> None:
-        super().__init__(channel, packing)
-        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="parcount")
+    def __init__(self, channel: Channel, config: WorkerConfig) -> None:
+        super().__init__(channel, config)
+        self.pool = ThreadPoolExecutor(config.threads, thread_name_prefix="parcount")
         self.go: dict[int, Event] = {}
 
     def run(self) -> None:
@@ -185,10 +151,10 @@ class _CallerGone(OSError):
 
 
 def _end_with_the_caller() -> None:
-    """See that this process ends when the caller has, whatever it is doing then.
+    """Make this process end when the caller has ended.
 
-    On Linux the system does it: the pipe whose other end the caller holds is told to signal its end by SIGKILL, which a
-    loop that keeps the GIL cannot delay (fcntl(2): F_SETSIG). Elsewhere a thread waits for that end.
+    On Linux the kernel sends SIGKILL when the caller's end of a pipe is closed (F_SETSIG of fcntl(2)); a loop that
+    holds the GIL cannot delay that. Elsewhere a thread waits for it.
     """
     caller = multiprocessing.parent_process()
     assert caller is not None
@@ -199,7 +165,7 @@ def _end_with_the_caller() -> None:
         fcntl.fcntl(end, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(end, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(end, fcntl.F_SETFL, fcntl.fcntl(end, fcntl.F_GETFL) | os.O_ASYNC)
-        if mpc.wait([end], 0):  # it ended before that
+        if mpc.wait([end], 0):  # it has ended already
             os._exit(1)
     else:
 
