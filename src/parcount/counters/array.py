@@ -22,28 +22,27 @@ SHOWN = 10
 
 
 class CounterArray(SharedBase, Cells):
-    """An array of 64-bit cells that threads, or processes, add to concurrently by atomic operations.
+    """An array of 64-bit cells to which threads, or processes, add concurrently by atomic operations.
 
-    Reading copies. Each cell is exact, but cells are read one after another while others may count.
+    Cells are read one after another, so a copy of several cells may contain only some of the concurrent additions.
 
     Parameters
     ----------
     n : int
         Number of cells; all are zero.
     shared : bool, optional
-        Whether the cells are in shared memory. The array can then be pickled; it is owned and closed as a
-        `SharedCounter` is.
+        Whether the cells are in shared memory. The array is then pickled, owned and closed like a `SharedCounter`.
     name : str, optional
         Name by which other processes `attach` it, if it is shared; a random one by default.
 
     Raises
     ------
-    FileExistsError
-        If the name is in use.
     TypeError
         If `n` is not an integer, or `name` is not a str.
     ValueError
         If `n` is negative, the name is not valid, or there is a name without ``shared=True``.
+    FileExistsError
+        If the name is in use.
     MemoryError, OSError
         If there is not enough memory.
 
@@ -82,33 +81,33 @@ class CounterArray(SharedBase, Cells):
             self._use_memory(table(n))
 
     def add_at(self, indices: ArrayLike, n: SupportsIndex = 1) -> None:
-        """Add to the cells at `indices`; to a cell that occurs several times, as many times.
+        """Add to the cells at `indices`, once for each occurrence.
 
         Parameters
         ----------
         indices : array_like of int
             The cells; negative values count from the end. Any integer dtype.
         n : int, optional
-            The amount each time; may be negative.
+            The amount for each index; may be negative.
 
         Raises
         ------
         IndexError
-            If an index is out of bounds; nothing is added then.
+            If an index is out of bounds.
         TypeError
             If `indices` or `n` are not integers.
         OverflowError
-            If a value would not fit into 64 bits. What this call has added until then is subtracted again, and so it is
-            after an interruption.
+            If a value would not fit into 64 bits.
         ValueError
             If the array is closed.
 
         Notes
         -----
-        O(len(indices)) time, and at most 10 bytes of memory a cell. If there are at least as many indices as cells,
-        they are counted into a private table, whose counts are then added; otherwise each is added by itself. The GIL
-        is released. Input that is not contiguous or not in native byte order is converted 2**18 elements at a time. If
-        another thread changes `indices` meanwhile, counts may be wrong, but nothing else is overwritten.
+        O(len(indices)) time without the GIL, and at most 10 bytes of memory a cell. If there are at least as many
+        indices as cells, they are counted into a private table, whose counts are then added. After an exception or an
+        interruption, what this call has added is subtracted again. Input that is not contiguous or not in native byte
+        order is converted 2**18 elements at a time. If another thread changes `indices` meanwhile, counts may be wrong,
+        but nothing else is overwritten.
 
         Examples
         --------
@@ -133,7 +132,7 @@ class CounterArray(SharedBase, Cells):
             self._add_counts(counts, by)
 
     def _indices(self, keys: NDArray[Any]) -> NDArray[np.int64]:
-        """The keys as indices from 0 on: a copy, which other threads cannot change after the check."""
+        """The keys as indices from 0 on. The copy cannot be changed by other threads after the check."""
         found = np.empty(len(keys), np.int64)
         start = 0
         for (block,) in blocks([keys], [keys.dtype]):
@@ -144,13 +143,13 @@ class CounterArray(SharedBase, Cells):
         return found
 
     def reset(self) -> NDArray[np.int64]:
-        """Set every cell to zero; return the values before. Concurrent additions are in the result or in the array."""
+        """Set all cells to zero; return their values before. No concurrent addition is lost."""
         taken = np.empty(len(self), np.int64)
         self._take(taken)
         return taken
 
     def values(self) -> NDArray[np.int64]:
-        """A copy of the cells, which are read one after another."""
+        """A copy of the cells."""
         return self[:]
 
     @overload

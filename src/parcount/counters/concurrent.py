@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections import _count_elements as count_elements  # type: ignore[attr-defined] # in C, as Counter calls it
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from itertools import chain, islice
 from operator import length_hint
 from threading import RLock, local
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from parcount.counters.after_fork import renew_locks_in_children
 from parcount.counters.per_thread import PerThread
@@ -17,14 +17,14 @@ from parcount.counters.per_thread import PerThread
 Key = TypeVar("Key")
 
 CHUNK = 1 << 15
-"""Elements counted at a time, under a lock that readers wait for."""
+"""Elements that are counted under a lock at a time. Readers wait for it."""
 
 PLAIN = (list, tuple, str, bytes, range)
-"""Types whose iterators run no user code: they can be iterated under a lock, without a copy first."""
+"""Types whose iterators run no user code, so that they can run under a lock."""
 
 
 def _settled(method: Callable[..., Any]) -> Any:
-    """Merge pending counts before the method, and hold back counts of other threads until it returns."""
+    """The method, after a merge of pending counts, and without merges in other threads until it returns."""
 
     @wraps(method)
     def settled(self: ConcurrentCounter[Any], /, *args: Any, **keywords: Any) -> Any:
@@ -38,15 +38,57 @@ def _settled(method: Callable[..., Any]) -> Any:
     return settled
 
 
+def _of_snapshot(method: Callable[..., Any]) -> Any:
+    """The method of a copy as a dict."""
+
+    @wraps(method)
+    def of_snapshot(self: ConcurrentCounter[Any]) -> Any:
+        return method(self._snapshot())
+
+    return of_snapshot
+
+
+def _on_copies(method: Callable[..., Any]) -> Any:
+    """The method on copies of its operands; the result is a `ConcurrentCounter` where it would be a Counter."""
+
+    @wraps(method)
+    def on_copies(*operands: Any) -> Any:
+        result = method(*map(_copy, operands))
+        return ConcurrentCounter(result) if isinstance(result, Counter) else result
+
+    return on_copies
+
+
+def _in_place(method: Callable[..., Any]) -> Any:
+    """The method with a copy of the second operand: threads that add two counters to each other do not deadlock."""
+    settled = _settled(method)
+
+    @wraps(method)
+    def in_place(self: ConcurrentCounter[Any], other: Any) -> Any:
+        settled(self, _copy(other))
+        return self
+
+    return in_place
+
+
+def _copy(operand: Any) -> Any:
+    """A copy of a `ConcurrentCounter` as a Counter; other operands themselves."""
+    if not isinstance(operand, ConcurrentCounter):
+        return operand
+    copy: Counter[Any] = Counter()
+    dict.update(copy, operand._snapshot())
+    return copy
+
+
 class ConcurrentCounter(Counter[Key]):
     """A `collections.Counter` that threads can share without losing counts.
 
     It is a subclass with the same interface. `update` with an iterable, `add` and `increment` count into a shard of the
-    calling thread; every read first merges the shards of all threads. Iteration, `keys`, `values`, `items`, comparison,
-    arithmetic and pickling use a copy made at that moment: they are safe while other threads count, and do not show
-    later counts. Results of arithmetic are of this class.
+    calling thread; each read first merges the shards of all threads. Iteration, `keys`, `values`, `items`, comparison,
+    arithmetic and pickling use a copy: they are safe while other threads count, and do not show later counts. Results
+    of arithmetic are of this class.
 
-    ``c[key] += 1`` is a read and a write, between which another thread may count: use `increment`.
+    ``c[key] += 1`` loses counts that other threads add between its read and its write: use `increment`.
 
     Parameters
     ----------
@@ -64,12 +106,12 @@ class ConcurrentCounter(Counter[Key]):
     -----
     `update` takes as much time as that of `collections.Counter`, with any number of threads: O(elements). A read takes
     O(different keys counted since the last read) time, and copies O(keys). Memory is O(keys), and between two reads
-    O(keys) for each thread. It needs the GIL like any code that handles Python objects, so threads count in parallel
-    only on a free-threaded Python.
+    O(keys) for each thread. It needs the GIL, as all code that handles Python objects: threads count in parallel on a
+    free-threaded Python only.
 
-    An iterator's own code runs outside all locks; keys are hashed and compared inside. Keys that use the counter while
-    they are compared see it half merged, and so do signal handlers. Both may count, by `increment`, `add`, `update` and
-    `subtract`, and no count is lost.
+    Iterators run outside all locks; keys are hashed and compared inside. Comparisons of keys, and signal handlers, that
+    read the counter may see it half merged. Both may count by `increment`, `add`, `update` and `subtract`; no count is
+    lost.
 
     Examples
     --------
@@ -83,7 +125,7 @@ class ConcurrentCounter(Counter[Key]):
     """
 
     _elementwise: ClassVar[bool] = False
-    """Whether a subclass overrides `get` or `__setitem__`, which then sees every element, as with Counter."""
+    """Whether a subclass overrides `get` or `__setitem__`, which Counter calls for every element."""
 
     _pending: _Pending
     _local: local
@@ -106,17 +148,9 @@ class ConcurrentCounter(Counter[Key]):
         self.add(key)
 
     def add(self, key: Key, n: int = 1) -> None:
-        """Add `n` to the count of `key`.
-
-        Parameters
-        ----------
-        key : hashable
-            The key.
-        n : int, optional
-            The amount; may be negative.
-        """
+        """Add `n`, which may be negative, to the count of `key`."""
         if self._elementwise:
-            self._plus([(key, n)])
+            self._add_pairs([(key, n)])
             return
         shard = self._shard()
         if shard.busy:  # called by a comparison of keys below, or by a signal handler
@@ -133,48 +167,32 @@ class ConcurrentCounter(Counter[Key]):
             self._show_own()
 
     def update(self, iterable: Iterable[Any] | None = None, /, **counts: int) -> None:  # type: ignore[override]
-        """Add counts, as `collections.Counter.update`.
-
-        Parameters
-        ----------
-        iterable : iterable or mapping, optional
-            Elements to count, or a mapping of counts to add.
-        **counts
-            More counts to add.
-        """
+        """Count the elements of an iterable, or add the counts of a mapping and of keywords, as in Counter."""
         if isinstance(iterable, Mapping):
-            self._plus(list(iterable.items()))
+            self._add_pairs(list(iterable.items()))
         elif iterable is not None:
             try:
                 self._count_all(iterable)
             finally:
                 self._show_own()
         if counts:
-            self._plus(list(counts.items()))
+            self._add_pairs(list(counts.items()))
 
     def subtract(self, iterable: Iterable[Any] | None = None, /, **counts: int) -> None:
-        """Subtract counts, as `collections.Counter.subtract`.
-
-        Parameters
-        ----------
-        iterable : iterable or mapping, optional
-            Elements to count down, or a mapping of counts to subtract.
-        **counts
-            More counts to subtract.
-        """
+        """Subtract what `update` would add."""
         if isinstance(iterable, Mapping):
-            self._minus(list(iterable.items()))
+            self._add_pairs(list(iterable.items()), subtract=True)
         elif iterable is not None:
             found: dict[Any, int] = {}
             try:
                 count_elements(found, iterable)
             finally:
-                self._minus(list(found.items()))
+                self._add_pairs(list(found.items()), subtract=True)
         if counts:
-            self._minus(list(counts.items()))
+            self._add_pairs(list(counts.items()), subtract=True)
 
     def _count_all(self, iterable: Any) -> None:
-        """Count in chunks; if the iterator raises, count what came before."""
+        """Count in chunks. If the iterator raises, the elements before are counted."""
         iterator = iter(iterable)
         if type(iterable) in PLAIN:
             while length_hint(iterator):
@@ -215,28 +233,20 @@ class ConcurrentCounter(Counter[Key]):
         count_elements(self, elements)
 
     @_settled
-    def _plus(self, pairs: list[tuple[Any, Any]]) -> None:
-        if self._set_aside(pairs):
+    def _add_pairs(self, pairs: list[tuple[Any, Any]], subtract: bool = False) -> None:
+        if self._set_aside([(key, -count) for key, count in pairs] if subtract else pairs):
             return
-        if not self:
+        if not self and not subtract:
             dict.update(self, pairs)
             return
         get = self.get
         for key, count in pairs:
-            self[key] = count + get(key, 0)
-
-    @_settled
-    def _minus(self, pairs: list[tuple[Any, Any]]) -> None:
-        if self._set_aside((key, -count) for key, count in pairs):
-            return
-        get = self.get
-        for key, count in pairs:
-            self[key] = get(key, 0) - count
+            self[key] = get(key, 0) - count if subtract else count + get(key, 0)
 
     def _set_aside(self, pairs: Iterable[tuple[Any, Any]]) -> bool:
-        """If this thread is already counting or merging, keep the counts for the next merge and return True.
+        """Keep the counts for the next merge if this thread is already counting or merging; return whether it is.
 
-        The call then comes from a signal handler or a comparison of keys: counts added now could be overwritten.
+        A signal handler or a comparison of keys has then made the call, and counts added now could be overwritten.
         """
         if self._elementwise:
             return False
@@ -270,9 +280,9 @@ class ConcurrentCounter(Counter[Key]):
         """Merge all pending counts."""
 
     def _show_own(self) -> None:
-        """If the dict is empty, merge this thread's shard: C code such as json's reads the dict directly.
+        """Merge this thread's shard if the dict is empty, because C code such as that of json reads the dict directly.
 
-        Other threads may be using their shards, so those wait for a read.
+        Shards of other threads, which may be using them, are merged by the next read.
         """
         if dict.__len__(self) or (shard := self._shard()).busy:
             return
@@ -286,10 +296,10 @@ class ConcurrentCounter(Counter[Key]):
                     pending.depth = 0
 
     def _enter(self) -> bool:
-        """Merge pending counts, and keep other threads from it until `_leave`. Return whether that was done.
+        """Merge pending counts and lock out other merges until `_leave`; return whether that was done.
 
-        It is not if the thread is counting, and a comparison of keys has called this: another thread may be merging and
-        wait for this thread's shard. The caller then uses the counter as it is.
+        It is not done if the thread is counting and a comparison of keys has called this, because a merging thread may
+        be waiting for this thread's shard. The caller then uses the counter as it is.
         """
         token: _Token | None = getattr(self._local, "token", None)
         if token is not None and token.shard.busy:
@@ -332,7 +342,7 @@ class ConcurrentCounter(Counter[Key]):
             self._merge_pairs(chain(counts.items(), aside))
 
     def _merge_pairs(self, pairs: Iterable[tuple[Any, Any]]) -> None:
-        """Add counts. If an addition raises, the remaining ones are kept for the next merge."""
+        """Add counts. If an addition raises, the remaining counts are kept for the next merge."""
         get, put = super().get, super().__setitem__
         rest = iter(pairs)
         try:
@@ -345,120 +355,51 @@ class ConcurrentCounter(Counter[Key]):
 
     @_settled
     def _snapshot(self) -> dict[Any, Any]:
-        """A copy as a dict. `dict.copy` would call `keys` of a subclass, and so recurse."""
+        """A copy as a dict. `dict` and `dict.copy` would call `keys`, and so this method."""
         return dict(zip(dict.keys(self), dict.values(self), strict=True))
 
-    def _plain(self) -> Counter[Key]:
-        """A copy as a Counter."""
-        plain: Counter[Key] = Counter()
-        dict.update(plain, self._snapshot())
-        return plain
-
-    __getitem__ = _settled(dict.__getitem__)
-    __setitem__ = _settled(dict.__setitem__)
-    __delitem__ = _settled(Counter.__delitem__)
-    __contains__ = _settled(dict.__contains__)
-    __len__ = _settled(dict.__len__)
-    clear = _settled(dict.clear)
-    get = _settled(dict.get)
-    pop = _settled(dict.pop)
-    popitem = _settled(dict.popitem)
-    setdefault = _settled(dict.setdefault)
-
-    def keys(self) -> Any:
-        """A view of a copy's keys."""
-        return self._snapshot().keys()
-
-    def values(self) -> Any:
-        """A view of a copy's counts."""
-        return self._snapshot().values()
-
-    def items(self) -> Any:
-        """A view of a copy's keys and counts."""
-        return self._snapshot().items()
-
-    def __iter__(self) -> Iterator[Key]:
-        return iter(self._snapshot())
-
-    def __reversed__(self) -> Iterator[Key]:
-        backwards: Iterator[Key] = reversed(self._snapshot())
-        return backwards
+    if not TYPE_CHECKING:  # type checkers find the signatures of Counter
+        __getitem__ = _settled(dict.__getitem__)
+        __setitem__ = _settled(dict.__setitem__)
+        __delitem__ = _settled(Counter.__delitem__)
+        __contains__ = _settled(dict.__contains__)
+        __len__ = _settled(dict.__len__)
+        clear = _settled(dict.clear)
+        get = _settled(dict.get)
+        pop = _settled(dict.pop)
+        popitem = _settled(dict.popitem)
+        setdefault = _settled(dict.setdefault)
+        keys = _of_snapshot(dict.keys)
+        values = _of_snapshot(dict.values)
+        items = _of_snapshot(dict.items)
+        __iter__ = _of_snapshot(dict.__iter__)
+        __reversed__ = _of_snapshot(dict.__reversed__)
+        __hash__ = None
+        __eq__ = _on_copies(Counter.__eq__)
+        __ne__ = _on_copies(Counter.__ne__)
+        __le__ = _on_copies(Counter.__le__)
+        __lt__ = _on_copies(Counter.__lt__)
+        __ge__ = _on_copies(Counter.__ge__)
+        __gt__ = _on_copies(Counter.__gt__)
 
     def __reduce__(self) -> tuple[type[Self], tuple[dict[Key, int]]]:
         return type(self), (self._snapshot(),)
 
     def __repr__(self) -> str:
-        return type(self).__name__ + repr(self._plain()).removeprefix(Counter.__name__)
+        return type(self).__name__ + repr(_copy(self)).removeprefix(Counter.__name__)
 
-    # Comparison and arithmetic
+    # Arithmetic
 
-    __hash__ = None  # type: ignore[assignment]
-
-    def __eq__(self, other: object) -> bool:
-        return Counter.__eq__(self._plain(), _plain(other))
-
-    def __ne__(self, other: object) -> bool:
-        return Counter.__ne__(self._plain(), _plain(other))
-
-    def __le__(self, other: Counter[Any]) -> bool:
-        return Counter.__le__(self._plain(), _plain(other))
-
-    def __lt__(self, other: Counter[Any]) -> bool:
-        return Counter.__lt__(self._plain(), _plain(other))
-
-    def __ge__(self, other: Counter[Any]) -> bool:
-        return Counter.__ge__(self._plain(), _plain(other))
-
-    def __gt__(self, other: Counter[Any]) -> bool:
-        return Counter.__gt__(self._plain(), _plain(other))
-
-    def __add__(self, other: Counter[Any]) -> ConcurrentCounter[Any]:
-        return _ours(Counter.__add__(self._plain(), _plain(other)))
-
-    def __sub__(self, other: Counter[Any]) -> ConcurrentCounter[Any]:
-        return _ours(Counter.__sub__(self._plain(), _plain(other)))
-
-    def __or__(self, other: Counter[Any]) -> ConcurrentCounter[Any]:  # type: ignore[override]
-        return _ours(Counter.__or__(self._plain(), _plain(other)))
-
-    def __and__(self, other: Counter[Any]) -> ConcurrentCounter[Any]:
-        return _ours(Counter.__and__(self._plain(), _plain(other)))
-
-    def __pos__(self) -> ConcurrentCounter[Key]:
-        return _ours(+self._plain())
-
-    def __neg__(self) -> ConcurrentCounter[Key]:
-        return _ours(-self._plain())
-
-    # `other` is copied before this counter is locked: a thread that adds them the other way round would deadlock.
-
-    def __iadd__(self, other: Counter[Any]) -> Self:  # type: ignore[override]
-        self._change(Counter.__iadd__, _plain(other))
-        return self
-
-    def __isub__(self, other: Counter[Any]) -> Self:  # type: ignore[override]
-        self._change(Counter.__isub__, _plain(other))
-        return self
-
-    def __ior__(self, other: Counter[Any]) -> Self:  # type: ignore[override]
-        self._change(Counter.__ior__, _plain(other))
-        return self
-
-    def __iand__(self, other: Counter[Any]) -> Self:  # type: ignore[override]
-        self._change(Counter.__iand__, _plain(other))
-        return self
-
-    @_settled
-    def _change(self, operation: Callable[[Any, Any], Any], other: Any) -> None:
-        operation(self, other)
-
-
-def _plain(other: Any) -> Any:
-    return other._plain() if isinstance(other, ConcurrentCounter) else other
-
-
-def _ours(result: Any) -> ConcurrentCounter[Any]:
-    return result if result is NotImplemented else ConcurrentCounter(result)
+    __add__ = _on_copies(Counter.__add__)
+    __sub__ = _on_copies(Counter.__sub__)
+    __or__ = _on_copies(Counter.__or__)
+    __and__ = _on_copies(Counter.__and__)
+    __pos__ = _on_copies(Counter.__pos__)
+    __neg__ = _on_copies(Counter.__neg__)
+    __iadd__ = _in_place(Counter.__iadd__)
+    __isub__ = _in_place(Counter.__isub__)
+    __ior__ = _in_place(Counter.__ior__)
+    __iand__ = _in_place(Counter.__iand__)
 
 
 class _Shard:

@@ -20,7 +20,7 @@ class SharedBase:
 
     _segment: Segment | None
 
-    if TYPE_CHECKING:  # at run time these would hide those of the compiled classes
+    if TYPE_CHECKING:  # at run time, they would hide those of the compiled classes
 
         def _use_memory(self, memory: Any) -> None: ...
         def _close(self) -> None: ...
@@ -39,7 +39,7 @@ class SharedBase:
         Raises
         ------
         FileNotFoundError
-            If there is no counter of that name; its last owner may have closed it.
+            If no counter has this name. Its last owner may have closed it.
         PermissionError
             If it belongs to another user.
         TimeoutError
@@ -63,7 +63,7 @@ class SharedBase:
         return None if self._segment is None else self._segment.name
 
     def close(self) -> None:
-        """Close the counter: its methods raise ValueError from then on. Can be called repeatedly."""
+        """Close the counter, after which its methods raise ValueError. It can be called repeatedly."""
         self._close()
         if self._segment is not None:
             self._segment.release()
