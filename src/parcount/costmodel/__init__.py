@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-from parcount.costmodel.costs import GIVEN, SECONDS, Cost, assumed_costs, measure, unmeasured
+from parcount.costmodel.costs import GIVEN, SECONDS, assumed_costs, measure, unmeasured
 from parcount.costmodel.jobs import SIZE, make_job
 from parcount.costmodel.parameters import PARAMETERS, parse_cost
 from parcount.costmodel.result import Plan
@@ -92,8 +92,19 @@ def plan(
     if not seconds > 0:
         raise ValueError(f"the time to measure must be more than 0 seconds, not {seconds}")
     if saved is not None:
-        expected = {"workload": workload, "dtype": dtype, "bins": bins}
-        return _from_file(saved, expected, size, asked_workers, asked_nodes, given)
+        found = Plan.load(saved)
+        for what, asked in {"workload": workload, "dtype": dtype, "bins": bins}.items():
+            if asked is not None and asked != getattr(found.job, what):
+                raise ValueError(
+                    f"the costs in {saved} are for {found.job}: for another {what} measure again, or omit the {what}"
+                )
+        return replace(
+            found,
+            job=found.job if size is None else make_job(**asdict(replace(found.job, size=size))),
+            costs={**found.costs, **given},
+            workers=asked_workers or found.workers,
+            nodes=asked_nodes or found.nodes,
+        )
     job = make_job("bincount" if workload is None else workload, dtype, bins, SIZE if size is None else size)
     machine = environment()
     known = assumed_costs() | given
@@ -105,29 +116,4 @@ def plan(
         {name: known[name] for name in PARAMETERS},
         asked_workers or tuple(sorted({*doublings(available_cores()), *MORE_CORES})),
         asked_nodes or NODES,
-    )
-
-
-def _from_file(
-    saved: str | os.PathLike[str],
-    expected: Mapping[str, str | int | None],
-    size: int | None,
-    workers: Sequence[int] | None,
-    nodes: Sequence[int] | None,
-    given: Mapping[str, Cost],
-) -> Plan:
-    """A saved plan with the given changes."""
-    found = Plan.load(saved)
-    for what, asked in expected.items():
-        if asked is not None and asked != getattr(found.job, what):
-            raise ValueError(
-                f"the costs in {saved} are for {found.job}: for another {what} measure again, or omit the {what}"
-            )
-    job = found.job if size is None else make_job(**asdict(replace(found.job, size=size)))
-    return replace(
-        found,
-        job=job,
-        costs={**found.costs, **given},
-        workers=found.workers if workers is None else tuple(workers),
-        nodes=found.nodes if nodes is None else tuple(nodes),
     )

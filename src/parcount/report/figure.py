@@ -24,34 +24,16 @@ FORMATS = (".png", ".svg")
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure to a file.
-
-    Parameters
-    ----------
-    figure : Figure
-        What to write.
-    path : path
-        Where to write; PNG or SVG by its extension.
-
-    Raises
-    ------
-    ValueError
-        If the extension is another.
-    OSError
-        If it cannot be written.
-    """
+    """Write a figure to a file, PNG or SVG by its extension; ValueError if it is another, OSError if that fails."""
     content = io.BytesIO()
     figure.savefig(content, format=image_format(path), dpi=150)
     write_output(path, content.getvalue())
 
 
 def image_format(path: str | os.PathLike[str]) -> str:
-    """The format of a figure, by the extension of its file; PNG for standard output, devices and pipes without one.
+    """Return the format of a figure by the extension of its file; ValueError if it is none of `FORMATS`.
 
-    Raises
-    ------
-    ValueError
-        If the extension is another.
+    Standard output, devices and pipes without an extension get PNG.
     """
     suffix = Path(path).suffix.lower()
     if not suffix and not is_regular(path):

@@ -29,13 +29,7 @@ def is_regular(path: str | os.PathLike[str]) -> bool:
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Check that `write_output` can write to a path, without changing anything there.
-
-    Raises
-    ------
-    OSError
-        If it cannot.
-    """
+    """Raise OSError unless `write_output` can write to a path; nothing is changed there."""
     if is_standard_output(path):
         return
     if not is_regular(path):  # opening a pipe would wait for its reader, or end what the reader reads
@@ -58,13 +52,6 @@ def write_output(path: str | os.PathLike[str], content: bytes) -> None:
     and its target is replaced. Devices and pipes are written in place, and so is a file that may be written in a
     directory that may not. "-" is the standard output. A FIFO without a reader is waited for, after a message on
     standard error.
-
-    Parameters
-    ----------
-    path : path
-        Where to write.
-    content : bytes
-        What to write.
 
     Raises
     ------

@@ -5,27 +5,38 @@ from __future__ import annotations
 import pytest
 
 from parcount.studies.core.analysis import CellResult
-from parcount.studies.core.claims import PARALLEL, UNDECIDED, Rule, decide, left_out
+from parcount.studies.core.claims import PARALLEL, UNDECIDED, Claim, Rule, decide, left_out
 from parcount.studies.core.findings import Findings, fastest, select, serial
+from parcount.studies.core.statistics import Estimate
 from tests.studies.core.synthetic import HELD, PYTHON, QUIET, SERIAL, THREADS, results, rounds_of
 
 RULES = (
-    Rule("unsure", "perhaps {number}.", {"loop": {UNDECIDED}}),
-    Rule("both", "yes: {number}.", {"loop": {PARALLEL}, "gil": {True}}),
-    Rule("rest", "no."),
+    Rule("unsure", "Perhaps{told}.", {"loop": {UNDECIDED}}),
+    Rule("both", "Yes. {Numbers}, by {who}.", {"loop": {PARALLEL}, "gil": {True}}),
+    Rule("rest", "No{told}."),
 )
+
+
+DOUBLE = Estimate(2.0, 1.9, 2.1)
+
+
+def claim(answer: str, speedup: Estimate | None = DOUBLE) -> Claim:
+    return Claim("tally", "cython", "threads", 2, answer, speedup)
 
 
 @pytest.mark.parametrize(
     ("loop", "gil", "decided"),
     [
-        (UNDECIDED, True, ("unsure", "Perhaps 2×.")),
-        (PARALLEL, True, ("both", "Yes: 2×.")),
-        (PARALLEL, False, ("rest", "No.")),
+        (claim(UNDECIDED), True, ("unsure", "Perhaps: on 2 threads 2.00× [1.90–2.10].")),
+        (claim(UNDECIDED, None), True, ("unsure", "Perhaps: cython on threads has no speedup.")),
+        (claim(PARALLEL), True, ("both", "Yes. On 2 threads 2.00× [1.90–2.10], by hand.")),
+        (claim(PARALLEL), False, ("rest", "No: on 2 threads 2.00× [1.90–2.10].")),
+        (None, True, ("rest", "No.")),
     ],
 )
-def test_the_first_rule_that_fits_decides(loop: str, gil: bool, decided: tuple[str, str]) -> None:
-    assert decide(RULES, {"loop": loop, "gil": gil}, number="2×") == decided
+def test_the_first_rule_that_fits_decides(loop: Claim | None, gil: bool, decided: tuple[str, str]) -> None:
+    templates = {"loop": "on {one.workers} threads {one.speedup}"}
+    assert decide(RULES, {"loop": loop}, templates, {"gil": gil}, who="hand") == decided
 
 
 def test_cells_that_were_left_out_for_one_reason_stand_in_one_sentence() -> None:

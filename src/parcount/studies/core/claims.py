@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from parcount.report.units import plural
 from parcount.studies.core.analysis import FAILED, MEASURED, CellResult
-from parcount.studies.core.cells import Cell, Round
+from parcount.studies.core.cells import Cell
 from parcount.studies.core.statistics import LEAST_SAMPLES, Estimate
 
 PARALLEL, PARTLY, NOT_PARALLEL, UNDECIDED = "parallel", "partly parallel", "not parallel", "undecided"
@@ -27,8 +26,6 @@ NOT_ASKED = "not asked"
 
 GAIN_OF_PARALLEL = 0.7
 GAIN_OF_NONE = 0.2
-
-INTERRUPTED = "The study was interrupted. The verdict rests on the rounds before that."
 
 WIDE = "the times vary too much"
 """Why a claim is undecided that more rounds may decide."""
@@ -113,9 +110,9 @@ class Rule:
     answer : str
         The answer.
     sentence : str
-        Its wording, a template for `str.format`.
+        Its wording, a template for `str.format`; see `decide`.
     needs : mapping of str to collection
-        The facts that it takes, by name: for each, the values that fit.
+        For each fact that it takes, the values that fit.
     """
 
     answer: str
@@ -123,18 +120,47 @@ class Rule:
     needs: Mapping[str, Collection[object]] = field(default_factory=dict)
 
 
-def decide(rules: Sequence[Rule], facts: Mapping[str, object], **texts: str) -> tuple[str, str]:
-    """Return the answer of the first rule that fits the facts, and its sentence.
+def decide(
+    rules: Sequence[Rule],
+    claims: Mapping[str, Claim | None],
+    templates: Mapping[str, str],
+    facts: Mapping[str, object],
+    **texts: str,
+) -> tuple[str, str]:
+    """Return the answer of the first rule that fits, and its sentence.
+
+    Parameters
+    ----------
+    rules : sequence of Rule
+        The possible answers.
+    claims : mapping of str to (Claim or None)
+        The claims by name. Their answers are facts, ``ABSENT`` for None.
+    templates : mapping of str to str
+        The wording of each claim, in which ``one`` is the claim.
+    facts : mapping of str to object
+        Further facts.
+    **texts
+        Further fields of the sentences. ``numbers`` and ``Numbers`` are the wordings of the claims, ``told`` the same
+        after a colon, or nothing.
 
     Examples
     --------
-    >>> rules = [Rule("yes", "It is: {number}.", {"loop": {PARALLEL}}), Rule("no", "It is not.")]
-    >>> decide(rules, {"loop": PARALLEL}, number="2×"), decide(rules, {"loop": UNDECIDED}, number="2×")
-    (('yes', 'It is: 2×.'), ('no', 'It is not.'))
+    >>> rules = [Rule("yes", "They are{told}.", {"loop": {PARALLEL}}), Rule("no", "They are not.")]
+    >>> claim = Claim("tally", "cython", "threads", 2, PARALLEL, Estimate(2.0, 1.9, 2.1))
+    >>> decide(rules, {"loop": claim}, {"loop": "{one.workers} threads run {one.speedup} as fast"}, {})
+    ('yes', 'They are: 2 threads run 2.00× [1.90–2.10] as fast.')
     """
-    rule = next(rule for rule in rules if all(facts[name] in values for name, values in rule.needs.items()))
-    sentence = rule.sentence.format(**texts)
-    return rule.answer, sentence[0].upper() + sentence[1:]
+    known = {**{name: claim.answer if claim else ABSENT for name, claim in claims.items()}, **facts}
+    rule = next(rule for rule in rules if all(known[name] in values for name, values in rule.needs.items()))
+    numbers = "; ".join(
+        templates[name].format(one=one) if one.speedup else f"{one.variant} on {one.execution} has no speedup"
+        for name, one in claims.items()
+        if one is not None
+    )
+    told = f": {numbers}" if numbers else ""
+    return rule.answer, rule.sentence.format(
+        numbers=numbers, Numbers=numbers[:1].upper() + numbers[1:], told=told, **texts
+    )
 
 
 def classify(result: CellResult) -> Claim:
@@ -218,9 +244,3 @@ def left_out(
             reason = f"{where(result)}: {result.status}: {result.reason}."
             labels.setdefault(reason, {})[label(result)] = None
     return [f"{'; '.join(cells)}{reason}" for reason, cells in labels.items()]
-
-
-def every_run(measured: Sequence[CellResult], rounds: Sequence[Round]) -> str:
-    """Return the subject of a sentence about all runs."""
-    counted = len([one for one in rounds if one])
-    return f"Every run of {plural(len(measured), 'cell')} in {plural(counted, 'round')}"

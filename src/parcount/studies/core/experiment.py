@@ -18,6 +18,7 @@ from parcount.execution.interpreters import Interpreters
 from parcount.execution.processes.execution import Processes
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
+from parcount.report.units import plural
 from parcount.studies.core import claims
 from parcount.studies.core.analysis import FAILED, NOT_SUPPORTED, CellResult
 from parcount.studies.core.cells import Cell, Round, Sample
@@ -298,12 +299,8 @@ class Experiment(ABC):
 
         Parameters
         ----------
-        results, rounds
-            All cells, and their samples.
-        available : int
-            Cores that this process may use.
-        gil : bool
-            Whether this Python holds a GIL.
+        results, rounds, available, gil
+            As in `Findings`.
         load : sequence of str
             What else kept the machine busy.
         partial : bool
@@ -324,9 +321,10 @@ class Experiment(ABC):
             sentences.append(f"Meanwhile {'; '.join(load)}.{again}")
         measured = [result for result in results if result.seconds]
         if measured and not wrong and cls.all_exact:
-            sentences.append(f"{claims.every_run(measured, rounds)} {cls.all_exact}.")
+            where = f"{plural(len(measured), 'cell')} in {plural(len([*filter(None, rounds)]), 'round')}"
+            sentences.append(f"Every run of {where} {cls.all_exact}.")
         if partial:
-            sentences.append(claims.INTERRUPTED)
+            sentences.append("The study was interrupted. The verdict rests on the rounds before that.")
         return verdict
 
     @classmethod

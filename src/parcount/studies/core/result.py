@@ -1,4 +1,4 @@
-"""What a study gives back, and the file that keeps it.
+"""The result of a study, and its file.
 
 The file is one JSON object; ``result.schema.json`` beside this module is its JSON Schema, and ``docs/result-file.md``
 says what the fields mean.
@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from parcount.report.output import write_output
 from parcount.studies.core.analysis import MEASURED, CellResult
@@ -21,19 +21,21 @@ from parcount.studies.core.statistics import Estimate
 
 SCHEMA = 1
 
+Part = TypeVar("Part")
+
 
 @dataclass(frozen=True)
 class Study:
-    """A measured, checked answer.
+    """The result of a study.
 
     Attributes
     ----------
     environment : mapping
         What the numbers depend on.
     options : mapping
-        What was asked for.
+        The options of the study.
     cells : list of CellResult
-        All of them, those that could not run too.
+        All cells, including those that could not run.
     verdict : Verdict
         What they show.
     complete : bool
@@ -56,7 +58,7 @@ class Study:
 
     @property
     def exact(self) -> bool:
-        """Whether every run gave the exact counts, but for the cells that are there to show what is lost."""
+        """Whether the result of every run was right, except in cells whose losses are measured."""
         return all(cell.exact is not False or cell.status == MEASURED for cell in self.cells)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -89,14 +91,12 @@ class Study:
         if schema != SCHEMA:
             raise ValueError(f"{path} has schema {schema!r}; this version of parcount reads {SCHEMA}")
         try:
-            cells = [CellResult(**{**cell, "speedup": _estimate(cell["speedup"])}) for cell in content.pop("cells")]
+            cells = [_with_estimate(CellResult, cell) for cell in content.pop("cells")]
             verdict = content.pop("verdict")
-            claims = [Claim(**{**claim, "speedup": _estimate(claim["speedup"])}) for claim in verdict["claims"]]
-            comparisons = [
-                Comparison(**{**one, "speedup": Estimate(**one["speedup"])}) for one in verdict["comparisons"]
-            ]
-            reached = Verdict(**{**verdict, "claims": claims, "comparisons": comparisons})
-            study = cls(cells=cells, verdict=reached, **content)
+            claims = [_with_estimate(Claim, claim) for claim in verdict["claims"]]
+            comparisons = [_with_estimate(Comparison, one) for one in verdict["comparisons"]]
+            verdict = Verdict(**{**verdict, "claims": claims, "comparisons": comparisons})
+            study = cls(cells=cells, verdict=verdict, **content)
             name = study.name
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a result file of parcount study: {error!r}") from error
@@ -105,5 +105,6 @@ class Study:
         return study
 
 
-def _estimate(value: Mapping[str, float] | None) -> Estimate | None:
-    return None if value is None else Estimate(**value)
+def _with_estimate(kind: type[Part], content: Mapping[str, Any]) -> Part:
+    speedup = content["speedup"]
+    return kind(**{**content, "speedup": None if speedup is None else Estimate(**speedup)})

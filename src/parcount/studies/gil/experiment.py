@@ -1,4 +1,4 @@
-"""The study of threads, processes, interpreters and compiled loops: how each variant of a counting loop scales."""
+"""The study of the GIL: how each variant of a counting loop scales with threads, processes and interpreters."""
 
 from __future__ import annotations
 
@@ -162,13 +162,7 @@ class GilExperiment(Experiment):
 
 
 def file_bytes(path: str) -> NDArray[np.uint8]:
-    """Map the bytes of a file.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    """
+    """Map the bytes of a file; OSError if it cannot be read."""
     with open(path, "rb") as file:  # noqa: PTH123 - the path may be any that the system takes
         if os.fstat(file.fileno()).st_size == 0:
             return np.zeros(0, np.uint8)

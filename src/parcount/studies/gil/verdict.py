@@ -21,6 +21,11 @@ from parcount.studies.core.findings import Findings, serial
 
 LIMITED = {PARTLY, NOT_PARALLEL}
 
+TEXTS = {
+    "released": "the cython loop of {one.workload}, on {one.workers} threads, runs {one.speedup} as fast",
+    "held": "the same loop holding the GIL, {one.speedup}",
+}
+
 RULES = (
     Rule(NOT_ASKED, "There was nothing to count.", {"counted": {False}}),
     Rule(
@@ -35,40 +40,35 @@ RULES = (
         {"released": {ABSENT}},
     ),
     Rule(
-        UNDECIDED,
-        "Undecided whether releasing the GIL makes threads parallel here: {released}{held}.",
-        {"doubt": {True}},
+        UNDECIDED, "Undecided whether releasing the GIL makes threads parallel here{told}.", {"released": {UNDECIDED}}
     ),
+    Rule(UNDECIDED, "Undecided whether releasing the GIL makes threads parallel here{told}.", {"held": {UNDECIDED}}),
     Rule(
         UNDECIDED,
         "Undecided: something other than the GIL limits the loop here, because processes, each with its own GIL, do no "
-        "better: {released}{held}{separate}.",
-        {"released": LIMITED, "separate": {*LIMITED, UNDECIDED}},
+        "better: {numbers}; on {separate}.",
+        {"released": LIMITED, "processes": {*LIMITED, UNDECIDED}},
     ),
     Rule(
         "no GIL",
-        "This Python has no GIL, and threads do run in parallel: {released}{held}.",
+        "This Python has no GIL, and threads do run in parallel{told}.",
         {"gil": {False}, "released": {PARALLEL}},
     ),
-    Rule("no GIL", "This Python has no GIL, and threads do not run in parallel: {released}{held}.", {"gil": {False}}),
+    Rule("no GIL", "This Python has no GIL, and threads do not run in parallel{told}.", {"gil": {False}}),
     Rule(
         "yes",
-        "Yes: releasing the GIL makes threads truly parallel here. {Released}{held}.",
+        "Yes: releasing the GIL makes threads truly parallel here. {Numbers}.",
         {"released": {PARALLEL}, "held": {NOT_PARALLEL, ABSENT}},
     ),
-    Rule(
-        "no",
-        "Threads are parallel here whether or not the loop releases the GIL: {released}{held}.",
-        {"released": {PARALLEL}},
-    ),
+    Rule("no", "Threads are parallel here whether or not the loop releases the GIL{told}.", {"released": {PARALLEL}}),
     Rule(
         "partly",
-        "Partly: releasing the GIL lets threads share the work, but not all of it. {Released}{held}.",
+        "Partly: releasing the GIL lets threads share the work, but not all of it. {Numbers}.",
         {"released": {PARTLY}},
     ),
-    Rule("no", "No: releasing the GIL does not make threads truly parallel here. {Released}{held}."),
+    Rule("no", "No: releasing the GIL does not make threads truly parallel here. {Numbers}."),
 )
-"""The answers by three claims: the loop that releases the GIL, the one that holds it, and separate processes."""
+"""The answers by the loop that releases the GIL, the one that holds it, and separate processes."""
 
 
 def conclude(found: Findings) -> tuple[str, list[str]]:
@@ -82,31 +82,19 @@ def conclude(found: Findings) -> tuple[str, list[str]]:
                 found.compare(result, other)
 
     main = next((name for name in workloads if found.claim(name, "cython", "threads")), None)
-    claims = {
-        "released": found.claim(main, "cython", "threads"),
-        "held": found.claim(main, "cython-gil", "threads"),
-        "separate": found.claim(main, "cython", "processes"),
-    }
-    facts = {name: claim.answer if claim else ABSENT for name, claim in claims.items()}
-    texts = dict.fromkeys(claims, "")
-    if released := claims["released"]:
-        texts["released"] = f"the cython loop of {main}, on {released.workers} threads, runs {released.speedup} as fast"
-    if (held := claims["held"]) and held.speedup:
-        texts["held"] = f"; the same loop holding the GIL, {held.speedup}"
-    if separate := claims["separate"]:
-        texts["separate"] = f"; on {separate.workers} processes, {separate.speedup}"
+    separate = found.claim(main, "cython", "processes")
     answer, sentence = decide(
         RULES,
+        {"released": found.claim(main, "cython", "threads"), "held": found.claim(main, "cython-gil", "threads")},
+        TEXTS,
         {
-            **facts,
             "counted": any(result.work for result in found.results if result.seconds),
-            "doubt": UNDECIDED in (facts["released"], facts["held"]),
+            "processes": separate.answer if separate else ABSENT,
             "available": found.available,
             "gil": found.gil,
         },
-        **texts,
-        Released=f"T{texts['released'][1:]}",
         available=str(found.available),
+        separate=f"{separate.workers} processes, {separate.speedup}" if separate else "",
     )
     return answer, [
         sentence,

@@ -12,7 +12,6 @@ from parcount.report.units import format_seconds, two_digits
 from parcount.studies.core.analysis import FAILED, MEASURED, CellResult
 from parcount.studies.core.cells import DISTURBED
 from parcount.studies.core.claims import (
-    ABSENT,
     GAIN_OF_NONE,
     NOT_ASKED,
     NOT_PARALLEL,
@@ -22,6 +21,7 @@ from parcount.studies.core.claims import (
     WIDE,
     Rule,
     claim_cells,
+    classify,
     decide,
     gain,
     on_doubts,
@@ -36,37 +36,37 @@ FOR_BOTH, FOR_WAITING, FOR_COMPUTING, FOR_NEITHER = "for both", "for waiting", "
 
 GAINS = {PARALLEL, PARTLY}
 
+TEXTS = {
+    "fetches": "{one.workers} threads fetch {one.speedup} as many pages a second as one worker",
+    "computes": "{one.workers} threads run the Python loop of {one.workload} {one.speedup} as fast as one",
+}
+
 RULES = (
     Rule(
         NOT_ASKED,
         "What threads are good for was not decided, because one core is available here, on which threads that compute "
-        "gain nothing{numbers}.",
+        "gain nothing{told}.",
         {"asked": {False}, "available": {1}},
     ),
     Rule(
         NOT_ASKED,
-        "What threads are good for was not asked. That takes threads, the client library, and no cell that "
-        "fails{numbers}.",
+        "What threads are good for was not asked. That takes threads, the client, and no cell that fails{told}.",
         {"asked": {False}},
     ),
-    Rule(UNDECIDED, "What threads are good for is undecided{numbers}.", {"fetches": {None}}),
-    Rule(UNDECIDED, "What threads are good for is undecided{numbers}.", {"computes": {UNDECIDED}}),
+    Rule(UNDECIDED, "What threads are good for is undecided{told}.", {"faster": {None}}),
+    Rule(UNDECIDED, "What threads are good for is undecided{told}.", {"computes": {UNDECIDED}}),
     Rule(
         FOR_BOTH,
-        "Threads win where Python waits and where it computes{reason}{numbers}.",
-        {"fetches": {True}, "computes": GAINS},
+        "Threads win where Python waits and where it computes{reason}{told}.",
+        {"faster": {True}, "computes": GAINS},
     ),
-    Rule(
-        FOR_WAITING,
-        "Threads win where Python waits, and not where it computes{numbers}.",
-        {"fetches": {True}},
-    ),
+    Rule(FOR_WAITING, "Threads win where Python waits, and not where it computes{told}.", {"faster": {True}}),
     Rule(
         FOR_COMPUTING,
-        "Threads win where Python computes{reason}, and not where it waits{numbers}.",
+        "Threads win where Python computes{reason}, and not where it waits{told}.",
         {"computes": GAINS},
     ),
-    Rule(FOR_NEITHER, "Threads win neither where Python waits nor where it computes{numbers}."),
+    Rule(FOR_NEITHER, "Threads win neither where Python waits nor where it computes{told}."),
 )
 """The answers by two claims: the threads that fetch most pages, and those of the control."""
 
@@ -77,22 +77,19 @@ BUSY = 0.8
 def conclude(found: Findings) -> tuple[str, list[str]]:
     """Return the answer and the sentences, as `Experiment.conclude`."""
     waits, computes = _best(found, "threads"), found.claim(CONTROL, "python", "threads")
-    numbers = []
-    if waits is not None:
-        numbers.append(f"{_workers(waits)} fetch {waits.speedup} as many pages a second as one worker")
-    if computes is not None and computes.speedup is not None:
-        numbers.append(
-            f"{computes.workers} threads run the Python loop of {computes.workload} {computes.speedup} as fast as one"
-        )
+    claims = {
+        "fetches": None if waits is None else classify(waits),
+        "computes": computes if computes is not None and computes.speedup else None,
+    }
     answer, sentence = decide(
         RULES,
+        claims,
+        TEXTS,
         {
-            "asked": len(numbers) == 2,
+            "asked": None not in claims.values(),
             "available": found.available,
-            "fetches": None if waits is None else _wins(waits),
-            "computes": computes.answer if computes else ABSENT,
+            "faster": None if waits is None else _is_faster(waits),
         },
-        numbers=f": {', '.join(numbers)}" if numbers else "",
         reason="" if found.gil else ", because this Python has no GIL",
     )
     return answer, [
@@ -137,7 +134,7 @@ def _best(found: Findings, execution: str) -> CellResult | None:
     return fastest(select(found.results, FETCH, execution))
 
 
-def _wins(result: CellResult) -> bool | None:
+def _is_faster(result: CellResult) -> bool | None:
     """Whether a cell is faster than the serial one; None if that is undecided."""
     if result.speedup is None or result.clean < LEAST_SAMPLES:
         return None

@@ -31,26 +31,20 @@ LEAST = BYTES["kB"]
 STEP = 4
 
 BYTES_A_SECOND = 5_000_000
-"""Size of the largest array for each second of the study: a round then takes a fifth of the time or less."""
+"""Size of the largest array for each second of the study. A round then takes a fifth of the time or less."""
 
-MEMORY_TAKES = 10
-"""Arrays of a size that exist at once, at worst: those to send, what a queue copies at either end, and a reserve."""
-
-SHARED_TAKES = 3
-"""Copies of it in shared memory: the shared array, what is sent, and a reserve for others."""
-
-DISK_TAKES = 2
-"""Copies of it on the disk: one, and another's worth left to others."""
+COPIES = {"memory": 10, "shared": 3, "disk": 2}
+"""Copies of an array that there must be room for: those that exist at once at worst, and a reserve for others."""
 
 FIRST = 1
-"""First element of arrays that are sent there, and of the last one of each run that comes back."""
+"""First element of arrays that are sent to the worker, and of the last one of each run that comes back."""
 
 
 class TransportsExperiment(Experiment):
     """Directions × array sizes × methods, with one worker for each method; the baseline is the work alone.
 
-    Each run begins with a trip that is not timed. A virtual machine may have given memory that was free for seconds
-    back to its host, and getting it again takes ten times as long as a trip.
+    The first trip of each run is not timed: it may use memory that a virtual machine has returned to its host, and
+    getting that back takes ten times as long as a trip.
     """
 
     name = "transports"
@@ -92,7 +86,7 @@ class TransportsExperiment(Experiment):
         cells: list[Cell] = []
         assert self.options.size is not None
         for alone in trips(self.options.size):
-            # An array that the worker can see need not come back, and an integer has no place.
+            # Arrays that are sent by name do not come back, and an integer has no name.
             methods = [name for name in self.options.variants if name in TRANSPORTS or alone.direction == THERE]
             cells += [alone, *(replace(alone, variant=name, execution="processes") for name in methods)]
         return cells, {cell: (NOT_SUPPORTED, why) for cell in cells if (why := _lacks(cell, free))}
@@ -164,7 +158,7 @@ class TransportsExperiment(Experiment):
         return Sample(seconds, wrong == 0, lost=wrong)
 
     def _trip(self, cell: Cell) -> Callable[[int], int]:
-        """Return a function that makes one trip, with a number, and returns what it brings."""
+        """Return a function that makes one trip with a number, and returns its result."""
         pool = self.pool(cell)
 
         def call(function: Callable[[Any], Any], item: Any) -> Any:
@@ -214,7 +208,7 @@ def _fill(array: Array) -> Array:
 
 
 def _expected(cell: Cell, number: int) -> int:
-    """Return what a trip with that number must bring."""
+    """Return the right result of a trip with a number."""
     if cell.array_bytes is None:
         return number
     return expected_checksum(FIRST if cell.direction == THERE else number, cell.array_bytes)
@@ -223,13 +217,14 @@ def _expected(cell: Cell, number: int) -> int:
 def _lacks(cell: Cell, free: FreeMemory) -> str | None:
     """Return what there is too little of; None if there is enough, or it is not known."""
     size = cell.array_bytes or 0
-    limits = [(free.memory, MEMORY_TAKES, "memory")]
+    needed = {"memory": "memory"}
     if cell.variant == SHARED or (cell.variant == "shared_memory" and size >= SHARED_COPY_MIN_BYTES):
-        limits.append((free.shared, SHARED_TAKES, "shared memory (/dev/shm in a container: --shm-size)"))
+        needed["shared"] = "shared memory (/dev/shm in a container: --shm-size)"
     if cell.variant == MAPPED:
-        limits.append((free.disk, DISK_TAKES, "disk for temporary files"))
-    for limit, takes, what in limits:
-        if limit is not None and size * takes > limit:
-            needed = format_bytes(size * takes)
-            return f"{format_bytes(limit)} are free of {what}, and {needed} are needed for {format_bytes(size)}"
+        needed["disk"] = "disk for temporary files"
+    for kind, what in needed.items():
+        limit, total = getattr(free, kind), size * COPIES[kind]
+        if limit is not None and total > limit:
+            enough = f"{format_bytes(total)} are needed for {format_bytes(size)}"
+            return f"{format_bytes(limit)} are free of {what}, and {enough}"
     return None
