@@ -81,7 +81,7 @@ REPORT := log_path=$(CURDIR)/build/sanitize/report
 sanitize: $(VENV)/.build ## run the compiled loops' tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	rm -rf build/sanitize
 	$(BIN)/python -m build --sdist --outdir build/sanitize/sdist
-	PARCOUNT_SANITIZE=memory $(MAKE) test-installed WHERE=build/sanitize/installed DIST='build/sanitize/sdist/*' EXTRAS=study \
+	PARCOUNT_SANITIZE=memory $(MAKE) test-installed WHERE=build/sanitize/installed DIST='build/sanitize/sdist/*' EXTRAS= \
 		UNDER="env LD_PRELOAD='$(foreach library,asan ubsan stdc++,$(shell $(CC) -print-file-name=lib$(library).so))' ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:$(REPORT) UBSAN_OPTIONS=print_stacktrace=1:$(REPORT)" \
 		ARGS="--capture=sys --hypothesis-profile=few $(LOOPS) $(ARGS)" || { head -n 30 build/sanitize/report.*; false; }
 
@@ -105,14 +105,31 @@ clean: ## remove everything that was built
 	rm -rf .venv .venvs build dist wheelhouse src/*.egg-info src/parcount/_native/*.so
 	rm -rf .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
-# The package with its extras is all that `make study` needs. With build isolation, Cython would be newer than what it has
-# compiled, and compile all of it again; libraries' modules are compiled as they are used, for most never are.
-$(VENV)/.stamp: pyproject.toml setup.py $(wildcard native/*)
+# Prints what has to be installed to build the package, or to use it with some extras.
+define REQUIREMENTS
+import sys, tomllib
+content = tomllib.load(open("pyproject.toml", "rb"))
+needed = content["build-system"]["requires"]
+if sys.argv[1] != "build":
+    needed = content["project"]["dependencies"] + sys.argv[1:]
+    for need in needed:
+        if need.startswith("parcount["):
+            needed += [other for extra in need[9:-1].split(",") for other in content["project"]["optional-dependencies"][extra]]
+print(*(need for need in needed if not need.startswith("parcount")), sep="\n")
+endef
+export REQUIREMENTS
+
+# The package with its extras is all that `make study` needs. Its modules are compiled while its dependencies are
+# downloaded. With build isolation, Cython would be newer than what it has compiled, and compile all of it again. Modules
+# of libraries are not compiled to bytecode before they are imported, as most never are.
+$(VENV)/.stamp: pyproject.toml setup.py native $(wildcard native/*)
 	@echo "Building parcount in $(VENV): less than a minute."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
-		$(BIN)/python -m pip install --quiet --requirement /dev/stdin
-	$(BIN)/python -m pip install --quiet --no-compile --no-build-isolation --editable '.$(EXTRAS:%=[%])'
+	$(BIN)/python -c "$$REQUIREMENTS" build | $(BIN)/python -m pip install --quiet --no-compile --requirement /dev/stdin
+	$(BIN)/python setup.py --quiet build_ext --inplace & compiling=$$!; \
+		$(BIN)/python -c "$$REQUIREMENTS" 'parcount$(EXTRAS:%=[%])' | \
+		$(BIN)/python -m pip install --quiet --no-compile --requirement /dev/stdin && wait $$compiling
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	@touch $@
 
 # The tools of one kind of target: the dependency group of that name in pyproject.toml.

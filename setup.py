@@ -10,7 +10,7 @@ from setuptools.command.build_ext import build_ext
 
 # -O3: the loops are the product. No -march: wheels must run on every CPU of their architecture.
 # -g0: Python's own flags ask for debugging information, which takes a quarter of the compiler's time.
-OPTIMISE = ["/O2"] if sys.platform == "win32" else ["-O3", "-g0"]
+OPTIMISE = ["/O2"] if sys.platform == "win32" else ["-O3", "-g0", "-Wno-unused-function"]
 
 # PARCOUNT_SANITIZE: every access and every operation checked as it is done (make sanitize), or every access against
 # those of other threads (make sanitize-threads).
@@ -37,12 +37,12 @@ LIMITED_API = f"0x{sys.version_info.major:02X}{sys.version_info.minor:02X}0000"
 
 
 class BuildExt(build_ext):
-    """Editable installs that reuse what the previous one has compiled: setuptools would use an empty folder."""
+    """Editable installs and builds in place that reuse what was compiled: setuptools would use empty folders."""
 
     def finalize_options(self) -> None:
-        """Set the folders that setuptools sets to temporary ones."""
+        """Set the folders, which for editable installs would be temporary ones."""
         super().finalize_options()
-        if self.editable_mode:
+        if self.editable_mode or self.inplace:
             place = f"build/editable{SANITIZER}-{sys.implementation.cache_tag}{getattr(sys, 'abiflags', '')}"
             self.build_lib, self.build_temp = f"{place}/lib", f"{place}/temp"
 
