@@ -64,10 +64,11 @@ static inline int64_t double_rank(double value)
             return;                                                                                                    \
         }                                                                                                              \
         for (ptrdiff_t i = 0; i < n; i++) {                                                                            \
+            double value = (double)values[i];                                                                          \
             uint32_t bin = s->start[buckets[i]], left = s->start[buckets[i] + 1] - bin;                                \
             for (int step = 0; step < s->steps; step++) {                                                              \
                 uint32_t half = (left + 1) >> 1; /* zero if none is left: the comparison then adds nothing */          \
-                bin += half & -(uint32_t)((double)values[i] >= s->edges[bin + half - (half > 0)]);                     \
+                bin += half & -(uint32_t)(value >= s->edges[bin + half - (half > 0)]);                                 \
                 left -= half;                                                                                          \
             }                                                                                                          \
             bins[i] = bin;                                                                                             \
@@ -105,10 +106,11 @@ FIND_BY_BUCKET(float)
     {                                                                                                                  \
         double low = s->low, scale = s->uniform_scale, last = s->count - 1.0;                                          \
         for (ptrdiff_t i = 0; i < n; i++) {                                                                            \
-            double position = ((double)values[i] - low) * scale + 0.5;                                                 \
+            double value = (double)values[i];                                                                          \
+            double position = (value - low) * scale + 0.5;                                                             \
             position = position > 0 ? position : 0; /* NaN too */                                                      \
             uint32_t nearest = (uint32_t)(int32_t)(position < last ? position : last);                                 \
-            bins[i] = nearest + ((double)values[i] >= s->edges[nearest]);                                              \
+            bins[i] = nearest + (value >= s->edges[nearest]);                                                          \
         }                                                                                                              \
     }                                                                                                                  \
     CPU_TARGET(features) static void name(const BinSearch *s, const real *values, ptrdiff_t n, uint32_t *bins)         \
@@ -134,8 +136,9 @@ FIND_BY_BUCKET(float)
         else if (total)                                                                                                \
             for (i = 0; i < n; i++)                                                                                    \
                 if (ambiguous[i]) {                                                                                    \
+                    double value = (double)values[i];                                                                  \
                     uint32_t bin = bins[i] ? bins[i] - 1 : 0;                                                          \
-                    while ((double)values[i] >= s->edges[bin])                                                         \
+                    while (value >= s->edges[bin])                                                                     \
                         bin++;                                                                                         \
                     bins[i] = bin;                                                                                     \
                 }                                                                                                      \

@@ -1,8 +1,6 @@
 """`bincount` and `add_at` of small arrays, which have loops of their own, against NumPy's."""
 
-from collections.abc import Iterator
 from itertools import product
-from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -11,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parcount as pc
-from tests.arrays.support import INTEGERS, LAYOUTS, Array, assert_same, layouts, outcome, warns_as_numpy_does
+from tests.arrays.support import INTEGERS, LAYOUTS, assert_same, layouts, outcome, warns_as_numpy_does
 from tests.arrays.test_bincount import ODD
-from tests.remote import TIME_LIMIT
 
 sizes = st.sampled_from([0, 1, 100, 512, 513, 3000])
 LARGE = 40_000
@@ -58,41 +55,6 @@ def test_bytes_that_are_no_booleans_count_as_true() -> None:
         x = (np.arange(size) % 5).astype(np.uint8).view(bool)
         assert_same(pc.bincount(x), np.bincount(x))
         assert_same(pc.unique_counts(x), np.unique_counts(x))
-
-
-@pytest.fixture
-def changing() -> Iterator[Array]:
-    """Keys that another thread changes all the time, without the GIL: to 0, to 1 and beyond the end of the counts."""
-    x = np.zeros(9000, int)
-    states = [np.zeros(9000, int), np.ones(9000, int), np.full(9000, 70_000)]
-    done = Event()
-
-    def change() -> None:
-        while not done.is_set():
-            for state in states:
-                np.copyto(x, state)
-
-    changer = Thread(target=change)
-    changer.start()
-    yield x
-    done.set()
-    changer.join(TIME_LIMIT)
-
-
-@pytest.mark.thread_unsafe(reason="has another thread already")
-def test_keys_that_another_thread_changes_are_each_counted_once(changing: Array) -> None:
-    for _ in range(500):
-        assert pc.bincount(changing).sum() == len(changing)
-
-
-@pytest.mark.thread_unsafe(reason="has another thread already")
-def test_indices_that_another_thread_changes_are_added_within_the_array(changing: Array) -> None:
-    around = np.zeros(80_000, int)
-    a, columns = around[10:12], np.zeros((2, 2), int)
-    for _ in range(500):
-        outcome(pc.add_at, a, changing, 1)
-        outcome(pc.add_at, columns, (changing, changing), 1)  # which NumPy adds
-    assert not around[12:].any()
 
 
 @warns_as_numpy_does
