@@ -202,10 +202,8 @@ def test_a_table_grows_for_a_key_that_the_estimate_missed(variant: str, position
         counted(kernel("bincount", variant), job, parts)
 
 
-def test_a_table_without_numpy_grows_too(variant: str) -> None:
-    if variant not in ("python", "cython", "cython-gil"):
-        pytest.skip("needs NumPy")
-    counts = kernel("bincount", variant)(array("q", [0, 0]), np.array([1, 4, 1]).data, True)
+def test_a_table_without_numpy_grows_too() -> None:
+    counts = kernel("bincount", "python")(array("q", [0, 0]), np.array([1, 4, 1]).data, True)
     assert counts.tolist() == [0, 2, 0, 0, 1]
 
 

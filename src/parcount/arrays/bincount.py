@@ -86,6 +86,9 @@ def bincount(
     first: by at most ``len(x) * eps`` times the sum of the absolute weights, as with any order. They are the same in
     each call with the same number of workers.
 
+    Where no threads can be started, at the system's limit or while Python ends, the calling thread counts, also with
+    ``on=Threads(n)``. `Threads` with an initializer raise the system's RuntimeError. The same holds for all functions.
+
     If another thread changes `x` during the call, the counts are wrong, but no memory outside the tables is written.
 
     Arrays of other libraries: if the type of an argument has an ``__array_function__`` of its own (NEP 18), the call

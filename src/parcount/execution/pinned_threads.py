@@ -90,7 +90,7 @@ def pinned_threads(threads: int) -> Execution:
             if (pool := _pools.get(key)) is None:
                 try:
                     pool = _pools[key] = PinnedThreads(threads).__enter__()
-                except RuntimeError:
+                except (RuntimeError, ImportError):  # late in the end of the interpreter nothing can be imported
                     return Serial()
     return pool
 

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from parcount._native import bincount as native
 from parcount.kernels import numpy_loops
 from parcount.kernels.blocks import blocks
-from parcount.kernels.job import Slices
-from parcount.kernels.python_loops import grown
+from parcount.kernels.job import Slices, grown
 
 SAMPLE = 256
 """Keys read to size a table: few enough to cost nothing beside a million."""
@@ -36,7 +35,7 @@ def estimate_bins(keys: NDArray[Any]) -> int:
         return 0
     if keys.dtype.itemsize == 1:
         return int(np.iinfo(keys.dtype).max) + 1
-    largest = max(0, int(keys[:: max(1, len(keys) // SAMPLE)].max()))
+    largest = max(0, int(np.maximum.reduce(keys[:: max(1, len(keys) // SAMPLE)])))
     return 1 << largest.bit_length() if largest < EXACT_FROM else largest + largest // 64 + 1
 
 

@@ -1,24 +1,18 @@
-"""The compiled loops: the kernels of the array functions. Imports no NumPy, for workers that cannot load it.
-
-There arrays arrive as contiguous memoryviews. Kernels named ``…_gil`` run the same loop and keep the GIL.
-"""
+"""The compiled loops: the kernels of the array functions. Those named ``…_gil`` run the same loop and keep the GIL."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from numpy import float64
+from numpy.typing import NDArray
 
 from parcount._native import bincount as native_bincount
 from parcount._native import histogram as native_histogram
 from parcount._native import increment as native_increment
 from parcount._native import tally as native_tally
-from parcount.kernels.python_loops import grown
-
-if TYPE_CHECKING:
-    from numpy import float64
-    from numpy.typing import NDArray
-
-    from parcount.kernels.job import Counts
+from parcount.kernels.blocks import blocks, floating
+from parcount.kernels.job import Counts, grown
 
 tally, tally_gil = native_tally.released, native_tally.held
 increment, increment_gil = native_increment.released, native_increment.held
@@ -48,7 +42,7 @@ def bincount(counts: Counts, keys: NDArray[Any], grow: bool = False) -> Counts:
     MemoryError
         If there is no memory for a table that long.
     """
-    for block in _blocks(keys):
+    for (block,) in blocks([keys], [keys.dtype]):
         done = native_bincount.fill(counts, block)
         while done < len(block):
             counts = grown(counts, block[done:], grow)
@@ -64,19 +58,13 @@ def bincount_gil(counts: Counts, keys: NDArray[Any], grow: bool = False) -> Coun
         if not grow:
             raise
         counts = grown(counts, keys, grow)
-        for cell in range(len(counts)):
-            counts[cell] = 0
+        counts[:] = 0
         native_bincount.held(counts, keys)
     return counts
 
 
 def histogram(counts: Counts, values: NDArray[Any], edges: NDArray[float64]) -> None:
     """Count the values, of any real dtype, between ascending edges; the last bin holds its upper edge too."""
-    if isinstance(values, memoryview):
-        native_histogram.released(counts, values, edges)
-        return
-    from parcount.kernels.blocks import blocks, floating
-
     if not len(counts) or len(edges) != len(counts) + 1:
         raise ValueError(f"{len(counts)} bins need {len(counts) + 1} edges, not {len(edges)}")
     search = native_histogram.BinSearch(edges)
@@ -87,11 +75,3 @@ def histogram(counts: Counts, values: NDArray[Any], edges: NDArray[float64]) -> 
 def histogram_gil(counts: Counts, values: NDArray[Any], edges: NDArray[float64]) -> None:
     """`histogram` of contiguous float32 or float64 values."""
     native_histogram.held(counts, values, edges)
-
-
-def _blocks(keys: NDArray[Any]) -> Iterable[NDArray[Any]]:
-    if isinstance(keys, memoryview):
-        return (keys,)
-    from parcount.kernels.blocks import blocks
-
-    return (block for (block,) in blocks([keys], [keys.dtype]))

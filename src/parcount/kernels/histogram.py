@@ -56,7 +56,7 @@ class ValueRange(Slices):
     def merge(self, partials: Sequence[Any]) -> tuple[Any, Any]:
         """The least and the greatest of all parts that are not empty."""
         least, greatest = zip(*(partial for partial in partials if partial), strict=True)
-        return np.min(least), np.max(greatest)
+        return np.minimum.reduce(least), np.maximum.reduce(greatest)
 
 
 def value_range(_: None, values: NDArray[Any]) -> tuple[Any, Any] | tuple[()]:
@@ -68,6 +68,9 @@ def value_range(_: None, values: NDArray[Any]) -> tuple[Any, Any] | tuple[()]:
     >>> int(least), int(greatest)
     (1, 3)
     """
+    if not len(values):
+        return ()
     pieces = (np.asarray(values[start : start + BLOCK]) for start in range(0, len(values), BLOCK))
-    both = [(piece.min(), piece.max()) for piece in pieces]  # `max` finds in cache what `min` has read
-    return (np.min([least for least, _ in both]), np.max([greatest for _, greatest in both])) if both else ()
+    # The second pass reads the cache. `reduce` works when Python ends and the methods `min` and `max` no longer import.
+    least, greatest = zip(*((np.minimum.reduce(piece), np.maximum.reduce(piece)) for piece in pieces), strict=True)
+    return np.minimum.reduce(least), np.maximum.reduce(greatest)

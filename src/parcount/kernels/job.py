@@ -11,6 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from parcount.kernels.python_loops import grown_size
+
 Counts = NDArray[np.int64]
 
 Kernel = Callable[..., Any]
@@ -192,8 +194,34 @@ def table(bins: int, dtype: DTypeLike = np.int64) -> NDArray[Any]:
         return np.zeros(bins, dtype)
     cells = CACHE_LINE // 8
     padded = np.zeros((bins + cells - 1) // cells * cells + cells, dtype)
-    first = -padded.ctypes.data % CACHE_LINE // 8
+    address = padded.__array_interface__["data"][0]  # `padded.ctypes` imports, which fails while Python ends
+    first = -address % CACHE_LINE // 8
     return padded[first : first + bins]
+
+
+def grown(counts: NDArray[Any], keys: NDArray[Any], grow: bool) -> NDArray[Any]:
+    """A copy of a table, long enough for all keys.
+
+    Parameters
+    ----------
+    counts : ndarray
+        The table.
+    keys : ndarray
+        One of them lies outside the table.
+    grow : bool
+        Whether the table may grow.
+
+    Raises
+    ------
+    ValueError
+        If a key is negative, or the table must not grow.
+    MemoryError
+        If there is not enough memory.
+    """
+    size = grown_size(len(counts), np.minimum.reduce(keys), np.maximum.reduce(keys), grow)
+    longer = table(size, counts.dtype)
+    longer[: len(counts)] = counts
+    return longer
 
 
 def total(partials: Sequence[NDArray[Any]]) -> NDArray[Any]:

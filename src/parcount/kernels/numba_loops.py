@@ -17,8 +17,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from parcount.kernels.job import CACHE_LINE, Counts
-from parcount.kernels.python_loops import grown
+from parcount.kernels.job import CACHE_LINE, Counts, grown
 
 # Numba mixes signed and unsigned integers into floats: every term of the generator is a uint64.
 GAMMA = np.uint64(0x9E3779B97F4A7C15)

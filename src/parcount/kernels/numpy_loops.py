@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parcount._native.cancellation import raise_if_cancelled
-from parcount.kernels.python_loops import grown
-
-Counts = NDArray[np.int64]
+from parcount.kernels.job import Counts, grown
 
 CHUNK = 1 << 16
 """Elements at a time where there would be temporaries: half a megabyte each, so that they stay in cache."""

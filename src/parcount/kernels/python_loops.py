@@ -73,38 +73,28 @@ def histogram(counts: Counts, values: NDArray[Any], edges: NDArray[Any]) -> None
 
 
 def grown(counts: Any, keys: Any, grow: bool) -> Any:
-    """A copy of a table, long enough for all of the keys.
+    """`parcount.kernels.job.grown`, also for an `array.array` and a memoryview."""
+    if isinstance(counts, array):
+        size = grown_size(len(counts), min(keys), max(keys), grow)
+        return counts + array("q", bytes(8 * (size - len(counts))))
+    from parcount.kernels import job
 
-    Parameters
-    ----------
-    counts : ndarray or array.array
-        The table.
-    keys : ndarray or memoryview
-        One of which lies outside it.
-    grow : bool
-        Whether that is allowed.
+    return job.grown(counts, keys, grow)
+
+
+def grown_size(bins: int, least: int, greatest: int, grow: bool) -> int:
+    """The length of the table for keys from `least` to `greatest`, one of which is not in a table of `bins` cells.
 
     Raises
     ------
     ValueError
         If a key is negative, or the table must not grow.
-    MemoryError
-        If there is no memory for a table that long.
     """
-    bins = len(counts)
     if not grow:
         raise ValueError(f"a key lies outside 0 … {bins - 1}")
-    least, most = (min(keys), max(keys)) if isinstance(keys, memoryview) else (keys.min(), keys.max())
     if least < 0:
         raise ValueError("'list' argument must have no negative elements")
-    size = max(bins, int(most) + 1)  # no shorter, if another thread has changed the keys
-    if isinstance(counts, array):
-        return counts + array("q", bytes(8 * (size - bins)))
-    from parcount.kernels.job import table
-
-    longer = table(size, counts.dtype)
-    longer[:bins] = counts
-    return longer
+    return max(bins, int(greatest) + 1)  # no shorter, if another thread has changed the keys
 
 
 def count_part(

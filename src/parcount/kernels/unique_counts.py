@@ -241,8 +241,8 @@ def key_range(keys: NDArray[Any]) -> tuple[int, int]:
     low, high = _LARGE, -_LARGE
     for start in range(0, len(keys), BLOCK // 8):
         block = np.asarray(keys[start : start + BLOCK // 8])
-        low = min(low, int(block.min()))
-        high = max(high, low, int(block.max()))  # another thread may have changed them in between
+        low = min(low, int(np.minimum.reduce(block)))
+        high = max(high, low, int(np.maximum.reduce(block)))  # another thread may have changed them in between
         if high - low >= max(ALWAYS_NEAR, len(keys)):
             break
     return low, high - low + 1
