@@ -120,20 +120,8 @@ class Model:
 
     Notes
     -----
-    With w workers, b bins, k bytes per key, and the costs by their names:
-
-    - serial: call + b·table + n·max(kernel, k / min(read.one, read.all))
-    - threads and processes: call + [start + w·worker, if started] + latency + w·dispatch + b·table
-      + (w - 1)·b·merge + n·max(kernel / w, k / min(w·read.one, read.all)); one thread is the caller, as in `serial`
-    - processes send their tables back, w·8b / pipe; if `sent`, the keys are sent too, n·k / pipe, by one caller to one
-      worker after the other
-    - each of m nodes does so with n/m keys; before that the scheduler dispatches m tasks, m·network.task, by one
-      message, and if `sent` all keys pass the caller's link, n·k / network.rate; after that the tables are merged in
-      pairs in ⌈log2 m⌉ steps, and the last is sent to the caller, each time network.latency + 8b / network.rate
-      (and b·merge)
-
     The model has no overlap of steps and no caches, and cores compete for memory bandwidth only.
-    ``docs/cost-model.md`` compares its predictions with measured times.
+    ``docs/cost-model.md`` has the formulas, and compares predictions with measured times.
 
     Examples
     --------

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from parcount.costmodel.costs import SOURCES, Cost
@@ -15,11 +13,12 @@ from parcount.costmodel.jobs import PlannedJob, make_job
 from parcount.costmodel.model import SERIAL, Model, Setup
 from parcount.costmodel.parameters import PARAMETERS, parse_cost
 from parcount.costmodel.summary import summary_sentences
-from parcount.report.output import write_output
+from parcount.report.output import read_json, write_json
 from parcount.report.units import plural
 from parcount.studies.core.options import worker_counts
 
 SCHEMA = 1
+WHAT = "a file of parcount plan"
 
 LOCAL_SETUPS = (Setup("threads"), Setup("processes"), Setup("processes", sent=True))
 """The setups of one machine, without their number of workers."""
@@ -144,7 +143,7 @@ class Plan:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a file for `load` and ``parcount plan --from``; OSError if that fails. It is complete or unchanged."""
-        write_output(path, json.dumps(self.content(), indent=1, allow_nan=False).encode() + b"\n")
+        write_json(path, SCHEMA, self.content())
 
     def content(self) -> dict[str, Any]:
         """The content of the file as plain values."""
@@ -161,14 +160,7 @@ class Plan:
         ValueError
             If it is not a file of `save`, has an unknown schema, or contains an invalid cost.
         """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            schema = content["schema"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not a file of parcount plan: {error!r}") from error
-        if schema != SCHEMA:
-            raise ValueError(f"{path} has schema {schema!r}; this version of parcount reads {SCHEMA}")
-        return cls.from_content(content, path)
+        return cls.from_content(read_json(path, SCHEMA, WHAT), path)
 
     @classmethod
     def from_content(cls, content: Mapping[str, Any], path: str | os.PathLike[str]) -> Plan:
@@ -183,7 +175,7 @@ class Plan:
             )
             _ = plan.machine
         except (KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not a file of parcount plan: {error!r}") from error
+            raise ValueError(f"{path} is not {WHAT}: {error!r}") from error
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         return plan

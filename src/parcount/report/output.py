@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import secrets
 import stat
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 """Names of this process's standard output."""
@@ -69,6 +72,24 @@ def write_output(path: str | os.PathLike[str], content: bytes) -> None:
             raise OSError(error.errno, error.strerror, str(path)) from None  # not the name of the temporary file
     else:
         _write_in_place(path, content)
+
+
+def write_json(path: str | os.PathLike[str], schema: int, content: Mapping[str, Any]) -> None:
+    """Write one JSON object with the number of its schema; OSError if that fails."""
+    text = json.dumps({"schema": schema, **content}, indent=1, allow_nan=False)
+    write_output(path, f"{text}\n".encode())
+
+
+def read_json(path: str | os.PathLike[str], schema: int, what: str) -> dict[str, Any]:
+    """Read such an object; OSError if that fails, ValueError if it is something else or has another schema."""
+    try:
+        content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = content.pop("schema")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not {what}: {error!r}") from error
+    if found != schema:
+        raise ValueError(f"{path} has schema {found!r}; this version of parcount reads {schema}")
+    return content
 
 
 def _replace(path: Path, content: bytes) -> None:

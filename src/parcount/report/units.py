@@ -56,11 +56,11 @@ def in_words(number: int) -> str:
     """
     for word, size in COUNTS.items():
         if number >= size:
-            return f"{number / size:.1f}{word}" if number < 10 * size else f"{two_digits(number / size, '')}{word}"
+            return f"{number / size:.1f}{word}" if number < 10 * size else f"{two_digits(number / size)}{word}"
     return str(number)
 
 
-def two_digits(number: float, separator: str = " ") -> str:
+def two_digits(number: float) -> str:
     """Return a number rounded to two digits.
 
     Examples
@@ -68,7 +68,7 @@ def two_digits(number: float, separator: str = " ") -> str:
     >>> two_digits(2833), two_digits(91.2)
     ('2 800', '91')
     """
-    return grouped(float(f"{number:.2g}"), separator)
+    return grouped(float(f"{number:.2g}"))
 
 
 def two_decimals(number: float) -> str:
@@ -82,9 +82,9 @@ def two_decimals(number: float) -> str:
     return f"{number:.2f}" if number < 10 else grouped(number)
 
 
-def grouped(number: float, separator: str = " ") -> str:
-    """Return the nearest integer, with a separator between thousands."""
-    return f"{number:,.0f}".replace(",", separator)
+def grouped(number: float) -> str:
+    """Return the nearest integer, its thousands separated by spaces."""
+    return f"{number:,.0f}".replace(",", " ")
 
 
 def plural(count: int, noun: str) -> str:

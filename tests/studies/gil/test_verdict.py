@@ -146,7 +146,7 @@ def test_the_limits_of_the_answers(speedup: float, answer: str) -> None:
         (1000, "1.0 thousand"),
         (123_456, "120 thousand"),
         (9_960_000, "10.0 million"),
-        (3 * 10**12, "3000 billion"),
+        (3 * 10**12, "3 000 billion"),
     ],
 )
 def test_numbers_in_words(number: int, words: str) -> None:

@@ -66,16 +66,12 @@ class Option:
 
     Parameters
     ----------
-    keyword : str
-        Its keyword in Python.
-    flag : str
-        Its name on the command line.
+    keyword, flag : str
+        Its name in Python and on the command line.
     metavar, help : str
         What the command's help shows.
-    parse : callable
-        Converts the command's text to a value; raises ValueError.
-    check : callable
-        Returns the checked value, or the default for None; raises ValueError.
+    parse, check : callable
+        Convert the command's text to a value, and a value, or None, to a checked one; they raise ValueError.
     """
 
     keyword: str

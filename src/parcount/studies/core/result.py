@@ -6,20 +6,19 @@ says what the fields mean.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
-from parcount.report.output import write_output
+from parcount.report.output import read_json, write_json
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.claims import Claim, Comparison, Verdict
 from parcount.studies.core.registry import DEFAULT, STUDIES
 from parcount.studies.core.statistics import Estimate
 
 SCHEMA = 1
+WHAT = "a result file of parcount study"
 
 Part = TypeVar("Part")
 
@@ -69,8 +68,7 @@ class Study:
         OSError
             If it cannot be written.
         """
-        text = json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, allow_nan=False)
-        write_output(path, f"{text}\n".encode())
+        write_json(path, SCHEMA, asdict(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Study:
@@ -83,13 +81,7 @@ class Study:
         ValueError
             If it is not a result file, or of a schema or a study that this version does not know.
         """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            schema = content.pop("schema")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is not a result file of parcount study: {error!r}") from error
-        if schema != SCHEMA:
-            raise ValueError(f"{path} has schema {schema!r}; this version of parcount reads {SCHEMA}")
+        content = read_json(path, SCHEMA, WHAT)
         try:
             cells = [_with_estimate(CellResult, cell) for cell in content.pop("cells")]
             verdict = content.pop("verdict")
@@ -99,7 +91,7 @@ class Study:
             study = cls(cells=cells, verdict=verdict, **content)
             name = study.name
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is not a result file of parcount study: {error!r}") from error
+            raise ValueError(f"{path} is not {WHAT}: {error!r}") from error
         if name not in STUDIES:
             raise ValueError(f"{path} is the study {name!r}; this version of parcount has {', '.join(STUDIES)}")
         return study
