@@ -63,10 +63,8 @@ class Cost:
 
     Attributes
     ----------
-    value : float
-        The median of the measurements, or the given value.
-    low, high : float
-        The 95 % bootstrap interval of the median; equal to `value` if not measured.
+    value, low, high : float
+        The median of the measurements with its 95 % bootstrap interval; all three are equal if it was not measured.
     source : {"measured", "given", "assumed"}
         The origin of the value.
     """

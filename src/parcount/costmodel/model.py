@@ -77,12 +77,9 @@ class LinearTime:
     ----------
     constants : mapping of str to float
         Seconds independent of n: ``call``, ``start``, ``dispatch``, ``table``, ``merge``, ``scheduler``, ``network``.
-    send : float
-        Seconds to send one key.
-    count : float
-        Seconds that all cores together need to count one key.
-    read : float
-        Seconds that memory needs to deliver one key. Counting and reading overlap: the larger of the two applies.
+    send, count, read : float
+        Seconds per key to send it, to count it by all cores together, and to read it from memory. Counting and reading
+        overlap: the larger of the two applies.
     """
 
     constants: Mapping[str, float]
@@ -109,17 +106,8 @@ class LinearTime:
 class Model:
     """The model with the costs of one kind of job.
 
-    Parameters
-    ----------
-    costs : mapping of str to float
-        By the names of `PARAMETERS`, in seconds or bytes a second.
-    key_bytes : int
-        Bytes that are read for one key; 0 if the kernel generates the keys.
-    bins : int
-        The number of bins.
+    The costs have the names of `PARAMETERS`; `key_bytes` is 0 if the kernel generates the keys.
 
-    Notes
-    -----
     The model has no overlap of steps and no caches, and cores compete for memory bandwidth only.
     ``docs/cost-model.md`` has the formulas, and compares predictions with measured times.
 

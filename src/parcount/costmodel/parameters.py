@@ -18,18 +18,9 @@ RATES = {**SHOWN["rate"], "Mbit/s": 1e6 / 8, "Gbit/s": 1e9 / 8, "Tbit/s": 1e12 /
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of the model.
+    """A parameter of the model: a time in seconds, or a rate in bytes a second.
 
-    Parameters
-    ----------
-    what : str
-        Description.
-    kind : {"time", "rate"}
-        Seconds, or bytes a second.
-    least : float
-        The smallest valid value: 0 for a time that can be zero.
-    assumed : float, optional
-        The default of a parameter that cannot be measured on one machine.
+    `least` is its smallest valid value, and `assumed` the default if it cannot be measured on one machine.
     """
 
     what: str

@@ -66,10 +66,8 @@ class Plan:
         The job to predict.
     costs : mapping of str to Cost
         The costs by the names that ``--cost`` takes.
-    workers : tuple of int
-        Numbers of workers to predict, in ascending order.
-    nodes : tuple of int
-        Numbers of nodes to predict, in ascending order.
+    workers, nodes : tuple of int
+        The numbers to predict, in ascending order.
 
     Examples
     --------

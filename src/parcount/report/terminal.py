@@ -54,18 +54,9 @@ def open_console(stream: TextIO) -> Console:
 def make_table(
     header: Sequence[str], rows: Iterable[Sequence[str | Text]], left: Sequence[str] = (), wrapped: str | None = None
 ) -> Table:
-    """Return a table.
+    """Return a table. The first cell of a row is left out if it equals that of the row before.
 
-    Parameters
-    ----------
-    header : sequence of str
-        The names of the columns.
-    rows : iterable of sequence of str or Text
-        Their cells. The first cell of a row is left out if it equals that of the row before.
-    left : sequence of str
-        The columns that are aligned to the left.
-    wrapped : str, optional
-        The column that may be wrapped; it is aligned to the left, too.
+    The columns in `left` and the one that may be `wrapped` are aligned to the left.
     """
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in header:

@@ -25,13 +25,7 @@ def in_units(value: float, units: Mapping[str, float]) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Return seconds as text.
-
-    Examples
-    --------
-    >>> format_seconds(41.3e-6), format_seconds(0.1804), format_seconds(2.0)
-    ('41.3 µs', '180 ms', '2 s')
-    """
+    """Return seconds as text."""
     return in_units(seconds, SECONDS)
 
 
@@ -88,11 +82,5 @@ def grouped(number: float) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """Return a count and its noun.
-
-    Examples
-    --------
-    >>> plural(1, "core"), plural(2, "core")
-    ('1 core', '2 cores')
-    """
+    """Return a count and its noun."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -89,22 +89,11 @@ def analyse(
     may_lose: Collection[str] = (),
     baseline: Callable[[Cell], Cell] = attrgetter("baseline"),
 ) -> list[CellResult]:
-    """Return the result of each cell.
+    """Return the result of each cell from the samples of all rounds.
 
-    Parameters
-    ----------
-    cells : sequence of Cell
-        In the order of the results.
-    rounds : sequence of dict
-        The samples.
-    work, startup : mapping
-        Units of work in one run, and seconds to start, of cells that have them.
-    unmeasured : mapping of Cell to (status, reason)
-        The cells that did not run, or not to the end.
-    may_lose : collection of str
-        Variants whose counts may be wrong.
-    baseline : callable
-        Returns the cell that another's speedup is relative to.
+    `work` and `startup` have the units of work in one run and the seconds to start, `unmeasured` the status and reason
+    of cells that did not run, or not to the end, and `may_lose` the variants whose counts may be wrong. The speedup of
+    a cell is relative to its `baseline`.
     """
     results: list[CellResult] = []
     for cell in cells:

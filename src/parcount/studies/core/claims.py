@@ -37,12 +37,8 @@ class Claim:
 
     Attributes
     ----------
-    workload, variant, execution, workers
-        The cell.
     answer : {"parallel", "partly parallel", "not parallel", "undecided"}
         What the speedup shows.
-    speedup : Estimate or None
-        The number that it rests on.
     because : str or None
         Why it is undecided.
     """
@@ -60,14 +56,7 @@ class Claim:
 class Comparison:
     """The ratio of a cell's rate to another cell's, in the same rounds.
 
-    Attributes
-    ----------
-    workload, variant, execution, workers
-        The cell.
-    against : str
-        The other cell's variant, or if that is the same, its execution and workers.
-    speedup : Estimate
-        The ratio.
+    `against` is the other cell's variant, or if that is the same, its execution and workers.
     """
 
     workload: str
@@ -103,17 +92,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Rule:
-    """A possible answer of a study.
-
-    Parameters
-    ----------
-    answer : str
-        The answer.
-    sentence : str
-        Its wording, a template for `str.format`; see `decide`.
-    needs : mapping of str to collection
-        For each fact that it takes, the values that fit.
-    """
+    """A possible answer of a study, its wording, and the values of the facts that it needs; see `decide`."""
 
     answer: str
     sentence: str
@@ -129,19 +108,9 @@ def decide(
 ) -> tuple[str, str]:
     """Return the answer of the first rule that fits, and its sentence.
 
-    Parameters
-    ----------
-    rules : sequence of Rule
-        The possible answers.
-    claims : mapping of str to (Claim or None)
-        The claims by name. Their answers are facts, ``ABSENT`` for None.
-    templates : mapping of str to str
-        The wording of each claim, in which ``one`` is the claim.
-    facts : mapping of str to object
-        Further facts.
-    **texts
-        Further fields of the sentences. ``numbers`` and ``Numbers`` are the wordings of the claims, ``told`` the same
-        after a colon, or nothing.
+    The facts are those given, and the answers of the claims by their names, `ABSENT` for None. `templates` words the
+    claims, each called ``one``. The fields of the sentences are those given, ``numbers`` and ``Numbers``, which are the
+    claims in words, and ``told``, the same after a colon, or nothing.
 
     Examples
     --------

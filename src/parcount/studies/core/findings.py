@@ -17,18 +17,14 @@ class Findings:
 
     Attributes
     ----------
-    results : sequence of CellResult
-        All cells.
-    rounds : sequence of dict
-        Their samples.
-    claims : sequence of Claim
-        The claims of the study.
+    results, rounds, claims : sequence
+        All cells, their samples, and the claims about them.
     available : int
         Cores that this process may use.
     gil : bool
         Whether this Python holds a GIL.
     comparisons : dict of (Cell, Cell) to Comparison
-        The results of `compare`, those that are None left out.
+        The results of `compare`, without those that are None.
     disturbed : bool
         Whether `compare` returned None because other programs used the cores.
     """

@@ -33,7 +33,7 @@ def measure(
     progress: Callable[[str], None] = lambda _: None,
     baseline: Callable[[Cell], Cell] = attrgetter("baseline"),
 ) -> None:
-    """Measure cells in interleaved, shuffled rounds.
+    """Measure cells in interleaved, shuffled rounds until the clock shows `until`, but at least `LEAST_SAMPLES` rounds.
 
     Parameters
     ----------
@@ -43,14 +43,12 @@ def measure(
         Runs a cell once. A cell for which it returns None is left out from then on.
     rounds : list of dict
         The samples are added here as they are measured, so that an interruption does not lose them.
-    until : float
-        The time of `clock` to end at. There are at least `LEAST_SAMPLES` rounds, however long they take.
+    until, clock
+        The time to end at, and the function that returns the time.
     wanting : callable
         Returns the cells that need more rounds, given the rounds so far.
     order : random.Random
         Shuffles each round.
-    clock : callable
-        Returns the time.
     progress : callable
         Called with a description before each cell.
     baseline : callable
