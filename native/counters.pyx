@@ -243,33 +243,16 @@ cdef class Cells(CellMemory):
             raise ValueError("the table and the array differ in size")
         return table.shape[0]
 
-    def _add_counts(self, const int64_t[::1] counts not None, n):
-        """Add `n` times each count to its cell. Counts are not negative. If this raises, no cell has changed."""
-        cdef int64_t *cells = self.open()
-        cdef Py_ssize_t size = self.same_size(counts), done = 0, stop, i
-        cdef int64_t by = n
-        cdef Interrupt state
-        interrupt_begin(&state)
-        try:
-            while done < size:
-                stop = min(done + POLL_ELEMENTS, size)
-                with nogil:
-                    done = add_counts(cells, &counts[0], by, done, stop)
-                interrupt_poll(&state)
-                if done < stop:  # the sum did not fit into 64 bits: this raises, unless the cell has changed since
-                    add_to(cells + done, <object>counts[done] * n)
-                    done += 1
-        except BaseException:
-            with nogil:
-                for i in range(done):
-                    if counts[i] > 0:
-                        atomic_subtract(cells + i, <uint64_t>counts[i] * <uint64_t>by)
-            raise
+    def _add_all(self, const int64_t[::1] indices, const int64_t[::1] counts, n):
+        """Add `n` to the cell at each index; or, if `indices` is None, `n` times each count to its cell.
 
-    def _add_each(self, const int64_t[::1] indices not None, n):
-        """Add `n` to the cell at each index. If this raises, no cell has changed."""
+        Counts are not negative. If this raises, no cell has changed.
+        """
         cdef int64_t *cells = self.open()
-        cdef Py_ssize_t many = indices.shape[0], size = self.memory.shape[0], done = 0, stop, i
+        cdef const int64_t *at = NULL if indices is None else &indices[0]
+        cdef const int64_t *times = &counts[0] if indices is None else NULL
+        cdef Py_ssize_t size = self.memory.shape[0], done = 0, stop, i
+        cdef Py_ssize_t many = self.same_size(counts) if indices is None else indices.shape[0]
         cdef int64_t by = n, index
         cdef Interrupt state
         interrupt_begin(&state)
@@ -277,44 +260,36 @@ cdef class Cells(CellMemory):
             while done < many:
                 stop = min(done + POLL_ELEMENTS, many)
                 with nogil:
-                    done = add_each(cells, size, &indices[0], by, done, stop)
+                    done = add_all(cells, size, at, times, by, done, stop)
                 interrupt_poll(&state)
-                if done < stop:  # as above, or the index is out of bounds
-                    add_to(self.at(indices[done]), n)
+                if done < stop:  # not possible in 64 bits: this raises, unless the cell has changed since
+                    add_to(self.at(done if at == NULL else at[done]), n if times == NULL else <object>times[done] * n)
                     done += 1
         except BaseException:
             with nogil:
                 for i in range(done):
-                    index = indices[i]
+                    index = i if at == NULL else at[i]
                     if <uint64_t>index < <uint64_t>size:
-                        atomic_subtract(cells + index, <uint64_t>by)
+                        atomic_subtract(cells + index, <uint64_t>by * (1 if times == NULL else max(times[i], 0)))
             raise
 
 
-cdef Py_ssize_t add_counts(
-    int64_t *cells, const int64_t *counts, int64_t n, Py_ssize_t start, Py_ssize_t stop
+cdef Py_ssize_t add_all(
+    int64_t *cells, Py_ssize_t size, const int64_t *indices, const int64_t *counts, int64_t n, Py_ssize_t start,
+    Py_ssize_t stop,
 ) noexcept nogil:
-    """Add `n` times the counts from `start` to `stop`; return the position where a sum does not fit, or `stop`."""
-    cdef int64_t count, sum = 0
+    """Add from position `start` to `stop`; return the position where that is not possible, or `stop`."""
+    cdef int64_t index, amount = n, sum = 0
     cdef Py_ssize_t i
     for i in range(start, stop):
-        count = counts[i]
-        if count <= 0:
-            continue
-        if unlikely(n > INT64_MAX // count or n < INT64_MIN // count or not atomic_add(cells + i, n * count, &sum)):
-            return i
-    return stop
-
-
-cdef Py_ssize_t add_each(
-    int64_t *cells, Py_ssize_t size, const int64_t *indices, int64_t n, Py_ssize_t start, Py_ssize_t stop
-) noexcept nogil:
-    """Add `n` at the indices from `start` to `stop`; return the position where that is not possible, or `stop`."""
-    cdef int64_t index, sum = 0
-    cdef Py_ssize_t i
-    for i in range(start, stop):
-        index = indices[i]
-        if unlikely(<uint64_t>index >= <uint64_t>size or not atomic_add(cells + index, n, &sum)):
+        index = i if indices == NULL else indices[i]
+        if counts != NULL:
+            if counts[i] <= 0:
+                continue
+            if unlikely(n > INT64_MAX // counts[i] or n < INT64_MIN // counts[i]):
+                return i
+            amount = n * counts[i]
+        if unlikely(<uint64_t>index >= <uint64_t>size or not atomic_add(cells + index, amount, &sum)):
             return i
     return stop
 

@@ -403,14 +403,14 @@ class TestNative:
     def test_indices_out_of_bounds(self, index: int) -> None:
         cells, guarded = self.cells(5)
         with pytest.raises(IndexError):
-            cells._add_each(np.array([0, 4, index]), 3)
+            cells._add_all(np.array([0, 4, index]), None, 3)
         assert guarded.intact()
         assert guarded.table.tolist() == [0] * 5
 
     def test_sizes_that_differ(self) -> None:
         cells, guarded = self.cells(5)
         for use in (
-            lambda: cells._add_counts(np.zeros(6, int), 1),
+            lambda: cells._add_all(None, np.zeros(6, int), 1),
             lambda: cells._take(np.zeros(6, int)),
             lambda: native.resolve_indices(np.zeros(3, int), np.zeros(2, int), 5),
         ):
@@ -426,9 +426,9 @@ class TestNative:
             with pytest.raises(IndexError):
                 cells.add(0)
             with pytest.raises(IndexError):
-                cells._add_each(np.zeros(1, int), 1)
+                cells._add_all(np.zeros(1, int), None, 1)
             assert len(cells) == 0
-            cells._add_counts(np.zeros(0, int), 1)
+            cells._add_all(None, np.zeros(0, int), 1)
 
     def test_the_memory_is_set_once(self) -> None:
         c = pc.CounterArray(3)

@@ -115,11 +115,11 @@ def counter_cells(method: str, zeros: Any) -> tuple[Callable[[], object], Callab
         return lambda: resolve_indices(keys, out, 2), lambda: out[-1]
     if method == "add each":
         many = pc.CounterArray(4)
-        return lambda: many._add_each(zeros.view(np.int64), 1), lambda: many[0] / BYTES
+        return lambda: many._add_all(zeros.view(np.int64), None, 1), lambda: many[0] / BYTES
     many, ones = pc.CounterArray(size), np.ones(size, np.int64)
     if method == "add counts":
-        return lambda: many._add_counts(ones, 1), lambda: many.values().mean()
-    many._add_counts(ones, 1)
+        return lambda: many._add_all(None, ones, 1), lambda: many.values().mean()
+    many._add_all(None, ones, 1)
     return lambda: many._take(ones), lambda: 1 - many.values().mean()
 
 

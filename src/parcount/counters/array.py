@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from operator import index
-from typing import Any, Self, SupportsIndex, overload
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from parcount._native.counters import Cells, resolve_indices
-from parcount.counters.scalar import integer, refuse_pickling
+from parcount.counters.scalar import integer
 from parcount.counters.shared_base import SharedBase
 from parcount.kernels.add_at import add_at
 from parcount.kernels.blocks import blocks, flat
@@ -125,11 +125,11 @@ class CounterArray(SharedBase, Cells):
             raise TypeError(f"indices must be integers, not {keys.dtype}")
         keys = flat(keys, "K")
         if len(keys) < len(self):
-            self._add_each(self._indices(keys), by)
+            self._add_all(self._indices(keys), None, by)
         else:
             counts = table(len(self))
             add_at(counts, keys)
-            self._add_counts(counts, by)
+            self._add_all(None, counts, by)
 
     def _indices(self, keys: NDArray[Any]) -> NDArray[np.int64]:
         """The keys as indices from 0 on. The copy cannot be changed by other threads after the check."""
@@ -179,8 +179,3 @@ class CounterArray(SharedBase, Cells):
             return f"<{type(self).__name__}{named}, closed>"
         shown = np.array2string(self.values(), threshold=SHOWN)
         return f"<{type(self).__name__}{named} of {len(self)} cells: {shown}>"
-
-    def __reduce__(self) -> tuple[Callable[[str], Self], tuple[str]]:
-        if self._segment is None:
-            refuse_pickling(self)
-        return self._by_name()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Self, SupportsIndex
+from typing import SupportsIndex
 
 from parcount._native.counters import Cell
 from parcount.counters.scalar import Scalar, integer
@@ -66,6 +65,3 @@ class SharedCounter(SharedBase, Scalar, Cell):
         if self._closed:
             return f"<{type(self).__name__} {self.name!r}, closed>"
         return f"{type(self).__name__}({self.value}, name={self.name!r})"
-
-    def __reduce__(self) -> tuple[Callable[[str], Self], tuple[str]]:
-        return self._by_name()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from parcount.counters.scalar import refuse_pickling
 from parcount.shm import segment
 from parcount.shm.segment import Segment
 
@@ -76,9 +77,9 @@ class SharedBase:
     ) -> None:
         self.close()
 
-    def _by_name(self) -> tuple[Callable[[str], Self], tuple[str]]:
-        """The result of `__reduce__`."""
-        assert self._segment is not None
+    def __reduce__(self) -> tuple[Callable[[str], Self], tuple[str]]:
+        if self._segment is None:
+            refuse_pickling(self)
         if self._closed:
             raise ValueError("this counter is closed")
         return type(self).attach, (self._segment.name,)
