@@ -38,7 +38,7 @@ class Late:
     def __init__(self, how, used_before):
         self.check, self.how, self.write = check, how, os.write
         assert not used_before or check(how)
-        count({"threads": 1})  # NumPy's functions import at first use
+        assert check({"threads": 1})  # NumPy imports at the first use of some functions
 
     def __del__(self):
         self.write(1, b"counted" if self.check(self.how) else b"wrong")
