@@ -10,7 +10,7 @@ from setuptools.command.build_ext import build_ext
 
 # -O3: the loops are the product. No -march: wheels must run on every CPU of their architecture.
 # -g0: Python's own flags ask for debugging information, which takes a quarter of the compiler's time.
-OPTIMISE = ["/O2"] if sys.platform == "win32" else ["-O3", "-g0", "-Wno-unused-function"]
+OPTIMISE = ["/O2"] if sys.platform == "win32" else ["-O3", "-g0", "-Wno-unused-function", "-Wno-sign-compare"]
 
 # PARCOUNT_SANITIZE: every access and every operation checked as it is done (make sanitize), or every access against
 # those of other threads (make sanitize-threads).

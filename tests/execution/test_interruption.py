@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -36,6 +37,16 @@ LARGE = 1 << 18
 """Elements of an array that crosses by shared memory where that is the transport."""
 
 lists_blocks = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the shared memory there is")
+
+
+@pytest.fixture
+def own_tmp() -> Iterator[dict[str, str]]:
+    """The environment of callers that are killed: what multiprocessing leaves of theirs is in a folder that is removed.
+
+    `tmp_path` is too long for the path of a socket.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        yield {**os.environ, "TMPDIR": folder}
 
 
 BUSY = """
@@ -100,7 +111,7 @@ class TestTheCallerIsStopped:
         return method
 
     @pytest.fixture
-    def start(self, tmp_path: Path, method: str) -> Iterator[Start]:
+    def start(self, tmp_path: Path, method: str, own_tmp: dict[str, str]) -> Iterator[Start]:
         """Start a script; wait for the mark of its blocks and the ids of its two workers."""
         callers = []
 
@@ -109,6 +120,7 @@ class TestTheCallerIsStopped:
             file.write_text(source)
             caller = subprocess.Popen(
                 [sys.executable, file, method, *arguments],
+                env=own_tmp,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -267,11 +279,12 @@ class TestNothingIsLeft:
                 del results
             assert not remote.is_alive(pid)
 
-    def test_after_ctrl_c(self, transport: str, times: int, tmp_path: Path) -> None:
+    def test_after_ctrl_c(self, transport: str, times: int, tmp_path: Path, own_tmp: dict[str, str]) -> None:
         script = tmp_path / "script.py"
         script.write_text(INTERRUPTED)
         caller = subprocess.Popen(
             [sys.executable, script, transport, str(times)],
+            env=own_tmp,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -286,16 +299,21 @@ class TestNothingIsLeft:
         out, err = caller.communicate(timeout=TIME_LIMIT)
         assert (out, err) == ("done\n", "")
         assert len(workers) == 2 * times
+        assert not [*Path(own_tmp["TMPDIR"]).iterdir()]
         remote.until(lambda: not processes_of(caller.pid), "processes stayed")
         assert not remote.blocks(mark) | semaphores(mark)
 
-    def test_after_sigterm(self, transport: str, times: int, tmp_path: Path) -> None:
+    def test_after_sigterm(self, transport: str, times: int, tmp_path: Path, own_tmp: dict[str, str]) -> None:
         script = tmp_path / "script.py"
         script.write_text(INTERRUPTED)
         for _ in range(max(1, times // 10)):  # with the other transport that makes twenty
             callers = [
                 subprocess.Popen(
-                    [sys.executable, script, transport, "1"], stdout=subprocess.PIPE, text=True, start_new_session=True
+                    [sys.executable, script, transport, "1"],
+                    env=own_tmp,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    start_new_session=True,
                 )
                 for _ in range(5)
             ]
