@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parcount.studies.core.analysis import CellResult
-from parcount.studies.core.claims import PARALLEL, UNDECIDED, Claim, Rule, decide, left_out
+from parcount.studies.core.claims import PARALLEL, UNDECIDED, Claim, Rule, decide, left_out, on_doubts
 from parcount.studies.core.findings import Findings, fastest, select, serial
 from parcount.studies.core.statistics import Estimate
 from tests.studies.core.synthetic import HELD, PYTHON, QUIET, SERIAL, THREADS, results, rounds_of
@@ -37,6 +37,16 @@ def claim(answer: str, speedup: Estimate | None = DOUBLE) -> Claim:
 def test_the_first_rule_that_fits_decides(loop: Claim | None, gil: bool, decided: tuple[str, str]) -> None:
     templates = {"loop": "on {one.workers} threads {one.speedup}"}
     assert decide(RULES, {"loop": loop}, templates, {"gil": gil}, who="hand") == decided
+
+
+def test_claims_that_are_undecided_for_one_reason_stand_in_one_sentence() -> None:
+    cells = [(variant, execution) for variant in ("a", "b", "c") for execution in ("threads", "processes")]
+    reasons = ["of x"] * 5 + ["of y"]
+    claims = [Claim("tally", *cell, 2, UNDECIDED, DOUBLE, why) for cell, why in zip(cells, reasons, strict=True)]
+    assert on_doubts([*claims, claim(PARALLEL)]) == [
+        "Undecided, because of x: tally (a, b) on 2 threads, 2 processes; tally (c) on 2 threads.",
+        "Undecided, because of y: tally (c) on 2 processes.",
+    ]
 
 
 def test_cells_that_were_left_out_for_one_reason_stand_in_one_sentence() -> None:

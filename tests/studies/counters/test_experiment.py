@@ -1,4 +1,4 @@
-"""The study of the ways to count."""
+"""The study of counters."""
 
 from __future__ import annotations
 
@@ -33,48 +33,48 @@ def experiment_of(*names: str, workers: int = 2, size: int = SIZE) -> CountersEx
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_counts_what_it_promises(name: str) -> None:
-    with experiment_of(name, size=SIZE) as laboratory:
-        cells, _ = laboratory.cells()
-        laboratory.prepare(cells, lambda _: None)
-        assert not laboratory.failed
+    with experiment_of(name, size=SIZE) as opened:
+        cells, _ = opened.cells()
+        opened.prepare(cells, lambda _: None)
+        assert not opened.failed
         for cell in cells * 2:
-            sample = laboratory.run(cell)
+            sample = opened.run(cell)
             assert sample is not None
             assert sample.seconds > 0
             assert 0 <= sample.lost < SIZE
             assert sample.exact == (sample.lost == 0)
             assert sample.exact or (METHODS[name].may_lose and cell.workers > 1)
-        assert laboratory.work == dict.fromkeys(cells, SIZE)
+        assert opened.work == dict.fromkeys(cells, SIZE)
 
 
 def test_a_size_that_cannot_be_shared_out_evenly_is_counted_whole() -> None:
-    with experiment_of("AtomicCounter", "SharedCounter", workers=3, size=1001) as laboratory:
-        cells, _ = laboratory.cells()
-        laboratory.prepare(cells, lambda _: None)
-        assert all(laboratory.run(cell).exact for cell in cells)
+    with experiment_of("AtomicCounter", "SharedCounter", workers=3, size=1001) as opened:
+        cells, _ = opened.cells()
+        opened.prepare(cells, lambda _: None)
+        assert all(opened.run(cell).exact for cell in cells)
 
 
 @pytest.fixture
-def hasty() -> Iterator[None]:
-    """Threads that are interrupted as often as can be."""
+def short_switch_interval() -> Iterator[None]:
+    """Threads that are switched as often as possible."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(interval)
 
 
-@pytest.mark.usefixtures("hasty")
-@pytest.mark.parametrize("name", [name for name, way in METHODS.items() if way.may_lose])
-def test_what_is_lost_is_seen(name: str) -> None:
+@pytest.mark.usefixtures("short_switch_interval")
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.may_lose])
+def test_lost_increments_are_counted(name: str) -> None:
     if name == "counter += 1" and not sysconfig.get_config_var("Py_GIL_DISABLED"):
         pytest.skip("with the GIL none may be lost, by how this Python happens to be made")
-    with experiment_of(name, size=200_000) as laboratory:
-        cells, _ = laboratory.cells()
-        laboratory.prepare(cells, lambda _: None)
-        assert any(not laboratory.run(cells[-1]).exact for _ in range(100))
+    with experiment_of(name, size=200_000) as opened:
+        cells, _ = opened.cells()
+        opened.prepare(cells, lambda _: None)
+        assert any(not opened.run(cells[-1]).exact for _ in range(100))
 
 
-def test_a_way_that_breaks_its_promise_fails_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exact_method_that_loses_counts_fails_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
     forgetful = replace(METHODS["AtomicCounter"], read=lambda counter: counter.value - 1)
     monkeypatch.setitem(METHODS, "AtomicCounter", forgetful)  # type: ignore[arg-type]
     result = pc.study("counters", variants=["counter += 1", "AtomicCounter"], size=1000, seconds=0.01)
@@ -84,7 +84,7 @@ def test_a_way_that_breaks_its_promise_fails_the_study(monkeypatch: pytest.Monke
     assert {cell.status for cell in result.cells if cell.variant == "AtomicCounter"} == {"failed"}
 
 
-def test_a_way_that_cannot_run_here_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_that_cannot_run_here_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: Any) -> Any:
         raise OSError("no room")
 
@@ -149,7 +149,7 @@ def test_it_is_drawn(study: Study, tmp_path: Path) -> None:
         ({"seconds": 0}, "more than 0 seconds"),
     ],
 )
-def test_nonsense_is_refused(wrong: dict[str, Any], message: str) -> None:
+def test_invalid_options_raise(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         pc.study("counters", **wrong)
 
@@ -182,7 +182,7 @@ class TestVerdict:
         assert "counter += 1, on 2 threads, lost 1.2 thousand of 4.0 thousand increments (30 %)" in text
         assert "without a GIL" in text
 
-    def test_the_cheapest_is_named_beside_what_everybody_knows(self) -> None:
+    def test_the_cheapest_method_is_compared_with_the_best_known(self) -> None:
         _, text = sentences(
             cell("threading.Lock", "serial", 1, rate=1e7),
             cell("threading.Lock", "threads", 2, rate=2e6),

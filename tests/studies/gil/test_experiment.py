@@ -61,7 +61,7 @@ def test_names_are_put_in_their_usual_order_and_doubles_dropped() -> None:
         ({"workloads": ["tally"], "data": "x"}, "bincount"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_what_would(wrong: dict[str, Any], message: str) -> None:
+def test_invalid_options_raise_and_the_message_lists_valid_ones(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GilExperiment.check_options(**wrong)
 

@@ -191,8 +191,8 @@ def test_a_full_shared_memory_makes_smaller_jobs(monkeypatch: pytest.MonkeyPatch
 def test_variants_of_about_one_speed_count_the_same_job(monkeypatch: pytest.MonkeyPatch) -> None:
     rates = {"cython": 1.0e8, "cython-gil": 1.1e8}
     monkeypatch.setattr(GilExperiment, "time", lambda self, cell: self.work[cell] / rates[cell.variant])
-    lab = GilExperiment(variants=[*rates], workers=[1], executions=["serial"], seconds=0.1)
-    with lab:
-        lab.prepare(lab.cells()[0], lambda _: None)
-        assert len(lab.work) == 2
-        assert len(set(lab.work.values())) == 1
+    opened = GilExperiment(variants=[*rates], workers=[1], executions=["serial"], seconds=0.1)
+    with opened:
+        opened.prepare(opened.cells()[0], lambda _: None)
+        assert len(opened.work) == 2
+        assert len(set(opened.work.values())) == 1

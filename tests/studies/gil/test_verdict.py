@@ -77,7 +77,7 @@ def test_too_few_rounds_decide_nothing() -> None:
     assert all(claim.because == "there were too few rounds" for claim in found.claims)
 
 
-def test_a_wrong_count_drowns_everything_else() -> None:
+def test_a_wrong_count_replaces_the_verdict() -> None:
     rounds = rounds_of(5)
     rounds[1][HELD] = Sample(1.0, exact=False)
     found = GilExperiment.build_verdict(results(rounds), rounds, available=2, gil=True)

@@ -234,23 +234,23 @@ class TestStudy:
         assert [axes.texts[0].get_text() for axes in IoExperiment.draw(empty).axes] == ["nothing was measured"] * 2
 
     def test_every_cell_does_as_much_as_fits_in_its_time(self) -> None:
-        with IoExperiment(executions=["threads"], workers=[3], delay=1, seconds=1) as laboratory:
-            cells, _ = laboratory.cells()
-            laboratory.prepare(cells, lambda _: None)
-            assert not laboratory.failed
-            assert all(laboratory.work[cell] >= cell.workers for cell in cells)
-            assert all(laboratory.run(cell).exact for cell in cells)
+        with IoExperiment(executions=["threads"], workers=[3], delay=1, seconds=1) as opened:
+            cells, _ = opened.cells()
+            opened.prepare(cells, lambda _: None)
+            assert not opened.failed
+            assert all(opened.work[cell] >= cell.workers for cell in cells)
+            assert all(opened.run(cell).exact for cell in cells)
 
     def test_a_server_that_has_died_fails_what_fetches_alone(self) -> None:
-        with IoExperiment(executions=["threads"], workers=[2], delay=1, seconds=1) as laboratory:
-            cells, _ = laboratory.cells()
-            laboratory.prepare(cells, lambda _: None)
-            assert laboratory._server is not None
-            laboratory._server._process.kill()
-            laboratory._server._process.wait(TIME_LIMIT)
-            ran = {cell for cell in cells if laboratory.run(cell) is not None}
+        with IoExperiment(executions=["threads"], workers=[2], delay=1, seconds=1) as opened:
+            cells, _ = opened.cells()
+            opened.prepare(cells, lambda _: None)
+            assert opened._server is not None
+            opened._server._process.kill()
+            opened._server._process.wait(TIME_LIMIT)
+            ran = {cell for cell in cells if opened.run(cell) is not None}
         assert ran == {cell for cell in cells if cell.workload == "tally"}
-        assert set(laboratory.failed) == {cell for cell in cells if cell.workload == "fetch"}
+        assert set(opened.failed) == {cell for cell in cells if cell.workload == "fetch"}
 
     def test_an_event_loop_of_the_callers_is_not_in_the_way(self) -> None:
         async def ask() -> Study:
@@ -291,7 +291,7 @@ class TestStudy:
         ({"seconds": 0}, "more than 0 seconds"),
     ],
 )
-def test_nonsense_is_refused(wrong: dict[str, Any], message: str) -> None:
+def test_invalid_options_raise(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         pc.study("io", **wrong)
 

@@ -46,7 +46,7 @@ class TestWork:
         assert checksum(array) == expected_checksum(start, count * ITEM)
 
     @given(st.integers(1, 1 << 40), st.integers(3, 300), st.data())
-    def test_it_minds_every_element_and_their_order(self, start: int, count: int, data: st.DataObject) -> None:
+    def test_it_depends_on_every_element_and_their_order(self, start: int, count: int, data: st.DataObject) -> None:
         expected = expected_checksum(start, count * ITEM)
         array = make((start, count * ITEM))
         index = data.draw(st.integers(0, count - 1))
@@ -85,7 +85,7 @@ class TestCells:
         assert asked.options.workloads[-1] == f"back, {format_bytes(largest)}"
         assert max(cell.array_bytes or 0 for cell in asked.cells()[0]) == largest
 
-    def test_each_workload_has_the_work_alone_and_its_ways(self) -> None:
+    def test_each_workload_has_the_work_alone_and_its_methods(self) -> None:
         cells, unmeasured = cells_with(FreeMemory(), size=4 * KB)
         assert not unmeasured
         by_workload: dict[str, list[str]] = {}
@@ -121,7 +121,7 @@ class TestCells:
         assert below
         assert not {*below} & {*tiny}  # these go through the pipe
 
-    def test_too_little_memory_leaves_out_large_arrays_by_any_way(self) -> None:
+    def test_too_little_memory_leaves_out_large_arrays_with_every_method(self) -> None:
         cells, unmeasured = cells_with(FreeMemory(memory=100 * MB), size=16 * MB)
         assert {*unmeasured} == {cell for cell in cells if _bytes(cell) == 16 * MB}
         assert "free of memory" in next(iter(unmeasured.values()))[1]
@@ -138,7 +138,7 @@ def _bytes(cell: Cell) -> int:
 
 @pytest.fixture(scope="module")
 def study() -> Study:
-    """With all ways, for arrays on either side of where `shared_memory` begins to copy."""
+    """With all methods, for arrays on either side of where `shared_memory` begins to copy."""
     return pc.study("transports", size=4 * MB, seconds=0.3)
 
 
@@ -248,11 +248,11 @@ class TestExactness:
         monkeypatch.setattr(experiment, "make", lambda task: make((task[0] + 1, task[1])))
         monkeypatch.setattr(experiment, "checksum", lambda array: expected_checksum(int(array[0]) - 1, array.nbytes))
         cell = Cell("back, 1 kB", ALONE, "serial", 1, unit="byte", direction=BACK, array_bytes=KB)
-        with TransportsExperiment() as laboratory:
-            laboratory._arrays[ALONE] = make((1, KB))
-            laboratory._pools[ALONE] = pc.Serial()
-            laboratory.work[cell] = 3 * KB
-            sample = laboratory.run(cell)
+        with TransportsExperiment() as opened:
+            opened._arrays[ALONE] = make((1, KB))
+            opened._pools[ALONE] = pc.Serial()
+            opened.work[cell] = 3 * KB
+            sample = opened.run(cell)
         assert sample is not None
         assert not sample.exact
         assert sample.lost == 1
@@ -260,16 +260,16 @@ class TestExactness:
     def test_an_integer_that_comes_back_wrong_is_seen(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(experiment, "abs", lambda number: number + (number == 2), raising=False)
         cell = Cell(INTEGER, ALONE, "serial", 1)
-        with TransportsExperiment() as laboratory:
-            laboratory._pools[ALONE] = pc.Serial()
-            laboratory.work[cell] = 3
-            sample = laboratory.run(cell)
+        with TransportsExperiment() as opened:
+            opened._pools[ALONE] = pc.Serial()
+            opened.work[cell] = 3
+            sample = opened.run(cell)
         assert sample is not None
         assert not sample.exact
         assert sample.lost == 1
 
 
-class TestTooLittleRoom:
+class TestTooLittleMemory:
     """What the system refuses is left out with the reason, and nothing else."""
 
     @staticmethod
@@ -291,7 +291,7 @@ class TestTooLittleRoom:
         result = pc.study("transports", variants=["pipe", MAPPED], **QUICK)
         assert {cell.variant for cell in result.cells if cell.status == "not supported"} == {MAPPED}
 
-    def test_shared_memory_that_ends_in_mid_study(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_shared_memory_that_runs_out_during_a_study(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def told(what: str, passed: float, expected: float) -> None:
             if what == "round 2":
                 monkeypatch.setattr(blocks, "_create", self.full)
@@ -303,7 +303,7 @@ class TestTooLittleRoom:
         assert result.exact
 
     @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells how much there is")
-    def test_what_the_system_tells_is_heeded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_free_shared_memory_is_taken_into_account(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(
             "parcount.studies.transports.experiment.free_memory", lambda _folder: FreeMemory(shared=3 * KB)
         )
@@ -328,12 +328,12 @@ class TestTooLittleRoom:
         ({"seconds": 0}, "more than 0 seconds"),
     ],
 )
-def test_nonsense_is_refused(wrong: dict[str, Any], message: str) -> None:
+def test_invalid_options_raise(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         pc.study("transports", **wrong)
 
 
-def way(workload: str, variant: str) -> Cell:
+def cell_of(workload: str, variant: str) -> Cell:
     """A cell of a workload in `ROWS`, or of integers."""
     execution = "serial" if variant == ALONE else "processes"
     if workload == INTEGER:
@@ -351,17 +351,19 @@ baseline = TransportsExperiment().baseline
 
 def times() -> dict[Cell, float]:
     """Seconds of a trip on a machine on which pipe is first, then shared_memory, pickle and queue."""
-    found = {way(INTEGER, name): 40e-6 * scale for name, scale in zip(TRANSPORTS, (1.1, 1.0, 2.0, 1.1), strict=True)}
-    found[way(INTEGER, ALONE)] = 1e-7
+    found = {
+        cell_of(INTEGER, name): 40e-6 * scale for name, scale in zip(TRANSPORTS, (1.1, 1.0, 2.0, 1.1), strict=True)
+    }
+    found[cell_of(INTEGER, ALONE)] = 1e-7
     for row in ROWS:
         direction, size = ROWS[row]
         alone = size / 20e9
-        found[way(row, ALONE)] = alone
+        found[cell_of(row, ALONE)] = alone
         for name, scale in (("pipe", 1.0), ("shared_memory", 1.5), ("pickle", 3.0), ("queue", 4.0)):
-            found[way(row, name)] = scale * (50e-6 + 4 * alone)
+            found[cell_of(row, name)] = scale * (50e-6 + 4 * alone)
         if direction == THERE:
-            found[way(row, SHARED)] = 50e-6 + 1.02 * alone
-            found[way(row, MAPPED)] = 60e-6 + 1.25 * alone
+            found[cell_of(row, SHARED)] = 50e-6 + 1.02 * alone
+            found[cell_of(row, MAPPED)] = 60e-6 + 1.25 * alone
     return found
 
 
@@ -416,13 +418,13 @@ class TestVerdict:
         )
 
     def test_it_need_not_be_first_everywhere(self) -> None:
-        found = verdict({way(row, "shared_memory"): 1e-6 for row in [*ROWS][-2:]})
+        found = verdict({cell_of(row, "shared_memory"): 1e-6 for row in [*ROWS][-2:]})
         assert found.answer == "pipe"
         assert "in 6 of 8 cases" in found.sentences[0]
         assert "the same holds for shared_memory in 2." in found.sentences[0]
 
     def test_as_many_cases_each_decide_nothing(self) -> None:
-        found = verdict({way(row, "queue"): 1e-6 for row in [*ROWS][:4]})
+        found = verdict({cell_of(row, "queue"): 1e-6 for row in [*ROWS][:4]})
         assert found.answer == "undecided"
         assert "in 4 of 8 cases" in found.sentences[0]
         assert "undecided: for each of pipe and queue, in 4 of 8 cases" in found.sentences[0]
@@ -438,7 +440,7 @@ class TestVerdict:
             "An integer takes 40 µs by pipe, 44 µs by pickle, 44 µs by shared_memory, 80 µs by queue to a worker and "
             "back: pipe is 1.10× [1.10–1.10] as fast as pickle." in text(verdict())
         )
-        unsteady = verdict(slow=jumps(way(INTEGER, "pipe")))
+        unsteady = verdict(slow=jumps(cell_of(INTEGER, "pipe")))
         assert "which of pickle, shared_memory and pipe is the fastest is undecided (pickle is 1.00×" in text(unsteady)
 
     def test_sizes_of_which_the_same_is_to_be_said_stand_in_one_sentence(self) -> None:
@@ -450,22 +452,24 @@ class TestVerdict:
         assert found.count("the fastest from the worker") == 1
 
     def test_where_another_is_first_another_sentence_begins(self) -> None:
-        found = text(verdict({way("there, 1 kB", "pickle"): 1e-6, way("there, 16 MB", "shared_memory"): 1e-3}))
+        found = text(verdict({cell_of("there, 1 kB", "pickle"): 1e-6, cell_of("there, 16 MB", "shared_memory"): 1e-3}))
         assert "At 1 kB, pickle is the fastest to the worker: 1 µs, 50.20× [50.20–50.20] as fast as pipe." in found
         assert "From 64 kB to 1 MB, pipe is the fastest to the worker" in found
         assert "At 16 MB, shared_memory is the fastest to the worker: 15.6 GB/s, " in found
         assert "From 1 kB to 16 MB, pipe is the fastest from the worker" in found
 
     def test_an_interval_with_both_decides_nothing(self) -> None:
-        steady = {way(row, "shared_memory"): times()[way(row, "pipe")] for row in [*ROWS][:2]}
-        found = text(verdict(steady, slow=jumps(*(way(row, "shared_memory") for row in [*ROWS][:2]))))
+        steady = {cell_of(row, "shared_memory"): times()[cell_of(row, "pipe")] for row in [*ROWS][:2]}
+        found = text(verdict(steady, slow=jumps(*(cell_of(row, "shared_memory") for row in [*ROWS][:2]))))
         assert "From 1 kB to 64 kB, it is undecided whether pipe or shared_memory is the fastest to the worker" in found
         assert "at 64 kB pipe is 1.50× [1.00–2.00] as fast as shared_memory and 3.00× [3.00–3.00] as fast as" in found
         assert "From 1 MB to 16 MB, pipe is the fastest to the worker" in found
 
     def test_undecided_sizes_stand_together_by_what_they_have_in_common(self) -> None:
-        alike = {way(row, name): times()[way(row, "pipe")] for row in [*ROWS][:4] for name in ("shared_memory",)}
-        alike[way(SMALLEST, "queue")] = times()[way(SMALLEST, "pipe")]
+        alike = {
+            cell_of(row, name): times()[cell_of(row, "pipe")] for row in [*ROWS][:4] for name in ("shared_memory",)
+        }
+        alike[cell_of(SMALLEST, "queue")] = times()[cell_of(SMALLEST, "pipe")]
         found = text(verdict(alike))
         assert "From 1 kB to 16 MB, it is undecided whether pipe or shared_memory is the fastest" in found
 
@@ -477,16 +481,16 @@ class TestVerdict:
         ],
     )
     def test_from_which_size_on_no_copy_pays(self, variant: str, sentence: str) -> None:
-        slow = {way(row, variant): 1.0 for row in [*ROWS][:2]}
+        slow = {cell_of(row, variant): 1.0 for row in [*ROWS][:2]}
         assert f"{sentence} from 1 MB on: at 16 MB " in text(verdict(slow))
-        assert "at every size" in text(verdict({way(row, variant): 1e-6 for row in [*ROWS][:4]}))
+        assert "at every size" in text(verdict({cell_of(row, variant): 1e-6 for row in [*ROWS][:4]}))
 
     def test_how_much_of_its_time_is_the_reading(self) -> None:
         found = text(verdict())
         assert "at 16 MB it is 3.76× [3.76–3.76] as fast as pipe, and reading is 93 % of its 906 µs" in found
 
     def test_no_copy_that_saves_nothing_is_told(self) -> None:
-        found = text(verdict({way("there, 16 MB", SHARED): 1.0}))
+        found = text(verdict({cell_of("there, 16 MB", SHARED): 1.0}))
         assert (
             "A shared array, which is sent by name, is not decidedly faster than pipe: at 16 MB it is 0.00× [0.00–0.00]"
             in found
@@ -509,7 +513,7 @@ class TestVerdict:
             assert word not in text(found)
 
     def test_what_others_took_from_some_cells_is_told_of_these(self) -> None:
-        found = verdict(waited=lambda cell: 0.4 * (cell == way("there, 16 MB", "shared_memory")))
+        found = verdict(waited=lambda cell: 0.4 * (cell == cell_of("there, 16 MB", "shared_memory")))
         assert found.answer == "pipe"
         assert "From 1 kB to 1 MB, pipe is the fastest to the worker" in text(found)
         assert "At 16 MB, it is undecided whether pipe or shared_memory is the fastest to the worker: pipe is " in text(
@@ -519,15 +523,15 @@ class TestVerdict:
         assert "Other programs used the cores in too many rounds. What rests on these is undecided." in text(found)
 
     def test_what_is_left_out_is_told_with_the_reason(self) -> None:
-        cells = [way("there, 16 MB", SHARED), way("there, 1 MB", SHARED)]
+        cells = [cell_of("there, 16 MB", SHARED), cell_of("there, 1 MB", SHARED)]
         found = text(verdict(unmeasured=dict.fromkeys(cells, ("not supported", "2 MB are free"))))
         assert (
             "Left out: there, 1 MB (shared array); there, 16 MB (shared array): not supported: 2 MB are free." in found
         )
         assert "at 64 kB" in found
 
-    def test_a_wrong_array_makes_all_else_worthless(self) -> None:
-        found = verdict(wrong=way("there, 1 MB", "pipe"))
+    def test_a_wrong_array_replaces_the_verdict(self) -> None:
+        found = verdict(wrong=cell_of("there, 1 MB", "pipe"))
         assert found.answer == "not exact"
         assert found.sentences[0] == (
             "WRONG ARRAYS in there, 1 MB/pipe/processes/1: no other number of this study can be trusted."
@@ -550,21 +554,21 @@ class TestVerdict:
         assert found.comparisons == []
 
     def test_nothing_measured_says_so(self) -> None:
-        cell = CellResult(*way(INTEGER, "pipe").key, "failed", "interrupted before its first run")
+        cell = CellResult(*cell_of(INTEGER, "pipe").key, "failed", "interrupted before its first run")
         found = TransportsExperiment.build_verdict([cell], [], available=2, gil=True, partial=True)
         assert found.answer == "not asked"
         assert "interrupted" in text(found)
 
     def test_cells_in_doubt_get_more_rounds(self) -> None:
-        close = {way(SMALLEST, "shared_memory"): times()[way(SMALLEST, "pipe")]}
+        close = {cell_of(SMALLEST, "shared_memory"): times()[cell_of(SMALLEST, "pipe")]}
         seconds = {**times(), **close}
+        jumping = jumps(cell_of(SMALLEST, "pipe"))
         rounds: list[Round] = [
-            {cell: Sample(time * jumps(way(SMALLEST, "pipe"))(cell, number), True) for cell, time in seconds.items()}
-            for number in range(6)
+            {cell: Sample(time * jumping(cell, number), True) for cell, time in seconds.items()} for number in range(6)
         ]
         work = {cell: _bytes(cell) or 1 for cell in seconds}
         results = analyse(list(seconds), rounds, work=work, startup={}, unmeasured={}, baseline=baseline)
         assert TransportsExperiment.undecided_cells(results, 2) == {
-            way(SMALLEST, "pipe"),
-            way(SMALLEST, "shared_memory"),
+            cell_of(SMALLEST, "pipe"),
+            cell_of(SMALLEST, "shared_memory"),
         }

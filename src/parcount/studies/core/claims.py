@@ -189,16 +189,18 @@ def undecided_cells(claimed: Sequence[CellResult]) -> set[Cell]:
 
 def on_doubts(claims: Sequence[Claim]) -> list[str]:
     """Return a sentence for each reason why claims are undecided."""
-    doubts: dict[str, dict[str, list[str]]] = {}
+    places: dict[tuple[str, str, str], list[str]] = {}
     for claim in claims:
         if claim.answer == UNDECIDED and claim.because:
-            where = f"{claim.workload} on {claim.workers} {claim.execution}"
-            doubts.setdefault(claim.because, {}).setdefault(where, []).append(claim.variant)
-    sentences = []
-    for because, places in doubts.items():
-        cells = "; ".join(f"{where} ({', '.join(variants)})" for where, variants in places.items())
-        sentences.append(f"Undecided, because {because}: {cells}.")
-    return sentences
+            cell = claim.because, claim.workload, claim.variant
+            places.setdefault(cell, []).append(f"{claim.workers} {claim.execution}")
+    variants: dict[tuple[str, str, str], list[str]] = {}
+    for (because, workload, variant), listed in places.items():
+        variants.setdefault((because, workload, ", ".join(listed)), []).append(variant)
+    cells: dict[str, list[str]] = {}
+    for (because, workload, where), names in variants.items():
+        cells.setdefault(because, []).append(f"{workload} ({', '.join(names)}) on {where}")
+    return [f"Undecided, because {because}: {'; '.join(several)}." for because, several in cells.items()]
 
 
 def left_out(
