@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import pytest
 
-from parcount.cli import main
+from parcount.cli import main, run
 from parcount.kernels import VARIANTS
 from parcount.studies.core.cells import Cell
 from parcount.studies.core.registry import STUDIES, find_experiment
@@ -382,11 +382,11 @@ def segments() -> set[str]:
     return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 
-def test_info_says_what_numbers_depend_on() -> None:
-    done = parcount("info")
-    assert done.returncode == 0, done.stderr
+def test_info_says_what_numbers_depend_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
     for word in ("cores", "available", "GIL", "Python", "compiled by", "Cython", "Numba's layer", "numpy", "parcount"):
-        assert word in done.stdout
+        assert word in out
 
 
 def test_info_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -394,6 +394,27 @@ def test_info_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     content = json.loads(capsys.readouterr().out)
     assert content["cores"]["available"] >= 1
     assert content["python"]["version"] == ".".join(map(str, sys.version_info[:3]))
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(None, 3), (SystemExit(2), 2), (KeyboardInterrupt(), 130), (OSError(28, "No space left on device"), 1)],
+)
+def test_the_exit_code(error: BaseException | None, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def ends() -> int:
+        if error is not None:
+            raise error
+        return code
+
+    monkeypatch.setattr("parcount.cli.main", ends)
+    with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", err)
+        with pytest.raises(SystemExit) as ended:
+            run()
+    assert ended.value.code == code
+    full = "parcount: cannot write to standard output: No space left on device\n"
+    assert (tmp_path / "err").read_text() == (full if code == 1 else "")
 
 
 DEVICES = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from parcount.report.output import check_writable, write_output
+from tests.plain import TIME_LIMIT, until
 
-LIMIT = 60
 POSIX = pytest.mark.skipif(os.name != "posix", reason="Windows has neither FIFOs nor modes")
 
 
@@ -55,19 +53,24 @@ def test_the_target_of_a_symbolic_link_is_replaced_and_the_link_stays(exists: bo
 
 
 @POSIX
-def test_a_fifo_without_a_reader_is_waited_for_with_a_message(tmp_path: Path) -> None:
+def test_a_fifo_without_a_reader_is_waited_for_with_a_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     check_writable(fifo)
-    code = f"from parcount.report.output import write_output; write_output({str(fifo)!r}, bytes(200_000))"
-    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as writer:
-        assert writer.stderr is not None
-        kill = threading.Timer(LIMIT, writer.kill)
-        kill.start()
-        assert writer.stderr.readline() == f"parcount: waiting for a reader of {fifo}\n"
-        assert fifo.read_bytes() == bytes(200_000)
-        assert writer.wait(LIMIT) == 0
-        kill.cancel()
+    writer = threading.Thread(target=write_output, args=(fifo, bytes(200_000)), daemon=True)
+    writer.start()
+    told: list[str] = []
+
+    def waits() -> bool:
+        told.append(capsys.readouterr().err)
+        return "".join(told) == f"parcount: waiting for a reader of {fifo}\n"
+
+    until(waits, "the writer says nothing")
+    assert fifo.read_bytes() == bytes(200_000)
+    writer.join(TIME_LIMIT)
+    assert not writer.is_alive()
     assert fifo.is_fifo()
 
 
