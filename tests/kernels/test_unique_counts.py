@@ -13,14 +13,14 @@ from hypothesis.extra import numpy as arrays
 from parcount._native import distinct as native
 from parcount.kernels import unique_counts
 from parcount.kernels.unique_counts import (
-    ALWAYS_NEAR,
-    by_sorting,
-    chunks,
+    MIN_TABLE_RANGE,
+    chunk_count,
+    count_by_sorting,
     count_distinct,
     count_distinct_in_ranges,
     key_range,
-    merged,
-    ranges,
+    merge_counts,
+    split_range,
 )
 
 DTYPES = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
@@ -47,7 +47,7 @@ def test_each_road_finds_the_same(keys: Any) -> None:
     assert hashed.add(keys) == len(keys)
     values, counts = hashed.result()
     assert counted((values.astype(keys.dtype), counts)) == expected
-    for values, counts in (by_sorting(keys), count_distinct(None, keys, True)):
+    for values, counts in (count_by_sorting(keys), count_distinct(None, keys, True)):
         assert counted((values, counts)) == expected
         assert values.dtype == keys.dtype
         assert ascending(values)
@@ -64,7 +64,7 @@ def test_each_road_finds_the_same(keys: Any) -> None:
 def test_merged_lists_are_the_list_of_the_whole(keys: Any, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(keys)))
     one, other = (count_distinct(None, part, True) for part in (keys[:cut], keys[cut:]))
-    values, counts = merged(one, other)
+    values, counts = merge_counts(one, other)
     assert counted((values, counts)) == Counter(keys.tolist())
     assert ascending(values)
 
@@ -99,8 +99,8 @@ def test_keys_of_a_range_are_selected_as_far_as_there_is_room(keys: Any, data: s
 def test_ranges_hold_every_key_once(keys: Any, parts: int, chunk: int, data: st.DataObject) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unique_counts, "CHUNK", chunk * 4)
-        patch.setattr(unique_counts, "ALWAYS_NEAR", data.draw(st.sampled_from([1, 1 << 16])))
-        within = ranges(np.sort(keys), chunks(len(keys), parts))
+        patch.setattr(unique_counts, "MIN_TABLE_RANGE", data.draw(st.sampled_from([1, 1 << 16])))
+        within = split_range(np.sort(keys), chunk_count(len(keys), parts))
         limits = np.iinfo(keys.dtype)
         assert within[0][0] == limits.min
         assert within[-1][1] == limits.max
@@ -112,15 +112,15 @@ def test_ranges_hold_every_key_once(keys: Any, parts: int, chunk: int, data: st.
 
 
 def test_a_sample_that_has_been_left_behind_does_not_lead_beyond_the_ends() -> None:
-    assert ranges(np.array([1, 5, 9]), 3, 4, 6) == [(4, 4), (5, 6)]
-    assert ranges(np.array([1, 2, 9]), 3, 4, 6) == [(4, 6)]
+    assert split_range(np.array([1, 5, 9]), 3, 4, 6) == [(4, 4), (5, 6)]
+    assert split_range(np.array([1, 2, 9]), 3, 4, 6) == [(4, 6)]
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint64"])
 def test_a_few_keys_may_lie_as_far_apart_as_keys_can(dtype: str) -> None:
     info = np.iinfo(dtype)
     keys = np.array([info.max, info.min, info.max], dtype)
-    values, counts = by_sorting(keys)
+    values, counts = count_by_sorting(keys)
     assert values.tolist() == [info.min, info.max]
     assert counts.tolist() == [1, 2]
 
@@ -136,8 +136,8 @@ def test_extent_looks_no_further_than_a_table_could_reach() -> None:
     assert key_range(np.array([7, 5, 6])) == (5, 3)
     assert key_range(np.array([250, 3], np.uint8)) == (3, 248)
     far = np.zeros(1 << 20, np.int64)
-    far[0], far[-1] = ALWAYS_NEAR << 5, -(1 << 62)
-    assert key_range(far) == (0, (ALWAYS_NEAR << 5) + 1)
+    far[0], far[-1] = MIN_TABLE_RANGE << 5, -(1 << 62)
+    assert key_range(far) == (0, (MIN_TABLE_RANGE << 5) + 1)
 
 
 def test_lists_that_do_not_fit_are_refused() -> None:

@@ -20,7 +20,7 @@ from parcount.arrays.histogram import histogram as count_values
 from parcount.arrays.histogramdd import histogramdd as count_rows
 from parcount.arrays.unique import UniqueCountsResult
 from parcount.arrays.unique import unique_counts as count_distinct
-from parcount.kernels.unique_counts import Found, merged
+from parcount.kernels.unique_counts import KeyCounts, merge_counts
 
 UNKNOWN = ((np.nan,),)
 """The chunks of an array of unknown length."""
@@ -209,7 +209,7 @@ def _rows_in_block(*columns: NDArray[Any], bins: Any, range: Any, weighed: bool,
     return count_rows(its[0] if rows else its, bins, range, weights=weights, threads=1)[0]
 
 
-def _distinct_in_block(x: NDArray[Any]) -> Found:
+def _distinct_in_block(x: NDArray[Any]) -> KeyCounts:
     values, counts = count_distinct(x, threads=1)
     return values.astype(values.dtype.newbyteorder("="), copy=False), counts
 
@@ -233,20 +233,20 @@ def _summed(nested: Any, dtype: Any, **_: Any) -> NDArray[Any]:
     return sums
 
 
-def _united(nested: Any, **_: Any) -> Found:
+def _united(nested: Any, **_: Any) -> KeyCounts:
     """The distinct values of all blocks, and the count of each."""
-    founds: list[Found] = _flat(nested)
+    founds: list[KeyCounts] = _flat(nested)
     if founds[0][0].dtype.kind in "iu":
-        return reduce(merged, founds)
+        return reduce(merge_counts, founds)
     values, places = np.unique(np.concatenate([values for values, _ in founds]), return_inverse=True, equal_nan=False)
     counts = np.zeros(len(values), np.int64)
     np.add.at(counts, places, np.concatenate([counts for _, counts in founds]))
     return values, counts
 
 
-def _values_of(found: Found, *, like: Any) -> NDArray[Any]:
+def _values_of(found: KeyCounts, *, like: Any) -> NDArray[Any]:
     return found[0].astype(like, copy=False)
 
 
-def _counts_of(found: Found) -> NDArray[Any]:
+def _counts_of(found: KeyCounts) -> NDArray[Any]:
     return found[1].astype(np.intp, copy=False)

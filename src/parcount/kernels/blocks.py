@@ -1,6 +1,6 @@
-"""Arrays as the compiled loops take them: contiguous, aligned, in the machine's byte order.
+"""Arrays in the form that the compiled loops need: contiguous, aligned, in native byte order.
 
-What already is so is passed on as it is; anything else a block at a time, so that no call ever copies its input.
+Other arrays are converted a block at a time, so no call copies its whole input.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK = 1 << 18
-"""Elements converted at a time: what is loaded of them is still in cache when they are counted."""
+"""Elements that are converted at a time: they are still in cache when they are counted."""
 
 
 class Flat:
-    """An array of several dimensions as if it were flat, of which no more is copied than is looked at.
+    """A one-dimensional view of an array that NumPy cannot flatten without a copy.
 
-    It has a length, a dtype and slices, which are of its kind; ``np.asarray`` makes the copy.
+    It has a length, a dtype, and slices, which are `Flat` too; ``np.asarray`` copies a slice.
 
     Parameters
     ----------
     array : ndarray
         Of any strides.
     order : str
-        ``"C"``, or ``"K"`` for the order in memory, where it does not matter.
+        ``"C"``, or ``"K"`` for the order in memory.
     start, stop : int, optional
-        Which elements, in that order.
+        The elements, in that order.
 
     Examples
     --------
@@ -46,7 +46,7 @@ class Flat:
     def __getitem__(self, part: slice) -> Flat:
         start, stop, step = part.indices(len(self))
         if step != 1:
-            raise ValueError(f"slices go on by 1, not by {step}")
+            raise ValueError(f"the step of a slice must be 1, not {step}")
         return Flat(self._array, self._order, self._start + start, self._start + max(start, stop))
 
     @property
@@ -60,14 +60,14 @@ class Flat:
         return Flat(self._array.imag, self._order, self._start, self._stop)
 
     def every(self, step: int) -> NDArray[Any]:
-        """The first element, and each `step` further on; in C order, so not the slice's own if its order is another."""
-        places = np.unravel_index(np.arange(self._start, self._stop, step), self._array.shape)
-        picked: NDArray[Any] = self._array[places]
-        return picked
+        """A copy of every `step`-th element, in C order whatever the order of the view."""
+        indices = np.unravel_index(np.arange(self._start, self._stop, step), self._array.shape)
+        elements: NDArray[Any] = self._array[indices]
+        return elements
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("a flat array is made of a copy")
+            raise ValueError("this array cannot be flattened without a copy")
         flat = np.empty(len(self), self.dtype if dtype is None else dtype)
         if len(flat):
             done = 0
@@ -79,23 +79,22 @@ class Flat:
         return flat
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return np.asarray, (np.asarray(self),)  # another process gets its slice only
+        return np.asarray, (np.asarray(self),)  # only the slice is sent to another process
 
 
 def flat(array: NDArray[Any], order: Literal["C", "K"] = "C") -> NDArray[Any]:
-    """An array of any dimensions as a flat one, without a copy.
+    """A one-dimensional view of an array.
 
     Parameters
     ----------
     array : ndarray
         Of any strides.
     order : str, optional
-        ``"K"`` if any order will do.
+        ``"K"`` for the order in memory, if the order does not matter.
 
     Returns
     -------
     ndarray or Flat
-        A view, if there can be one.
     """
     if array.ndim == 1:
         return array
@@ -103,23 +102,23 @@ def flat(array: NDArray[Any], order: Literal["C", "K"] = "C") -> NDArray[Any]:
         return array.reshape(-1)
     if order == "K" and array.flags.f_contiguous:
         return array.T.reshape(-1)
-    return Flat(array, order)  # type: ignore[return-value] # what is asked of it here it has
+    return Flat(array, order)  # type: ignore[return-value] # it has what the kernels use
 
 
 def blocks(arrays: Sequence[NDArray[Any]], dtypes: Sequence[np.dtype[Any]]) -> Iterator[tuple[NDArray[Any], ...]]:
-    """One-dimensional arrays of one length, side by side, in pieces that a compiled loop can read.
+    """Iterate over one-dimensional arrays of one length in blocks that a compiled loop can read.
 
     Parameters
     ----------
     arrays : sequence of ndarray or Flat
-        Of any strides, alignment, byte order.
+        Of any strides, alignment and byte order.
     dtypes : sequence of dtype
-        What each is to be converted to.
+        The dtypes that they are converted to.
 
     Yields
     ------
     tuple of ndarray
-        The next elements of each: the arrays themselves, whole, if none needs converting; else `BLOCK` elements.
+        The arrays themselves if none needs conversion, otherwise the next `BLOCK` elements of each.
 
     Examples
     --------
@@ -140,7 +139,7 @@ def blocks(arrays: Sequence[NDArray[Any]], dtypes: Sequence[np.dtype[Any]]) -> I
 
 
 def as_uint8(booleans: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Booleans as zeros and ones: a view, unless other bytes occur, which NumPy takes for true.
+    """Booleans as zeros and ones: a view, unless there are other bytes, which count as true.
 
     Examples
     --------
@@ -152,16 +151,16 @@ def as_uint8(booleans: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 
 def floating(array: NDArray[Any]) -> np.dtype[Any]:
-    """The dtype in which values are compared with edges: float32 as it is, all others as float64."""
+    """The dtype in which values are compared with edges: float32 for float32, otherwise float64."""
     return np.dtype(np.float32 if array.dtype.type is np.float32 else np.float64)
 
 
-def some(array: NDArray[Any], size: int) -> NDArray[Any]:
-    """At least so many elements of a flat array, from all over it; all, if it has no more.
+def sample(array: NDArray[Any], size: int) -> NDArray[Any]:
+    """At least `size` evenly spaced elements of a one-dimensional array; all if it has no more.
 
     Examples
     --------
-    >>> some(np.arange(10), 4)
+    >>> sample(np.arange(10), 4)
     array([0, 2, 4, 6, 8])
     """
     step = max(1, len(array) // size)
