@@ -71,14 +71,14 @@ def test_keys_fill_their_bins_and_are_counted_as_users_count(dtype: str) -> None
     assert np.array_equal(keys, np.asarray(job.keys(10_000, shared=True)))
 
 
-def test_tallys_keys_lie_nowhere() -> None:
+def test_keys_of_tally_are_generated() -> None:
     job = make_job("tally", bins=16, size=1000)
     assert job.key_bytes == 0
     assert np.array_equal(job.count(job.keys(1000)), pc.tally(1000, bins=16))
 
 
 @pytest.mark.parametrize("workload", ["bincount", "tally"])
-def test_a_crumb_is_one_key_in_one_bin(workload: str) -> None:
+def test_a_minimal_job_is_one_key_in_one_bin(workload: str) -> None:
     kernel, work = make_job(workload).minimal_job()
     assert run(work, kernel, pc.Serial()).tolist() == [1]
 

@@ -40,7 +40,7 @@ def test_every_unit_of_its_kind_is_understood_and_no_other(name: str, number: in
         ("network.rate=1e999Gbit/s", "network.rate must be more than 0"),
     ],
 )
-def test_nonsense_is_refused_by_name(text: str, message: str) -> None:
+def test_invalid_values_raise_and_name_the_cost(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_assignment(text)
 

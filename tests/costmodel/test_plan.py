@@ -33,7 +33,7 @@ def test_by_default_it_looks_at_all_cores_here_at_more_and_at_clusters() -> None
     assert plan.job == make_job("bincount", "int64", 1024, 100_000_000)
 
 
-def test_a_prediction_for_every_road_and_number() -> None:
+def test_a_prediction_for_every_setup_and_number() -> None:
     predictions = synthetic().predictions
     assert [(one.setup.execution, one.setup.workers, one.setup.sent, one.setup.nodes) for one in predictions] == [
         (execution, workers, sent, None)
@@ -55,7 +55,7 @@ def test_no_keys_no_sending() -> None:
 
 
 @given(costs, st.integers(1, 1 << 50))
-def test_any_costs_can_be_told_in_words(costs: dict[str, float], size: int) -> None:
+def test_any_costs_can_be_summarized_in_words(costs: dict[str, float], size: int) -> None:
     plan = synthetic(replace(make_job(), size=size))
     plan = replace(plan, costs={name: unmeasured(value, GIVEN) for name, value in costs.items()})
     assert len(plan.sentences) >= 5

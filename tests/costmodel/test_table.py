@@ -34,7 +34,7 @@ def test_costs_then_predictions_then_words() -> None:
         assert " ".join(sentence.split()) in flat
 
 
-def test_keys_that_lie_nowhere_are_not_spoken_of() -> None:
+def test_keys_that_are_generated_are_not_sent() -> None:
     rows = [line for line in shown(synthetic(make_job("tally"))).splitlines() if "×" in line]
     assert [row.split()[0] for row in rows] == ["threads", "16*", "processes", "16*", "nodes", "100*"]
 

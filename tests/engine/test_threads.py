@@ -122,7 +122,7 @@ class TestVariables:
         assert get() == default
 
     @pytest.mark.parametrize("text", ["0", "-1", "many", "2.5", "1e6"])
-    def test_nonsense_is_refused_by_name(
+    def test_invalid_values_raise_and_name_the_cost(
         self, monkeypatch: pytest.MonkeyPatch, get: Callable[[], int], variable: str, text: str
     ) -> None:
         monkeypatch.setenv(variable, text)

@@ -110,8 +110,8 @@ class Plan:
     @cached_property
     def predictions(self) -> list[Prediction]:
         """All setups of one machine with each number of workers, then clusters of machines like it."""
-        setups = [replace(road, workers=workers) for road in LOCAL_SETUPS for workers in self.workers if workers > 1]
-        setups += [replace(road, workers=self.cores, nodes=nodes) for road in CLUSTER_SETUPS for nodes in self.nodes]
+        setups = [replace(setup, workers=workers) for setup in LOCAL_SETUPS for workers in self.workers if workers > 1]
+        setups += [replace(setup, workers=self.cores, nodes=nodes) for setup in CLUSTER_SETUPS for nodes in self.nodes]
         return [self.predict(setup) for setup in setups if self.job.key_bytes or not setup.sent]
 
     def interval(self, setup: Setup) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""What all pictures and tables share: how executions look, and the machine in a line."""
+"""What all figures and tables share: the style of executions, and a description of the machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from parcount.studies.core.analysis import CellResult
     from parcount.studies.core.result import Study
 
-# Distinct in hue and in lightness, so that they also tell apart in grey and for colour-blind eyes
+# Distinct in hue and in lightness, also in grey and for colour-blind readers
 # (Okabe and Ito's palette, 2008).
 STYLES: dict[str, dict[str, Any]] = {
     "threads": {"color": "#0072B2", "marker": "o", "linestyle": "-"},

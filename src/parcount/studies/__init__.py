@@ -28,7 +28,7 @@ def study(
     ========== =========================================================================================================
     gil        how a counting loop scales: variants × executions × numbers of workers
     counters   what each method of counting with several workers costs, and how many increments it loses
-    io         what threads, processes and asyncio buy where Python waits for a network, and where it computes
+    io         what threads, processes and asyncio gain where Python waits for a network, and where it computes
     transports what it takes to get an array to a worker process and back
     ========== =========================================================================================================
 

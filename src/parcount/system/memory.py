@@ -17,7 +17,7 @@ GROUPS = (
 
 @dataclass(frozen=True)
 class FreeMemory:
-    """Free bytes; None where the system does not tell.
+    """Free bytes; None where unknown.
 
     Attributes
     ----------

@@ -11,9 +11,9 @@ from parcount.studies.core.statistics import Estimate
 from tests.studies.core.synthetic import HELD, PYTHON, QUIET, SERIAL, THREADS, results, rounds_of
 
 RULES = (
-    Rule("unsure", "Perhaps{told}.", {"loop": {UNDECIDED}}),
+    Rule("unsure", "Perhaps{details}.", {"loop": {UNDECIDED}}),
     Rule("both", "Yes. {Numbers}, by {who}.", {"loop": {PARALLEL}, "gil": {True}}),
-    Rule("rest", "No{told}."),
+    Rule("rest", "No{details}."),
 )
 
 

@@ -292,11 +292,11 @@ class TestTooLittleMemory:
         assert {cell.variant for cell in result.cells if cell.status == "not supported"} == {MAPPED}
 
     def test_shared_memory_that_runs_out_during_a_study(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def told(what: str, passed: float, expected: float) -> None:
+        def fill_up(what: str, passed: float, expected: float) -> None:
             if what == "round 2":
                 monkeypatch.setattr(blocks, "_create", self.full)
 
-        result = pc.study("transports", variants=["pipe", "shared_memory"], size=MB, seconds=0.05, progress=told)
+        result = pc.study("transports", variants=["pipe", "shared_memory"], size=MB, seconds=0.05, progress=fill_up)
         out = [cell for cell in result.cells if cell.status != "measured"]
         assert [(cell.workload, cell.variant) for cell in out] == [("there, 1 MB", "shared_memory")]
         assert out[0].status == "not supported"

@@ -110,11 +110,11 @@ def decide(
 
     The facts are those given, and the answers of the claims by their names, `ABSENT` for None. `templates` words the
     claims, each called ``one``. The fields of the sentences are those given, ``numbers`` and ``Numbers``, which are the
-    claims in words, and ``told``, the same after a colon, or nothing.
+    claims in words, and ``details``, the same after a colon, or nothing.
 
     Examples
     --------
-    >>> rules = [Rule("yes", "They are{told}.", {"loop": {PARALLEL}}), Rule("no", "They are not.")]
+    >>> rules = [Rule("yes", "They are{details}.", {"loop": {PARALLEL}}), Rule("no", "They are not.")]
     >>> claim = Claim("tally", "cython", "threads", 2, PARALLEL, Estimate(2.0, 1.9, 2.1))
     >>> decide(rules, {"loop": claim}, {"loop": "{one.workers} threads run {one.speedup} as fast"}, {})
     ('yes', 'They are: 2 threads run 2.00× [1.90–2.10] as fast.')
@@ -126,9 +126,9 @@ def decide(
         for name, one in claims.items()
         if one is not None
     )
-    told = f": {numbers}" if numbers else ""
+    details = f": {numbers}" if numbers else ""
     return rule.answer, rule.sentence.format(
-        numbers=numbers, Numbers=numbers[:1].upper() + numbers[1:], told=told, **texts
+        numbers=numbers, Numbers=numbers[:1].upper() + numbers[1:], details=details, **texts
     )
 
 

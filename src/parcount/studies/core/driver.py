@@ -43,7 +43,7 @@ def run_study(experiment: Experiment, progress: Progress | None = None) -> Study
     complete = False
     watch = Watch()
 
-    def tell(what: str) -> None:
+    def report(what: str) -> None:
         passed = perf_counter() - began
         if progress is not None:
             progress(what, passed, max(passed, options.seconds))
@@ -62,7 +62,7 @@ def run_study(experiment: Experiment, progress: Progress | None = None) -> Study
     with experiment:
         try:
             runnable = [cell for cell in cells if cell not in unmeasured]
-            experiment.prepare(runnable, tell)
+            experiment.prepare(runnable, report)
             measure(
                 [cell for cell in runnable if cell not in experiment.failed],
                 experiment.run,
@@ -72,7 +72,7 @@ def run_study(experiment: Experiment, progress: Progress | None = None) -> Study
                     experiment.undecided_cells(results(), available) if options.size != 0 else set[Cell]()
                 ),
                 order=random.Random(options.seed),
-                progress=tell,
+                progress=report,
                 baseline=experiment.baseline,
             )
             complete = True

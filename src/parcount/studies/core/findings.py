@@ -1,4 +1,4 @@
-"""The results of a study as its verdict, its table and its figure look at them."""
+"""The results of a study, selected and compared."""
 
 from __future__ import annotations
 

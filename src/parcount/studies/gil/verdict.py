@@ -39,10 +39,7 @@ RULES = (
         "and 2 to {available} workers.",
         {"released": {ABSENT}},
     ),
-    Rule(
-        UNDECIDED, "Undecided whether releasing the GIL makes threads parallel here{told}.", {"released": {UNDECIDED}}
-    ),
-    Rule(UNDECIDED, "Undecided whether releasing the GIL makes threads parallel here{told}.", {"held": {UNDECIDED}}),
+    Rule(UNDECIDED, "Undecided whether releasing the GIL makes threads parallel here{details}.", {"doubt": {True}}),
     Rule(
         UNDECIDED,
         "Undecided: something other than the GIL limits the loop here, because processes, each with its own GIL, do no "
@@ -51,16 +48,18 @@ RULES = (
     ),
     Rule(
         "no GIL",
-        "This Python has no GIL, and threads do run in parallel{told}.",
+        "This Python has no GIL, and threads do run in parallel{details}.",
         {"gil": {False}, "released": {PARALLEL}},
     ),
-    Rule("no GIL", "This Python has no GIL, and threads do not run in parallel{told}.", {"gil": {False}}),
+    Rule("no GIL", "This Python has no GIL, and threads do not run in parallel{details}.", {"gil": {False}}),
     Rule(
         "yes",
         "Yes: releasing the GIL makes threads truly parallel here. {Numbers}.",
         {"released": {PARALLEL}, "held": {NOT_PARALLEL, ABSENT}},
     ),
-    Rule("no", "Threads are parallel here whether or not the loop releases the GIL{told}.", {"released": {PARALLEL}}),
+    Rule(
+        "no", "Threads are parallel here whether or not the loop releases the GIL{details}.", {"released": {PARALLEL}}
+    ),
     Rule(
         "partly",
         "Partly: releasing the GIL lets threads share the work, but not all of it. {Numbers}.",
@@ -83,11 +82,13 @@ def conclude(found: Findings) -> tuple[str, list[str]]:
 
     main = next((name for name in workloads if found.claim(name, "cython", "threads")), None)
     separate = found.claim(main, "cython", "processes")
+    claims = {"released": found.claim(main, "cython", "threads"), "held": found.claim(main, "cython-gil", "threads")}
     answer, sentence = decide(
         RULES,
-        {"released": found.claim(main, "cython", "threads"), "held": found.claim(main, "cython-gil", "threads")},
+        claims,
         TEXTS,
         {
+            "doubt": any(claim is not None and claim.answer == UNDECIDED for claim in claims.values()),
             "counted": any(result.work for result in found.results if result.seconds),
             "processes": separate.answer if separate else ABSENT,
             "available": found.available,

@@ -1,4 +1,4 @@
-"""The study of I/O: what more workers buy where Python waits for a network, and where it computes."""
+"""The study of I/O: what more workers gain where Python waits for a network, and where it computes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WORKERS = (2, 8, 32)
 """Workers that wait need no core: more of them than cores can pay."""
 
 DELAY = 10.0
-"""Milliseconds: a look-up on another computer in the same network."""
+"""Milliseconds that a request to another computer in the same network takes."""
 
 PROBE = 2
 """Pages that each worker fetches before it is known how many fit in a run."""
@@ -52,7 +52,7 @@ class IoExperiment(Experiment):
     """Fetching pages from a server on this machine, and beside it the counting loop in plain Python."""
 
     name = "io"
-    summary = "what threads, processes and asyncio buy where a program waits for a network, and where it computes"
+    summary = "what threads, processes and asyncio gain where a program waits for a network, and where it computes"
     parameters = (
         names_option("executions", "execution", EXECUTIONS, ". Serial always runs: it is the baseline"),
         workers_option("numbers of workers that fetch; default: 2, 8, 32", lambda: WORKERS),
@@ -84,7 +84,7 @@ class IoExperiment(Experiment):
     def cells(self) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
         """Return the cells that fetch, then those of the control, as `Experiment.cells`.
 
-        The control runs with as many workers as there are cores, but at least two: more could buy nothing.
+        The control runs with as many workers as there are cores, but at least two: more gain nothing.
         """
         fetching = with_workers(
             Cell(FETCH, CLIENT, "serial", 1, unit="page"), self.options.executions, self.options.workers

@@ -45,28 +45,27 @@ RULES = (
     Rule(
         NOT_ASKED,
         "What threads are good for was not decided, because one core is available here, on which threads that compute "
-        "gain nothing{told}.",
-        {"asked": {False}, "available": {1}},
+        "gain nothing{details}.",
+        {"measured": {False}, "available": {1}},
     ),
     Rule(
         NOT_ASKED,
-        "What threads are good for was not asked. That takes threads, the client, and no cell that fails{told}.",
-        {"asked": {False}},
+        "What threads are good for was not asked. That takes threads, the client, and no cell that fails{details}.",
+        {"measured": {False}},
     ),
-    Rule(UNDECIDED, "What threads are good for is undecided{told}.", {"faster": {None}}),
-    Rule(UNDECIDED, "What threads are good for is undecided{told}.", {"computes": {UNDECIDED}}),
+    Rule(UNDECIDED, "What threads are good for is undecided{details}.", {"doubt": {True}}),
     Rule(
         FOR_BOTH,
-        "Threads win where Python waits and where it computes{reason}{told}.",
+        "Threads win where Python waits and where it computes{reason}{details}.",
         {"faster": {True}, "computes": GAINS},
     ),
-    Rule(FOR_WAITING, "Threads win where Python waits, and not where it computes{told}.", {"faster": {True}}),
+    Rule(FOR_WAITING, "Threads win where Python waits, and not where it computes{details}.", {"faster": {True}}),
     Rule(
         FOR_COMPUTING,
-        "Threads win where Python computes{reason}, and not where it waits{told}.",
+        "Threads win where Python computes{reason}, and not where it waits{details}.",
         {"computes": GAINS},
     ),
-    Rule(FOR_NEITHER, "Threads win neither where Python waits nor where it computes{told}."),
+    Rule(FOR_NEITHER, "Threads win neither where Python waits nor where it computes{details}."),
 )
 """The answers by two claims: the threads that fetch most pages, and those of the control."""
 
@@ -81,14 +80,16 @@ def conclude(found: Findings) -> tuple[str, list[str]]:
         "fetches": None if waits is None else classify(waits),
         "computes": computes if computes is not None and computes.speedup else None,
     }
+    faster = None if waits is None else _is_faster(waits)
     answer, sentence = decide(
         RULES,
         claims,
         TEXTS,
         {
-            "asked": None not in claims.values(),
+            "measured": None not in claims.values(),
             "available": found.available,
-            "faster": None if waits is None else _is_faster(waits),
+            "faster": faster,
+            "doubt": faster is None or (computes is not None and computes.answer == UNDECIDED),
         },
         reason="" if found.gil else ", because this Python has no GIL",
     )
@@ -157,7 +158,7 @@ def _on_the_reason(found: Findings) -> list[str]:
 
 
 def _on_processes(found: Findings) -> list[str]:
-    """The other half of the control: what separate GILs buy."""
+    """The other half of the control: what separate GILs gain."""
     claim = found.claim(CONTROL, "python", "processes")
     if claim is None or claim.answer == UNDECIDED:
         return []

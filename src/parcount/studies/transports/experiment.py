@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar
@@ -65,7 +66,7 @@ class TransportsExperiment(Experiment):
 
     @classmethod
     def undecided_cells(cls, results: Sequence[CellResult], available: int) -> set[Cell]:  # noqa: ARG003 - one worker
-        """Return the transports that cannot be told from the fastest of their workload."""
+        """Return the transports that are not measurably slower than the fastest of their workload."""
         return verdict.undecided_cells(results)
 
     def __init__(self, **keywords: Any) -> None:
@@ -190,11 +191,12 @@ def trips(largest: int) -> list[Cell]:
     sizes = [LEAST]
     while sizes[-1] * STEP <= largest:
         sizes.append(sizes[-1] * STEP)
+    alone = partial(Cell, variant=ALONE, execution="serial", workers=1)
     return [
-        Cell(INTEGER, ALONE, "serial", 1, unit="trip"),
+        alone(INTEGER, unit="trip"),
         *(
-            Cell(f"{way}, {format_bytes(size)}", ALONE, "serial", 1, unit="byte", direction=way, array_bytes=size)
-            for way in (THERE, BACK)
+            alone(f"{direction}, {format_bytes(size)}", unit="byte", direction=direction, array_bytes=size)
+            for direction in (THERE, BACK)
             for size in sizes
         ),
     ]

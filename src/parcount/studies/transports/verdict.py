@@ -53,7 +53,7 @@ def conclude(found: Findings) -> tuple[str, list[str]]:
 
 
 def undecided_cells(results: Sequence[CellResult]) -> set[Cell]:
-    """Return the transports of each workload that cannot be told from its fastest."""
+    """Return the transports of each workload that are not measurably slower than the fastest."""
     chosen: set[Cell] = set()
     for first, *others in _rank(results).values():
         close = [
@@ -114,10 +114,10 @@ def _on_integers(found: Findings, ranked: Sequence[CellResult]) -> list[str]:
         return []
     times = ", ".join(f"{_time(one)} by {one.variant}" for one in ranked)
     best, *alike = _fastest(found, ranked)
-    told = f"{best.variant} is {_against(found, best, alike, ranked)}"
+    speeds = f"{best.variant} is {_against(found, best, alike, ranked)}"
     if alike:
-        told = f"which of {_list(_variants([best, *alike]), 'and')} is the fastest is undecided ({told})"
-    return [f"An integer takes {times} to a worker and back: {told}."]
+        speeds = f"which of {_list(_variants([best, *alike]), 'and')} is the fastest is undecided ({speeds})"
+    return [f"An integer takes {times} to a worker and back: {speeds}."]
 
 
 def _on_sizes(found: Findings, rows: Sequence[Sequence[CellResult]]) -> list[str]:
@@ -146,23 +146,23 @@ def _on_range(found: Findings, rows: Sequence[Sequence[CellResult]], common: Seq
     sizes = f"From {smallest} to {largest}" if smallest != largest else f"At {largest}"
     at = f"at {largest} " if smallest != largest else ""
     best, *alike = [one for one in last if one.variant in common]
-    told = _against(found, best, alike, last)
+    speeds = _against(found, best, alike, last)
     where = DIRECTIONS[best.direction or THERE]
     if alike:
         which = _list(common, "or")
-        return f"{sizes}, it is undecided whether {which} is the fastest {where}: {at}{best.variant} is {told}."
-    return f"{sizes}, {best.variant} is the fastest {where}: {at}{pace(best)}, {told}."
+        return f"{sizes}, it is undecided whether {which} is the fastest {where}: {at}{best.variant} is {speeds}."
+    return f"{sizes}, {best.variant} is the fastest {where}: {at}{pace(best)}, {speeds}."
 
 
 def _against(found: Findings, one: CellResult, alike: Sequence[CellResult], ranked: Sequence[CellResult]) -> str:
     """How fast a transport is relative to the next that is alike, and the next that is slower."""
     slower = [other for other in ranked if other not in _fastest(found, ranked)]
-    told = []
+    speeds = []
     for other in (*alike[:1], *slower[:1]):
         compared = found.compare(one, other)
         fast = f"{compared.speedup} as fast as" if compared else "not measurably different from"
-        told.append(f"{fast} {other.variant}")
-    return " and ".join(told)
+        speeds.append(f"{fast} {other.variant}")
+    return " and ".join(speeds)
 
 
 def _on_no_copy(found: Findings, method: str, ranked: dict[str, list[CellResult]]) -> list[str]:
