@@ -86,7 +86,7 @@ def test_an_array_that_can_be_seen_as_flat_is() -> None:
 
 def test_what_a_flat_array_cannot() -> None:
     lazy = Flat(np.ones((2, 2)), "C")
-    with pytest.raises(ValueError, match="by 1"):
+    with pytest.raises(ValueError, match="must be 1"):
         lazy[::2]
     with pytest.raises(ValueError, match="without a copy"):
         np.asarray(lazy, copy=False)
