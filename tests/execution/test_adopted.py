@@ -245,15 +245,11 @@ class DieAtFirst:
         return item
 
 
-def test_dask_tries_again_what_a_killed_worker_had(tmp_path: Path) -> None:
-    with dasks() as executor:
-        assert pc.Adopted(executor).map(DieAtFirst(tmp_path / "died"), range(5)) == [*range(5)]
-    assert (tmp_path / "died").exists()
-
-
-def test_a_closed_client() -> None:
+def test_a_dask_client_tries_again_what_a_killed_worker_had_and_takes_no_items_once_closed(tmp_path: Path) -> None:
     with dasks() as executor:
         on = pc.Adopted(executor)
+        assert on.map(DieAtFirst(tmp_path / "died"), range(5)) == [*range(5)]
+    assert (tmp_path / "died").exists()
     with pytest.raises(RuntimeError, match="the adopted ClientExecutor accepts no items: "):
         on.map(plain.double, [1])
     with pytest.raises(ValueError, match="ClientExecutor has no workers"):

@@ -30,7 +30,7 @@ MARK = blocks.name_prefix_for_worker().rpartition("-")[0]
 
 Start = Callable[..., tuple["subprocess.Popen[str]", str, list[int]]]
 
-OFTEN = pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
+OFTEN = pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.slow)])
 """A leak or a race may show only now and then: the slow tests repeat more often."""
 
 LARGE = 1 << 18
@@ -306,7 +306,7 @@ class TestNothingIsLeft:
     def test_after_sigterm(self, transport: str, times: int, tmp_path: Path, own_tmp: dict[str, str]) -> None:
         script = tmp_path / "script.py"
         script.write_text(INTERRUPTED)
-        for _ in range(max(1, times // 10)):  # with the other transport that makes twenty
+        for _ in range(times // 2):  # with the other transport that makes twenty
             callers = [
                 subprocess.Popen(
                     [sys.executable, script, transport, "1"],
@@ -315,7 +315,7 @@ class TestNothingIsLeft:
                     text=True,
                     start_new_session=True,
                 )
-                for _ in range(5)
+                for _ in range(2)
             ]
             marks = []
             for caller in callers:
@@ -496,7 +496,7 @@ if __name__ == "__main__":
         first, = pool.map(abs, [-1])
         pool.map(kill_the_server, [tried])
         print(tried[0] in (1, 2), np.array_equal(pc.bincount(keys, on=pool), np.bincount(keys)), len(pool.pids()))
-    for _ in range(10):
+    for _ in range(3):
         os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
         assert pc.Processes(1, start_method="forkserver").map(abs, [-1]) == [1]
 """)

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from tests.plain import TIME_LIMIT
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="no signals to a thread"),
     pytest.mark.thread_unsafe(reason="signals go to the main thread"),
+    pytest.mark.xdist_group("large arrays"),
 ]
 
 BYTES = 1 << 30
@@ -31,8 +32,9 @@ BYTES = 1 << 30
 
 
 @pytest.fixture(scope="module")
-def zeros() -> Any:
-    return np.frombuffer(mmap.mmap(-1, BYTES, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ), np.uint8)
+def zeros() -> Iterator[Any]:
+    yield np.frombuffer(mmap.mmap(-1, BYTES, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ), np.uint8)
+    ones.cache_clear()
 
 
 @pytest.fixture
@@ -63,10 +65,16 @@ def count(method: str | None, dtype: str, zeros: Any) -> tuple[Callable[[], obje
     return lambda: bincount.fill(counts, keys, method), lambda: counts.sum() / len(keys)
 
 
+@cache
+def ones(size: int) -> Any:
+    """Half a gigabyte, which takes a second to fill on a busy machine."""
+    return np.ones(size)
+
+
 def weigh(bins: int, zeros: Any) -> tuple[Callable[[], object], Callable[[], Any]]:
     sums, keys = np.zeros(bins), zeros.view(np.int64)
     keys = keys[: len(keys) // 2]
-    weights = np.broadcast_to(1.0, len(keys)).copy()
+    weights = ones(len(keys))
     return lambda: bincount.fill_weighted(sums, keys, weights), lambda: sums.sum() / len(keys)
 
 

@@ -59,7 +59,7 @@ def test_the_documentation_names_every_field(study: Study, tmp_path: Path) -> No
 
 
 def test_a_real_study_fits_the_schema_also_where_things_are_missing(tmp_path: Path) -> None:
-    result = pc.study("gil", workers=[1], size=0, seconds=0.01)
+    result = pc.study("gil", variants=["python", "cython"], workers=[1], size=0, seconds=0.01)
     result.save(tmp_path / "a.json")
     assert {cell["work"] for cell in check(tmp_path / "a.json")["cells"] if cell["status"] == "measured"} == {0}
     assert Study.load(tmp_path / "a.json") == result
