@@ -269,31 +269,22 @@ cdef Py_ssize_t count_keys(int64_t[::1] counts, const integer[::1] keys, bint re
         scratch_free(scratch)
 
 
-cdef int check_all_counted(Py_ssize_t counted, Py_ssize_t n, Py_ssize_t bins) except -1:
-    if counted < n:
-        raise ValueError(f"a key lies outside 0 … {bins - 1}")
-    return 0
+def fill(int64_t[::1] counts not None, const integer[::1] keys not None, method=None, bint release=True):
+    """Count until a key lies outside the table; return the number of keys that were counted.
 
-
-def fill(int64_t[::1] counts not None, const integer[::1] keys not None, method=None):
-    """Count until a key lies outside the table; return how many were counted.
-
-    By the fastest method, or one of `METHODS`; for 8-bit keys also of `BYTE_METHODS`.
+    Parameters
+    ----------
+    counts, keys : ndarray
+        The table, and keys of any integer dtype.
+    method : str, optional
+        One of `METHODS`, or for 8-bit keys of `BYTE_METHODS`; the fastest by default.
+    release : bool, optional
+        Whether to release the GIL.
     """
     cdef int chosen = -1
     if method is not None:
         chosen = (METHODS | BYTE_METHODS if sizeof(integer) == 1 else METHODS)[method]
-    return count_keys(counts, keys, True, chosen)
-
-
-def released(int64_t[::1] counts not None, const integer[::1] keys not None):
-    """Count all keys without the GIL."""
-    check_all_counted(count_keys(counts, keys, True, -1), keys.shape[0], counts.shape[0])
-
-
-def held(int64_t[::1] counts not None, const integer[::1] keys not None):
-    """Count all keys with the GIL."""
-    check_all_counted(count_keys(counts, keys, False, -1), keys.shape[0], counts.shape[0])
+    return count_keys(counts, keys, release, chosen)
 
 
 cdef Py_ssize_t weighted_single_table(

@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -28,7 +29,7 @@ OF_EACH_VARIANT = [
     for dtype in (COMPILED_WHEN_CALLED if variant.startswith("numba") else DTYPES)
 ]
 
-Loop = Callable[..., None]
+Loop = Callable[..., int]
 
 
 @dataclass
@@ -225,7 +226,7 @@ def test_make_draws_by_seed() -> None:
     assert not np.array_equal(make(1000, 3).arrays[0], make(1000, 4).arrays[0])
 
 
-@pytest.mark.parametrize("loop", [native.released, native.held])
+@pytest.mark.parametrize("loop", [native.fill, partial(native.fill, release=False)], ids=["released", "held"])
 class TestWrongArguments:
     @pytest.mark.parametrize("counts", [np.zeros(4, np.int32), np.zeros(4), np.zeros((2, 2), np.int64)])
     def test_a_table_of_another_kind(self, loop: Loop, counts: NDArray[np.generic]) -> None:
@@ -261,6 +262,4 @@ class TestWrongArguments:
             loop(np.zeros(4, np.int64), None)
 
     def test_no_bins(self, loop: Loop) -> None:
-        loop(np.zeros(0, np.int64), np.zeros(0, np.int64))
-        with pytest.raises(ValueError, match="outside"):
-            loop(np.zeros(0, np.int64), np.zeros(1, np.int64))
+        assert loop(np.zeros(0, np.int64), np.zeros(3, np.int64)) == 0

@@ -18,7 +18,7 @@ tally, tally_gil = native_tally.released, native_tally.held
 increment, increment_gil = native_increment.released, native_increment.held
 
 
-def bincount(counts: Counts, keys: NDArray[Any], grow: bool = False) -> Counts:
+def bincount(counts: Counts, keys: NDArray[Any], grow: bool = False, *, release: bool = True) -> Counts:
     """Count how often each key occurs.
 
     Parameters
@@ -29,6 +29,8 @@ def bincount(counts: Counts, keys: NDArray[Any], grow: bool = False) -> Counts:
         Of any integer dtype.
     grow : bool, optional
         Whether a longer table is made for a key that needs it.
+    release : bool, optional
+        Whether to release the GIL.
 
     Returns
     -------
@@ -43,24 +45,16 @@ def bincount(counts: Counts, keys: NDArray[Any], grow: bool = False) -> Counts:
         If there is no memory for a table that long.
     """
     for (block,) in blocks([keys], [keys.dtype]):
-        done = native_bincount.fill(counts, block)
+        done = native_bincount.fill(counts, block, release=release)
         while done < len(block):
             counts = grown(counts, block[done:], grow)
-            done += native_bincount.fill(counts, block[done:])
+            done += native_bincount.fill(counts, block[done:], release=release)
     return counts
 
 
 def bincount_gil(counts: Counts, keys: NDArray[Any], grow: bool = False) -> Counts:
-    """`bincount` of contiguous keys, into a table of zeros if it may grow."""
-    try:
-        native_bincount.held(counts, keys)
-    except ValueError:
-        if not grow:
-            raise
-        counts = grown(counts, keys, grow)
-        counts[:] = 0
-        native_bincount.held(counts, keys)
-    return counts
+    """`bincount` with the GIL."""
+    return bincount(counts, keys, grow, release=False)
 
 
 def histogram(counts: Counts, values: NDArray[Any], edges: NDArray[float64]) -> None:
