@@ -1,7 +1,7 @@
 """Atomic operations on 64-bit cells, and additions of Python integers to them."""
 
 from cpython.number cimport PyNumber_Index
-from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 cdef extern from "Python.h":
     int64_t PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
@@ -16,8 +16,10 @@ cdef extern from "atomic.h" nogil:
 
 
 cdef inline object checked(object total):
-    """`total`, if it fits into 64 bits."""
-    if not INT64_MIN <= total <= INT64_MAX:
+    """The int `total`, if it fits into 64 bits."""
+    cdef int overflow = 0
+    PyLong_AsLongLongAndOverflow(total, &overflow)
+    if overflow:
         raise OverflowError(f"the count would be {total}, which does not fit into 64 bits")
     return total
 

@@ -319,6 +319,11 @@ def resolve_indices(const integer[::1] keys not None, int64_t[::1] out not None,
     return stop
 
 
+def as_int64(value, /):
+    """`value` as an int. TypeError if it is not an integer, OverflowError if it does not fit into 64 bits."""
+    return checked(PyNumber_Index(value))
+
+
 cdef struct Shard:
     char padding_before[PADDING]
     int64_t count           # written by one thread only

@@ -520,7 +520,7 @@ class TestPortableSegment:
 
     @pytest.fixture(autouse=True)
     def elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(segment, "System", segment_portable.PortableSegment)
+        monkeypatch.setattr(segment, "Segment", segment_portable.PortableSegment)
 
     def test_counts(self) -> None:
         with pc.SharedCounter(5) as counter:
@@ -539,7 +539,7 @@ class TestPortableSegment:
 import parcount as pc
 from parcount.shm import segment, segment_portable
 
-segment.System = segment_portable.PortableSegment
+segment.Segment = segment_portable.PortableSegment
 with pc.SharedCounter.attach({counter.name!r}) as counter:
     print(counter.increment())
 """)
@@ -551,7 +551,7 @@ with pc.SharedCounter.attach({counter.name!r}) as counter:
 import os, parcount as pc
 from parcount.shm import segment, segment_portable
 
-segment.System = segment_portable.PortableSegment
+segment.Segment = segment_portable.PortableSegment
 counter = pc.SharedCounter()
 if hasattr(os, "fork"):
     child = os.fork()

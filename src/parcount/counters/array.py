@@ -9,8 +9,7 @@ from typing import Any, SupportsIndex, overload
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from parcount._native.counters import Cells, resolve_indices
-from parcount.counters.scalar import integer
+from parcount._native.counters import Cells, as_int64, resolve_indices
 from parcount.counters.shared_base import SharedBase
 from parcount.kernels.add_at import add_at
 from parcount.kernels.blocks import blocks, flat
@@ -117,7 +116,7 @@ class CounterArray(SharedBase, Cells):
         >>> c.values()
         array([ 5,  0, 10])
         """
-        by = integer(n)
+        by = as_int64(n)
         keys = np.asarray(indices)
         if not keys.size and not isinstance(indices, np.ndarray):
             return  # NumPy takes an empty list as float64

@@ -6,9 +6,10 @@ from operator import index
 from threading import Lock, get_ident, local
 from typing import NoReturn, SupportsIndex
 
+from parcount._native.counters import as_int64
 from parcount.counters.after_fork import renew_locks_in_children
 from parcount.counters.per_thread import PerThread
-from parcount.counters.scalar import Scalar, fitting, integer, refuse_pickling
+from parcount.counters.scalar import Scalar, refuse_pickling
 
 FULL, NEAR = 1 << 40, 1 << 62
 """See native/shards.h."""
@@ -47,7 +48,7 @@ class LocalCounter(Scalar):
     __slots__ = ("_local", "_sum")
 
     def __init__(self, value: SupportsIndex = 0) -> None:
-        self._sum = _Sum(integer(value))
+        self._sum = _Sum(as_int64(value))
         # Outside the sum, to which the handles refer: the values of a `threading.local` must not refer to it.
         self._local = local()
 
@@ -134,7 +135,7 @@ class _Sum:
         may exceed 64 bits; it is exact nevertheless.
         """
         with self._lock:
-            fitting(self._total() + n)
+            as_int64(self._total() + n)
             if own is not None:
                 self._change(own[0])
                 own[0] = 0

@@ -6,8 +6,9 @@ from operator import index
 from threading import Lock
 from typing import Self, SupportsIndex
 
+from parcount._native.counters import as_int64
 from parcount.counters.after_fork import renew_locks_in_children
-from parcount.counters.scalar import Scalar, fitting, integer
+from parcount.counters.scalar import Scalar
 
 
 class LockedCounter(Scalar):
@@ -43,7 +44,7 @@ class LockedCounter(Scalar):
     __slots__ = ("__weakref__", "_lock", "_value")
 
     def __init__(self, value: SupportsIndex = 0) -> None:
-        self._value = integer(value)
+        self._value = as_int64(value)
         self._renew_locks()
         renew_locks_in_children(self)
 
@@ -53,14 +54,14 @@ class LockedCounter(Scalar):
     def increment(self) -> int:
         """Add 1; return the new value. Equivalent to ``add(1)``."""
         with self._lock:
-            self._value = value = fitting(self._value + 1)
+            self._value = value = as_int64(self._value + 1)
             return value
 
     def add(self, n: SupportsIndex, /) -> int:
         """Add `n`; return the new value. `OverflowError` if it does not fit into 64 bits."""
         n = index(n)
         with self._lock:
-            self._value = value = fitting(self._value + n)
+            self._value = value = as_int64(self._value + n)
             return value
 
     @property

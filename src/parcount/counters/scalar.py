@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import index
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 
@@ -36,15 +35,3 @@ def refuse_pickling(counter: object) -> NoReturn:
         f"{type(counter).__name__} cannot be copied or pickled: counts added to the copy would be missing here. "
         "Use a SharedCounter, or a CounterArray with shared=True, to count in several processes."
     )
-
-
-def integer(value: SupportsIndex) -> int:
-    """`value` as an int. `TypeError` if it is not an integer, `OverflowError` if it does not fit into 64 bits."""
-    return fitting(int(index(value)))
-
-
-def fitting(total: int) -> int:
-    """`total`, if it fits into 64 bits; otherwise `OverflowError`."""
-    if not -(1 << 63) <= total < 1 << 63:
-        raise OverflowError(f"the count would be {total}, which does not fit into 64 bits")
-    return total

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import SupportsIndex
 
-from parcount._native.counters import Cell
-from parcount.counters.scalar import Scalar, integer
+from parcount._native.counters import Cell, as_int64
+from parcount.counters.scalar import Scalar
 from parcount.counters.shared_base import SharedBase
 from parcount.shm.segment import create
 
@@ -59,7 +59,7 @@ class SharedCounter(SharedBase, Scalar, Cell):
     _kind = "SharedCounter"
 
     def __init__(self, value: SupportsIndex = 0, *, name: str | None = None) -> None:
-        self._own(create(self._kind, 1, integer(value), name))
+        self._own(create(self._kind, 1, as_int64(value), name))
 
     def __repr__(self) -> str:
         if self._closed:

@@ -12,12 +12,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from secrets import token_hex
-from typing import Protocol
 
 if sys.platform == "linux":
-    from parcount.shm.segment_linux import LinuxSegment as System
+    from parcount.shm.segment_linux import LinuxSegment as Segment
 else:
-    from parcount.shm.segment_portable import PortableSegment as System
+    from parcount.shm.segment_portable import PortableSegment as Segment
+
+__all__ = ["Segment", "attach", "cells_of", "create"]
 
 CELLS_AT = 128
 """Offset of the cells: they share no cache line with the header."""
@@ -31,17 +32,6 @@ _REASONS = {
 }
 
 
-class Segment(Protocol):
-    """Named shared memory that this process owns."""
-
-    name: str
-    memory: memoryview
-    """The whole segment. It stays mapped while it is referenced, even after `release`."""
-
-    def release(self) -> None:
-        """Give up ownership. The last owner unlinks the name; the memory is freed when nobody maps it."""
-
-
 def create(kind: str, cells: int, first: int = 0, name: str | None = None) -> Segment:
     """Create a segment of cells that are zero, except the `first`; its name is random by default.
 
@@ -51,13 +41,13 @@ def create(kind: str, cells: int, first: int = 0, name: str | None = None) -> Se
     name = token_hex(8) if name is None else _checked(name)
     content = _HEADER.pack(_MAGIC, kind.encode(), cells).ljust(CELLS_AT, b"\0") + struct.pack("=q", first)
     with _public_errors(name):
-        return System.create(name, CELLS_AT + 8 * max(1, cells), content)
+        return Segment.create(name, CELLS_AT + 8 * max(1, cells), content)
 
 
 def attach(kind: str, name: str) -> Segment:
     """Open an existing segment. `SharedBase.attach` lists the exceptions."""
     with _public_errors(_checked(name)):
-        segment = System.attach(name)
+        segment = Segment.attach(name)
     size = len(segment.memory)
     magic, found, cells = _HEADER.unpack_from(segment.memory) if size > CELLS_AT else (b"", b"", 0)
     found = found.rstrip(b"\0")

@@ -31,7 +31,7 @@ LOCK_TIMEOUT = 5.0
 
 
 class LinuxSegment:
-    """A `Segment`."""
+    """Named shared memory that this process owns. It stays mapped while `memory` is referenced."""
 
     def __init__(self, name: str, path: Path, descriptor: int) -> None:
         self.name = name
@@ -78,7 +78,7 @@ class LinuxSegment:
             raise
 
     def release(self) -> None:
-        """Give up ownership."""
+        """Give up ownership. The last owner unlinks the name."""
         self._finalizer()
 
     def _release_at_end(self) -> None:

@@ -15,7 +15,7 @@ PREFIX = "pc."  # short: macOS allows 30 characters
 
 
 class PortableSegment:
-    """A `Segment`."""
+    """Named shared memory, with the interface of `LinuxSegment`."""
 
     def __init__(self, name: str, memory: memoryview) -> None:
         self.name = name
@@ -35,6 +35,6 @@ class PortableSegment:
         return cls(name, memoryview(mapping.open_existing(PREFIX + name)))
 
     def release(self) -> None:
-        """Give up ownership."""
+        """Unlink the name, if this process created the segment."""
         if self._unlink is not None:
             self._unlink()
