@@ -231,7 +231,7 @@ def _plan(words: argparse.Namespace) -> int:
     if words.json is not None:
         _check_file(refuse, "--json", words.json, check_writable, "write")
     if saved is not None:
-        _check_file(refuse, "--from", saved, _check_readable, "read")
+        _check_file(refuse, "--from", saved, lambda path: Path(path).open("rb").close(), "read")
     try:
         from parcount.costmodel import table
         from parcount.report.terminal import progress_bar
@@ -273,10 +273,6 @@ def _check_file(refuse: Any, option: str, path: str | Path, check: Callable[[Any
         check(path)
     except OSError as error:
         refuse(f"argument {option}: cannot {verb} {path}: {error.strerror}")
-
-
-def _check_readable(path: str) -> None:
-    Path(path).open("rb").close()
 
 
 def _info(words: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from parcount.studies.core.analysis import CellResult, analyse, rate_ratios, ratios
+from parcount.studies.core.analysis import CellResult, analyse, rate_ratios
 from parcount.studies.core.cells import Cell, Sample
 from tests.studies.core.synthetic import HELD, PROCESSES, SERIAL, THREADS, WORK, results, rounds_of
 
@@ -80,14 +80,14 @@ def test_ratios_are_taken_inside_rounds_only() -> None:
         {SERIAL: Sample(9.0, True)},
         {THREADS: Sample(1.0, True)},
     ]
-    assert ratios(rounds, SERIAL, THREADS) == ([2.0], 1)
+    assert rate_ratios(rounds, WORK, THREADS, SERIAL) == ([2.0], 1)
 
 
 def test_ratios_use_disturbed_rounds_only_where_too_few_are_clean() -> None:
     clean = {SERIAL: Sample(2.0, True), THREADS: Sample(1.0, True)}
     disturbed = {SERIAL: Sample(2.0, True), THREADS: Sample(2.0, True, waited=0.5)}
-    assert ratios([clean] * 3 + [disturbed] * 9, SERIAL, THREADS) == ([2.0] * 3, 3)
-    assert ratios([clean] * 2 + [disturbed], SERIAL, THREADS) == ([2.0, 2.0, 1.0], 2)
+    assert rate_ratios([clean] * 3 + [disturbed] * 9, WORK, THREADS, SERIAL) == ([2.0] * 3, 3)
+    assert rate_ratios([clean] * 2 + [disturbed], WORK, THREADS, SERIAL) == ([2.0, 2.0, 1.0], 2)
 
 
 def test_cells_of_unequal_work_are_compared_by_what_they_do_in_a_second() -> None:

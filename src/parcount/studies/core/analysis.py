@@ -62,21 +62,15 @@ class CellResult(Cell):
     server: list[float] = field(default_factory=list)
 
 
-def ratios(rounds: Sequence[Round], over: Cell, under: Cell) -> tuple[list[float], int]:
-    """Return the ratios of two cells' seconds in each round, and the number of rounds that disturbed neither.
+def rate_ratios(rounds: Sequence[Round], work: Mapping[Cell, int], of: Cell, to: Cell) -> tuple[list[float], int]:
+    """Return the ratios of two cells' rates in each round, and the number of rounds that disturbed neither.
 
     Disturbed rounds are left out if at least `LEAST_SAMPLES` others remain.
     """
-    pairs = [(one[over], one[under]) for one in rounds if over in one and under in one and one[under].seconds > 0]
+    pairs = [(one[of], one[to]) for one in rounds if of in one and to in one and one[of].seconds > 0]
     clean = [pair for pair in pairs if not (pair[0].disturbed or pair[1].disturbed)]
     chosen = clean if len(clean) >= LEAST_SAMPLES else pairs
-    return [first.seconds / second.seconds for first, second in chosen], len(clean)
-
-
-def rate_ratios(rounds: Sequence[Round], work: Mapping[Cell, int], of: Cell, to: Cell) -> tuple[list[float], int]:
-    """Return how many times as fast `of` is as `to`; as `ratios`, also for unequal work."""
-    times, clean = ratios(rounds, to, of)
-    return [time * (work[of] / work[to]) for time in times], clean
+    return [other.seconds / sample.seconds * (work[of] / work[to]) for sample, other in chosen], len(clean)
 
 
 def analyse(
