@@ -1,4 +1,4 @@
-"""What runs before the implementation of an array function: small arrays and arrays of other libraries."""
+"""The first step of an array function: calls with small arrays, and with arrays of other libraries, end here."""
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -16,8 +16,7 @@ cdef extern from "Python.h":
     int64_t PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
 
 cdef enum:
-    ON_STACK = 512  # elements; the stack holds the private copy of an array no longer than this
-
+    ON_STACK = 512  # the copy of an array of at most so many elements is on the stack
 
 ctypedef fused number:  # integers wrap, which C defines for the unsigned types only
     uint8_t
@@ -47,11 +46,10 @@ def set_small_size(int64_t elements):
 
 
 def dispatch(numpy_function):
-    """Decorate a function that takes the arguments of `numpy_function`, and keywords of ours.
+    """Decorate a function with the arguments of `numpy_function` and additional keywords.
 
-    A call goes to `numpy_function`, with its arguments as they are, if the first one is a small array, or a list of
-    small arrays, and there is no keyword of ours. A call with an argument whose type has an ``__array_function__`` of its
-    own goes where `call_foreign` says.
+    `numpy_function` is called if the first argument is small and there are no additional keywords; `call_foreign` if the
+    type of an argument has its own ``__array_function__``.
     """
     def decorate(implementation):
         def call(*args, **keywords):
@@ -67,7 +65,7 @@ def dispatch(numpy_function):
 
 
 def dispatch_bincount(numpy_function):
-    """`dispatch`, for `bincount`: NumPy's does not bear a key of 2**63 - 1, nor one that changes during the call."""
+    """`dispatch` for `bincount`: NumPy's crashes on a key of 2**63 - 1, or on one that changes during the call."""
     def decorate(implementation):
         def call(x, /, weights=None, minlength=0, *, out=None, threads=None, on=None, **others):
             if out is None and threads is None and on is None and not others:
@@ -87,7 +85,7 @@ def dispatch_bincount(numpy_function):
 
 
 def dispatch_add_at(implementation):
-    """Decorate `add_at`: small arrays are added to here, as NumPy's does not bear an index that changes meanwhile."""
+    """`dispatch` for `add_at`: NumPy's crashes on an index that changes during the call."""
     def call(a, indices, b=1, *, threads=None):
         if threads is not None or not small_add_at(a, indices, b):
             implementation(a, indices, b, threads=threads)
@@ -96,7 +94,7 @@ def dispatch_add_at(implementation):
 
 
 def dispatch_increment(implementation):
-    """Decorate `increment`: small arrays are added to here."""
+    """`dispatch` for `increment`."""
     def call(a, by=1, *, threads=None):
         kind = type(by)
         if threads is None and type(a) is array_type and is_small(a) and (
@@ -114,7 +112,9 @@ def refuse_dask(*args):
     for argument in args:
         if type(argument) is tuple:
             refuse_dask(*argument)
-        elif getattr(type(argument), "__array_function__", array_protocol) is not array_protocol and is_dask(type(argument)):
+            continue
+        protocol = getattr(type(argument), "__array_function__", array_protocol)
+        if protocol is not array_protocol and is_dask(type(argument)):
             raise TypeError("a dask array cannot be changed in place, nor added to an array in place: compute() it first")
 
 
@@ -129,8 +129,8 @@ cdef bint is_small(object argument):
 
 
 cdef list foreign_types(tuple arguments, bint nested=False):
-    """The types that have an ``__array_function__`` of their own (NEP 18): of arguments, and of the elements of a short
-    list or tuple, for `bins` and `sample` may hold an array for each axis."""
+    """The types with their own ``__array_function__`` (NEP 18), of arguments and of the elements of short lists and
+    tuples: `bins` and `sample` may hold an array for each axis."""
     cdef list found = []
     for argument in arguments:
         kind = type(argument)
@@ -151,8 +151,7 @@ cdef bint is_dask(object type_):
 
 
 cdef object call_foreign(list types, object numpy_function, tuple args, dict keywords):
-    """Call `parcount.dask` if one of the arrays is dask's, else NumPy's function, without the keywords that only say how
-    to count."""
+    """Call `parcount.dask` if there is a dask array, otherwise NumPy's function without the additional keywords."""
     if any([is_dask(type_) for type_ in types]):
         return getattr(import_module("parcount.dask"), numpy_function.__name__)(*args, **keywords)
     if keywords.get("out") is not None:
@@ -161,7 +160,7 @@ cdef object call_foreign(list types, object numpy_function, tuple args, dict key
 
 
 cdef object small_bincount(object x, object weights, object minlength):
-    """The counts, or the sums of the weights; NotImplemented for an array that is not small, and for an error."""
+    """The counts, or the sums of the weights. NotImplemented if an array is not small, or the call is an error."""
     cdef Vector keys, addends
     cdef int overflow = 0
     cdef int64_t bins
@@ -241,7 +240,7 @@ cdef void weigh(double *sums, const int64_t *keys, weight *first, Py_ssize_t str
 
 
 cdef bint small_add_at(object a, object indices, object b) except -1:
-    """Add, unless an array is not small, or of another kind than those below, or an index lies outside; tell whether."""
+    """Add and return True; False without adding if an array is not small or of another kind, or an index is invalid."""
     cdef Vector cells, where, addends
     cdef int overflow = 0
     cdef int64_t one = 0
@@ -289,9 +288,9 @@ cdef bint small_add_at(object a, object indices, object b) except -1:
 
 
 cdef bint add(Vector *cells, Vector *where, Vector *addends, int64_t one) except -1:
-    cdef int64_t[ON_STACK] places_on_stack, addends_on_stack
+    cdef int64_t[ON_STACK] indices_on_stack, addends_on_stack
     cdef uint64_t largest = 0
-    cdef int64_t *places = private_copy(where, places_on_stack, &largest)
+    cdef int64_t *places = private_copy(where, indices_on_stack, &largest)
     cdef int64_t *each = &one
     cdef Py_ssize_t i, n = where.buffer.shape[0], size = cells.buffer.shape[0], stride = cells.buffer.strides[0]
     cdef bint wide = not fits_int64(where)
@@ -315,7 +314,7 @@ cdef bint add(Vector *cells, Vector *where, Vector *addends, int64_t one) except
             add_each(<uint64_t *> cells.buffer.buf, stride, n, places, each, addends.code != 0)
         return True
     finally:
-        if places is not places_on_stack:
+        if places is not indices_on_stack:
             PyMem_Free(places)
         if each is not &one and each is not addends_on_stack:
             PyMem_Free(each)
@@ -337,10 +336,10 @@ cdef void add_each(
 
 
 cdef int open_vector(object array, Vector *vector) except -1:
-    """Open the buffer of a one-dimensional, aligned array in native byte order; leave that of another closed."""
+    """Open the buffer of an array if it is one-dimensional, aligned, and in native byte order."""
     try:
         PyObject_GetBuffer(array, &vector.buffer, PyBUF_FORMAT | PyBUF_STRIDES)
-    except (BufferError, ValueError):  # there is no code for such elements
+    except (BufferError, ValueError):  # the dtype has no buffer format
         return 0
     vector.code = vector.buffer.format[0] if vector.buffer.ndim == 1 and strlen(vector.buffer.format) == 1 else 0
     if not vector.code:
@@ -368,8 +367,8 @@ cdef bint fits_int64(Vector *vector) noexcept:
 
 
 cdef int64_t *private_copy(Vector *vector, int64_t *on_stack, uint64_t *largest) except NULL:
-    """The elements as 64 bits each, which no other thread can change: integers, booleans, or the bits of doubles. And the
-    largest as an unsigned integer, to which a negative one is greater than all others."""
+    """A copy that no other thread can change: integers and booleans as int64, doubles as their bits. `largest` becomes
+    the largest element as an unsigned integer: negative ones are larger than all others."""
     cdef Py_ssize_t i, n = vector.buffer.shape[0], stride = vector.buffer.strides[0], size = vector.buffer.itemsize
     cdef int64_t *copy = on_stack if n <= ON_STACK else <int64_t *> PyMem_Malloc(n * sizeof(int64_t))
     cdef void *first = vector.buffer.buf

@@ -1,7 +1,7 @@
-"""The hot loops compiled by Numba. Importing this module imports Numba; nothing else in the package does.
+"""The kernels compiled by Numba, which is imported by this module only.
 
-Every loop releases the GIL. Those named ``…_parallel`` divide the work among Numba's own threads (`prange`),
-each with a table of its own. Compilation happens at the first call for a dtype and is kept on disk.
+All loops release the GIL. Those named ``…_parallel`` run on Numba's own threads (`prange`), with a table for each. Loops
+are compiled at the first call with a dtype and cached on disk.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from parcount.kernels.job import CACHE_LINE, Counts, grown
 
-# Numba mixes signed and unsigned integers into floats: every term of the generator is a uint64.
+# All terms are uint64, because Numba converts mixed signed and unsigned integers to floats.
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
 MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 MIX2 = np.uint64(0x94D049BB133111EB)
@@ -27,11 +27,11 @@ S27, S30, S31 = np.uint64(27), np.uint64(30), np.uint64(31)
 ONE = np.uint64(1)
 
 PAD = CACHE_LINE // 8
-"""Cells between two threads' tables, so that they share no cache line."""
+"""Cells between the tables of two threads, which then share no cache line."""
 
 
 def compiled(*, parallel: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compile without the GIL, and keep the result on disk where there is a place to write to."""
+    """Compile without the GIL; cache the result on disk if possible."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
@@ -77,7 +77,7 @@ def _increment_parallel(cells: Counts) -> None:
 @compiled()
 def _bincount(counts: Counts, bins: int, keys: NDArray[Any]) -> int:
     for i in range(len(keys)):
-        key = np.uint64(keys[i])  # a negative key becomes a huge one: one comparison finds both
+        key = np.uint64(keys[i])  # a negative key becomes larger than any table
         if key >= np.uint64(bins):
             return i
         counts[key] += 1
@@ -105,12 +105,12 @@ def _histogram(counts: Counts, bins: int, values: NDArray[Any], edges: NDArray[A
         value = values[i]
         if not (value >= low and value <= high):
             continue
-        slot = min(int((value - low) * scale), last)
-        if value < edges[slot]:
-            slot -= 1
-        elif slot < last and value >= edges[slot + 1]:
-            slot += 1
-        counts[slot] += 1
+        cell = min(int((value - low) * scale), last)
+        if value < edges[cell]:
+            cell -= 1
+        elif cell < last and value >= edges[cell + 1]:
+            cell += 1
+        counts[cell] += 1
 
 
 @compiled(parallel=True)
@@ -183,51 +183,51 @@ for _kernel in (tally_parallel, increment_parallel, bincount_parallel, histogram
 
 
 def most_threads() -> int:
-    """How many threads of its own Numba can use in this process (``NUMBA_NUM_THREADS``)."""
+    """The maximum number of Numba's threads in this process (``NUMBA_NUM_THREADS``)."""
     return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
 
 
 def threading_layer() -> str | None:
-    """The layer that runs `prange`: ``"tbb"``, ``"omp"`` or ``"workqueue"``; None before the first parallel call."""
+    """Numba's threading layer: ``"tbb"``, ``"omp"`` or ``"workqueue"``; None before the first parallel call."""
     try:
         return str(numba.threading_layer())  # type: ignore[attr-defined]
     except ValueError:
         return None
 
 
-_entrance = threading.Lock()
+_exclusive = threading.Lock()
 
 
 @contextmanager
 def _limited(threads: int) -> Iterator[None]:
-    """Set how many of Numba's threads the calling thread's parallel regions use."""
+    """Set the number of Numba's threads for parallel regions of the calling thread."""
     if not 1 <= threads <= most_threads():
         raise ValueError(f"Numba has {most_threads()} threads here (NUMBA_NUM_THREADS), not {threads}")
-    # The workqueue layer aborts the process when two Python threads are inside parallel regions at once, and
-    # which layer it is is known only after the first region has run.
-    alone = threading_layer() in (None, "workqueue")
-    if alone:
-        _entrance.acquire()
+    # The workqueue layer aborts the process if two Python threads run parallel regions at once. The layer is not known
+    # before the first region has run.
+    exclusive = threading_layer() in (None, "workqueue")
+    if exclusive:
+        _exclusive.acquire()
     before = numba.get_num_threads()
     try:
         numba.set_num_threads(threads)
         yield
     finally:
         numba.set_num_threads(before)
-        if alone:
-            _entrance.release()
+        if exclusive:
+            _exclusive.release()
 
 
 @contextmanager
 def _tables(counts: Counts, threads: int = 1) -> Iterator[Counts]:
-    """A table a thread, added to `counts` at the end."""
+    """A table for each thread; they are added to `counts` at the end."""
     tables = np.zeros((threads, len(counts) + PAD), np.int64)
     yield tables
     counts += tables[:, : len(counts)].sum(axis=0)
 
 
 def _check(counts: Counts, edges: NDArray[Any]) -> None:
-    """Refuse what would make the computed index NaN: it would write outside the table."""
+    """Raise an error for edges with which the computed index can be NaN, which is outside the table."""
     bins = len(counts)
     if bins < 1 or len(edges) != bins + 1:
         raise ValueError(f"{bins} bins need {bins + 1} edges, not {len(edges)}")

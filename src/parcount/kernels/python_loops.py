@@ -63,12 +63,12 @@ def histogram(counts: Counts, values: NDArray[Any], edges: NDArray[Any]) -> None
     for value in memoryview(values):  # type: ignore[arg-type]
         if not low <= value <= high:
             continue
-        slot = min(int((value - low) * scale), last)
-        if value < edge[slot]:
-            slot -= 1
-        elif slot < last and value >= edge[slot + 1]:
-            slot += 1
-        tallies[slot] += 1
+        cell = min(int((value - low) * scale), last)
+        if value < edge[cell]:
+            cell -= 1
+        elif cell < last and value >= edge[cell + 1]:
+            cell += 1
+        tallies[cell] += 1
     _add(counts, tallies)
 
 
