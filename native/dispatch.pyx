@@ -7,7 +7,7 @@ from importlib import import_module
 from libc.stdint cimport INT64_MAX
 from libc.string cimport memcpy, strlen
 
-from numpy import asarray, dtype, float64, generic, int64, ndarray, zeros
+from numpy import add as numpy_add, asarray, dtype, float64, generic, int64, ndarray, zeros
 
 from atomic cimport atomic_read, atomic_write
 from integers cimport *
@@ -37,6 +37,7 @@ cdef type array_type = ndarray
 cdef object int64_dtype = dtype(int64), float64_dtype = dtype(float64)
 cdef object array_protocol = ndarray.__array_function__
 cdef frozenset own_keywords = frozenset(["out", "threads", "on", "sorted"])  # which NumPy's functions do not have
+cdef object add_ufunc_at = numpy_add.at
 cdef int64_t small_size = 0
 
 
@@ -87,7 +88,7 @@ def dispatch_bincount(numpy_function):
 def dispatch_add_at(implementation):
     """`dispatch` for `add_at`: NumPy's crashes on an index that changes during the call."""
     def call(a, indices, b=1, *, threads=None):
-        if threads is not None or not small_add_at(a, indices, b):
+        if threads is not None or not (small_add_at(a, indices, b) or numpy_add_at(a, indices, b)):
             implementation(a, indices, b, threads=threads)
 
     return update_wrapper(call, implementation)
@@ -118,9 +119,11 @@ def refuse_dask(*args):
             raise TypeError("a dask array cannot be changed in place, nor added to an array in place: compute() it first")
 
 
-cdef bint is_small(object argument):
+cdef bint is_small(object argument) except -1:
+    cdef Py_ssize_t size
     if type(argument) is array_type:
-        return argument.size < atomic_read(&small_size)
+        size = argument.size
+        return size < atomic_read(&small_size)
     if type(argument) is not list and type(argument) is not tuple or not argument:
         return False
     if type(argument[0]) is int or type(argument[0]) is float:  # then all are numbers, or NumPy raises
@@ -285,6 +288,24 @@ cdef bint small_add_at(object a, object indices, object b) except -1:
         close_vector(&cells)
         close_vector(&where)
         close_vector(&addends)
+
+
+cdef bint numpy_add_at(object a, object indices, object b) except -1:
+    """Add by NumPy's function, with copies of the indices, and return True; False for all but the most usual arguments."""
+    cdef int overflow = 0
+    if type(a) is not array_type or type(b) is not int or a.dtype.kind != "i":
+        return False
+    PyLong_AsLongLongAndOverflow(b, &overflow)
+    if overflow:
+        return False
+    if type(indices) is tuple:
+        if not all([type(index) is array_type for index in indices]):
+            return False
+        indices = tuple([index.copy() for index in indices])
+    elif type(indices) is not int and type(indices) is not slice:
+        return False
+    add_ufunc_at(a, indices, b)
+    return True
 
 
 cdef bint add(Vector *cells, Vector *where, Vector *addends, int64_t one) except -1:

@@ -1,7 +1,7 @@
 """The kernels compiled by Numba, which is imported by this module only.
 
-All loops release the GIL. Those named ``…_parallel`` run on Numba's own threads (`prange`), with a table for each. Loops
-are compiled at the first call with a dtype and cached on disk.
+All loops release the GIL. Those named ``…_parallel`` run on Numba's own threads (`prange`), with a table for each.
+They are compiled at the first call with a dtype and cached on disk.
 """
 
 from __future__ import annotations
