@@ -203,6 +203,8 @@ class Experiment(ABC):
         self.open(cells, progress)
         for cell in cells:
             progress(f"{cell.workload}, {cell.variant} on {cell.execution}")
+            if self.baseline(cell) in self.failed:
+                self.failed.setdefault(cell, (FAILED, "its serial cell failed"))
             self._attempt(cell, self._prepare)
 
     def run(self, cell: Cell) -> Sample | None:
@@ -233,8 +235,6 @@ class Experiment(ABC):
 
     def _prepare(self, cell: Cell) -> None:
         """Start new workers, take the start-up time, calibrate, and warm the workers that will run the cell."""
-        if self.baseline(cell) in self.failed:
-            raise RuntimeError("its serial cell failed")
         self.work[cell] = self.initial_work(cell)
         key = self.pool_key(cell)
         kept = self._pools.get(key)
