@@ -31,9 +31,9 @@ cdef enum:
 
 
 cdef class RangeTable:
-    """A table over the `size` keys from `low` on, of 8-bit cells, so that it stays in a nearer cache than wider cells would.
+    """A table over the `size` keys from `low` on. Its cells have 8 bits, so that the table fits into a nearer cache.
 
-    Whenever a cell wraps to zero its key is appended to a list: once per 256 counts.
+    When a cell wraps to zero, once per 256 counts, its key is appended to a list.
     """
 
     cdef uint8_t *cells
@@ -67,7 +67,7 @@ cdef class RangeTable:
         return n
 
     cdef Py_ssize_t run(self, const integer *keys, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
-        """Count until the list of wraps is full; return where."""
+        """Count until the list of wraps is full; return the position."""
         cdef uint8_t *cells = self.cells
         cdef uint64_t low = self.low, size = self.size, table = self.tables - 1, distance, place
         cdef uint8_t count
@@ -157,8 +157,8 @@ cdef inline size_t home_slot(int64_t key, int shift) noexcept nogil:
 cdef class HashTable:
     """A hash table with open addressing and linear probing, of up to `MAX_KEYS` distinct keys.
 
-    A free slot holds the key `EMPTY`. If that key occurs it is counted in whichever free slot it meets first; its count is
-    the sum over all free slots. So no key needs a separate comparison with `EMPTY`.
+    A free slot holds the key `EMPTY`. If that key occurs, it is counted in the first free slot of its probe sequence, and
+    its count is the sum over all free slots. So keys are not compared with `EMPTY` first.
     """
 
     cdef Slot *slots
@@ -190,7 +190,7 @@ cdef class HashTable:
         return i
 
     cdef Py_ssize_t run(self, const integer *keys, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
-        """Count until the table must grow or is full; return where."""
+        """Count until the table must grow or is full; return the position."""
         cdef Slot *slots = self.slots
         cdef size_t mask = self.size - 1, slot
         cdef size_t most = MAX_KEYS if self.size == MAX_SLOTS else self.size // SLOTS_PER_KEY
@@ -269,14 +269,14 @@ cdef Slot *new_slots(size_t size) noexcept nogil:
 def select_range(
     const integer[::1] keys not None, Py_ssize_t start, integer low, integer high, integer[::1] selected not None
 ):
-    """Copy the keys between `low` and `high`, from position `start` on, until `selected` is full.
+    """Copy keys from `low` to `high`, from position `start` on, until `selected` is full.
 
-    Return how many were copied, and the position where to go on.
+    Return the number of copied keys and the position of the next key.
     """
     cdef Py_ssize_t n = keys.shape[0], room = selected.shape[0], taken = 0, i = start, stop, j
     cdef uint64_t span = <uint64_t>high - <uint64_t>low
     if not 0 <= start <= n:
-        raise ValueError(f"{n} keys have no position {start}")
+        raise ValueError(f"position {start} is out of bounds for {n} keys")
     cdef Interrupt state
     interrupt_begin(&state)
     with nogil:
@@ -285,7 +285,7 @@ def select_range(
             while stop - i >= PREFETCH_STEP:
                 prefetch_ahead(&keys[i])
                 for j in range(PREFETCH_STEP):
-                    # Branch-free, for the outcome is unpredictable: the key is stored, and kept or overwritten.
+                    # Without a branch, which would be mispredicted: the key is stored, and kept or overwritten.
                     selected[taken] = keys[i + j]
                     taken += <uint64_t>selected[taken] - <uint64_t>low <= span
                 i += PREFETCH_STEP
@@ -300,17 +300,17 @@ def select_range(
 def partition_by_range(
     const integer[::1] keys not None, integer[::1] partitioned not None, int64_t[::1] ends not None, integer low, int shift
 ):
-    """Partition the keys, at most as many as `partitioned` has room for, into ranges in ascending order.
+    """Partition the keys into ranges in ascending order.
 
     Partition p has the keys from ``low + (p << shift)`` on; the first also all smaller keys, the last all larger ones.
-    `ends` gets where each ends in `partitioned`.
+    `ends` receives the end of each partition in `partitioned`.
     """
     cdef Py_ssize_t n = keys.shape[0], partitions = ends.shape[0], i, p
     cdef uint64_t last = <uint64_t>partitions - 1, key
     if partitioned.shape[0] < n:
-        raise ValueError(f"{n} keys do not fit into {partitioned.shape[0]} places")
+        raise ValueError(f"{n} keys do not fit into an output of {partitioned.shape[0]} elements")
     if not 0 <= shift < 64:
-        raise ValueError(f"64 bits cannot be shifted by {shift}")
+        raise ValueError(f"shift must be from 0 to 63, is {shift}")
     if partitions < 1:
         raise ValueError("there must be at least one partition")
     ends[:] = 0
@@ -348,14 +348,14 @@ def count_runs(const integer[::1] keys not None):
 
 
 def run_lengths(const integer[::1] keys not None, integer[::1] values not None, int64_t[::1] counts not None):
-    """The distinct keys of a sorted array and their counts, as far as they fit."""
+    """Write the distinct keys of a sorted array and their counts, until the outputs are full."""
     cdef Py_ssize_t n = keys.shape[0], room = values.shape[0], i = 0, start = 0, found = 0
     cdef bint last
     if counts.shape[0] != room:
         raise ValueError("values and counts must be of one length")
     with nogil:
         while i < n and found < room:
-            # Branch-free, for the outcome is unpredictable: key and count are stored, and kept or overwritten.
+            # Without a branch, which would be mispredicted: key and count are stored, and kept or overwritten.
             values[found] = keys[i]
             i += 1
             counts[found] = i - start
@@ -375,7 +375,7 @@ def merge_counts(
     cdef Interrupt state
     interrupt_begin(&state)
     if counts.shape[0] != n or other_counts.shape[0] != m or merged.shape[0] < n + m or sums.shape[0] < n + m:
-        raise ValueError("arrays of different lengths")
+        raise ValueError("values and counts must be of one length, and the results as long as both inputs together")
     with nogil:
         while i < n and j < m:
             if found % POLL_ELEMENTS == 0:

@@ -60,7 +60,7 @@ cdef bint NEON = "NEON" in cpu_features.ENABLED
 
 
 cdef class BinSearch:
-    """Ascending edges and the lookup table for them: of the fastest kind, or `by` "width" or "rank"."""
+    """Ascending edges and a lookup table: of the fastest kind, or `by` "width" or "rank"."""
 
     cdef CBinSearch search
     cdef double *edges
@@ -95,7 +95,7 @@ cdef class BinSearch:
         bin_search_choose(&self.search, AVX512, AVX2, NEON)
 
     cdef int build_buckets(self, double width, bint by_rank) except -1:
-        """As few buckets as hold at most one edge each; if none do, the largest number, of the kind with fewer steps."""
+        """Find the fewest buckets with at most one edge each; otherwise take the most, of the kind with fewer steps."""
         cdef Py_ssize_t most = min(max(16 * self.bins, <Py_ssize_t>MIN_BUCKET_LIMIT), <Py_ssize_t>MAX_BUCKETS)
         cdef Py_ssize_t buckets = min(max(4 * self.bins, 16), most)
         cdef double scale
@@ -158,7 +158,7 @@ cdef class BinSearch:
         return 0
 
     cdef void check_uniform(self, double width) noexcept:
-        """Measure how far the edges are from uniform ones, and whether arithmetic can decide most bins."""
+        """Measure the distance of the edges from uniform ones: if it is small, arithmetic decides most bins."""
         cdef Py_ssize_t i
         cdef double scale = self.bins / width if width > 0 else INFINITY, off = 0
         self.search.uniform_scale = 0
@@ -176,16 +176,16 @@ cdef class BinSearch:
         free(self.start)
 
     def count(self, int64_t[::1] counts not None, const floating[::1] values not None):
-        """Add to `counts` how many values lie in each bin."""
+        """Add the number of values in each bin to `counts`."""
         count_values(self, counts, values, True)
 
     def weigh(self, double[::1] sums not None, const floating[::1] values not None, const double[::1] weights not None):
-        """Add to `sums` the weights of the values in each bin."""
+        """Add the weights of the values in each bin to `sums`."""
         cdef Py_ssize_t n = values.shape[0], bin
         cdef Interrupt state
         interrupt_begin(&state)
         if sums.shape[0] != self.bins or weights.shape[0] != n:
-            raise ValueError("there must be a cell for each bin, and a weight for each value")
+            raise ValueError("there must be one sum per bin and one weight per value")
         if n == 0:
             return
         cdef double *table = <double *>scratch_calloc((self.bins + 2) * sizeof(double))
@@ -255,7 +255,7 @@ cdef int count_values(BinSearch search, int64_t[::1] counts, const floating[::1]
         raise ValueError(f"{bins} bins need as many counts, not {counts.shape[0]}")
     if n == 0:
         return 0
-    # Two tables, so that values close together do not wait for each other's count.
+    # Two tables used in turn, so that no store waits for the store before it to the same bin.
     cdef Py_ssize_t tables = 2 if bins <= MAX_BINS_FOR_TWO_TABLES else 1
     cdef int64_t *table = <int64_t *>scratch_calloc(tables * (bins + 2) * sizeof(int64_t))
     if table == NULL:
@@ -294,7 +294,7 @@ def held(int64_t[::1] counts not None, const floating[::1] values not None, cons
 
 
 cdef Py_ssize_t build_axes(list searches, list columns, Py_ssize_t cells, CAxis *axes) except -1:
-    """Fill in the axes of a joint histogram; return the number of rows. `cells` is the size of the caller's table."""
+    """Fill `axes` for a joint histogram; return the number of rows. `cells` is the size of the caller's table."""
     cdef const double[::1] doubles
     cdef const float[::1] floats
     cdef BinSearch search

@@ -16,16 +16,16 @@ from tests.remote import TIME_LIMIT
 LEAST, MOST = -(1 << 63), (1 << 63) - 1
 
 ONE_CELL: dict[str, Any] = {"locked": pc.LockedCounter, "atomic": pc.AtomicCounter, "shared": pc.SharedCounter}
-"""Those whose `add` and `increment` return the new value."""
+"""The counters whose `add` and `increment` return the new value."""
 
-SPREAD: dict[str, Any] = {"sharded": pc.ShardedCounter, "local": pc.LocalCounter}
+PER_THREAD: dict[str, Any] = {"sharded": pc.ShardedCounter, "local": pc.LocalCounter}
 
-UNNOTICED = 75 if sysconfig.get_config_var("Py_GIL_DISABLED") else 25
+ALLOWED_BLOCKS = 75 if sysconfig.get_config_var("Py_GIL_DISABLED") else 25
 """Memory blocks that Python may keep after 50 counters: without a GIL, one for each ended thread."""
 
-SCALARS = ONE_CELL | SPREAD
+SCALARS = ONE_CELL | PER_THREAD
 
-OF_ONE_PROCESS = [name for name in SCALARS if name != "shared"]
+NOT_SHARED = [name for name in SCALARS if name != "shared"]
 
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the process that made it unlinks it")

@@ -24,7 +24,7 @@ from parcount.counters import concurrent
 from parcount.counters.concurrent import CHUNK
 from parcount.counters.per_thread import SPARE
 from tests.conftest import Run
-from tests.counters.support import UNNOTICED
+from tests.counters.support import ALLOWED_BLOCKS
 from tests.remote import TIME_LIMIT
 from tests.together import in_a_thread, repeat, together
 
@@ -655,7 +655,7 @@ class TestManyThreads:
 
         blocks()
         first = blocks()
-        assert blocks() - first < UNNOTICED
+        assert blocks() - first < ALLOWED_BLOCKS
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import parcount as pc
 from parcount.counters.scalar import Scalar
 from tests.conftest import Run
-from tests.counters.support import LEAST, MOST, OF_ONE_PROCESS, ONE_CELL, SCALARS, SPREAD, UNNOTICED
+from tests.counters.support import ALLOWED_BLOCKS, LEAST, MOST, NOT_SHARED, ONE_CELL, PER_THREAD, SCALARS
 from tests.remote import TIME_LIMIT
 from tests.together import in_a_thread, repeat, together
 
@@ -75,7 +75,7 @@ class TestScalar:
         for kind in ONE_CELL.values():
             one = way(kind(10))
             assert [one.increment(), one.add(5), one.add(-20), one.add(1 << 50)] == [11, 16, -4, (1 << 50) - 4]
-        for kind in SPREAD.values():
+        for kind in PER_THREAD.values():
             many = way(kind(10))
             assert [many.increment(), many.add(5), many.add(1 << 50)] == [None, None, None]
 
@@ -405,7 +405,7 @@ class TestLifetime:
 
         blocks()
         first = blocks()
-        assert blocks() - first < UNNOTICED
+        assert blocks() - first < ALLOWED_BLOCKS
 
     def test_a_counter_is_freed_while_its_threads_run(self, kind: Kind) -> None:
         ready, go = Event(), Event()
@@ -429,7 +429,7 @@ class TestLifetime:
 
 
 class TestPickling:
-    @pytest.mark.parametrize("name", OF_ONE_PROCESS)
+    @pytest.mark.parametrize("name", NOT_SHARED)
     def test_private_counters_cannot_be_pickled(self, name: str) -> None:
         kind = SCALARS[name]
         for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
@@ -443,7 +443,7 @@ class TestPickling:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-@pytest.mark.parametrize("name", OF_ONE_PROCESS)
+@pytest.mark.parametrize("name", NOT_SHARED)
 def test_a_forked_child_counts_independently(run_script: Run, name: str) -> None:
     # While it forks, others count and hold whatever lock there is; none of them goes on in the child.
     ran = run_script(

@@ -90,7 +90,7 @@ def test_keys_of_a_range_are_selected_as_far_as_there_is_room(keys: Any, data: s
     assert guarded[:taken].tolist() == inside
     assert guarded[room] == 77
     assert taken == room or stopped == len(keys)
-    with pytest.raises(ValueError, match="have no position"):
+    with pytest.raises(ValueError, match="out of bounds for"):
         native.select_range(keys, len(keys) + 1, low, high, guarded)
 
 
@@ -128,7 +128,7 @@ def test_a_few_keys_may_lie_as_far_apart_as_keys_can(dtype: str) -> None:
 @pytest.mark.parametrize("shift", [-1, 64])
 def test_a_shift_by_more_bits_than_a_key_has_is_refused(shift: int) -> None:
     keys = np.arange(3)
-    with pytest.raises(ValueError, match=f"shifted by {shift}"):
+    with pytest.raises(ValueError, match=f"from 0 to 63, is {shift}"):
         native.partition_by_range(keys, np.empty(3, np.int64), np.empty(1, np.int64), np.int64(0), shift)
 
 
@@ -142,7 +142,7 @@ def test_extent_looks_no_further_than_a_table_could_reach() -> None:
 
 def test_lists_that_do_not_fit_are_refused() -> None:
     keys, counts = np.arange(3), np.ones(3, np.int64)
-    with pytest.raises(ValueError, match="different lengths"):
+    with pytest.raises(ValueError, match="must be of one length"):
         native.merge_counts(keys, counts, keys, counts, np.empty(5, np.int64), np.empty(6, np.int64))
     with pytest.raises(ValueError, match="do not fit"):
         native.partition_by_range(keys, np.empty(2, np.int64), np.empty(1, np.int64), np.int64(0), 0)
