@@ -20,10 +20,10 @@ from parcount.kernels.bincount import bincount_job, bincount_weighted, trimmed
 from parcount.kernels.blocks import as_uint8
 from parcount.kernels.job import Slices
 
-KEYS_A_BIN = 8
+MIN_KEYS_PER_BIN = 8
 """Keys for each bin from which private tables pay (``bench/peers.py``: 20 million keys, 2^24 bins)."""
 
-OWNED = 1 << 16
+MAX_COPIED_BINS = 1 << 16
 """Bins up to which the result is copied out of the longer table in which it was counted."""
 
 
@@ -111,12 +111,12 @@ def bincount(
         sums: NDArray[Any] = numpy_bincount(x, weights, minlength)
     else:
         bins = job.bins or 0
-        worth = job.size if bins * KEYS_A_BIN <= job.size else 0
+        divisible = job.size if bins * MIN_KEYS_PER_BIN <= job.size else 0
         kernel = cython_loops.bincount if weights is None else bincount_weighted
-        sums = run(job, kernel, choose_execution(worth, threads, on))
+        sums = run(job, kernel, choose_execution(divisible, threads, on))
         if weights is None and out is None:
             sums = trimmed(sums, index(minlength))
-        if sums.base is not None and len(sums) <= OWNED:
+        if sums.base is not None and len(sums) <= MAX_COPIED_BINS:
             sums = sums.copy()
     if out is None:
         return sums

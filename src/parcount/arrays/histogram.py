@@ -17,7 +17,7 @@ from parcount.kernels import cython_loops
 from parcount.kernels.blocks import flat
 from parcount.kernels.histogram import ValueRange, histogram_job, histogram_weighted, value_range
 
-MOST_FLOAT32_BINS = 1 << 16
+MAX_FLOAT32_BINS = 1 << 16
 """NumPy computes the bin of a float32 in float32. With more bins it is not always the one that the edges define."""
 
 
@@ -97,20 +97,20 @@ def histogram(
     if out is not None and density:
         raise ValueError("density= and out= cannot be combined: the total is not known before all data is counted")
     values = np.asarray(a)
-    heavy = None if weights is None else np.asarray(weights)
+    addends = None if weights is None else np.asarray(weights)
     edges = None
-    if _ours(values, heavy) and not (isinstance(bins, str) and heavy is not None):  # NumPy refuses that
-        column = flat(values, "K" if heavy is None else "C")
+    if _are_supported(values, addends) and not (isinstance(bins, str) and addends is not None):  # NumPy refuses that
+        column = flat(values, "K" if addends is None else "C")
         edges = _edges(column, bins, range, threads)
-    if edges is None or not _same_as_numpys(values, heavy, bins, edges):
+    if edges is None or not _equal_numpys(values, addends, bins, edges):
         hist, edges = numpy_histogram(a, bins, range, None if out is not None else density, weights)
     else:
-        job = histogram_job(column, edges, None if heavy is None else flat(heavy))
-        kernel = cython_loops.histogram if heavy is None else histogram_weighted
+        job = histogram_job(column, edges, None if addends is None else flat(addends))
+        kernel = cython_loops.histogram if addends is None else histogram_weighted
         hist = run(job, kernel, choose_execution(values.size, threads, on))
-        if heavy is not None:
+        if addends is not None:
             # With uneven edges NumPy takes differences of cumulative sums, which are in native byte order.
-            hist = hist.astype(heavy.dtype if _uniform(bins) else heavy.dtype.newbyteorder("="))
+            hist = hist.astype(addends.dtype if _uniform(bins) else addends.dtype.newbyteorder("="))
         if density:
             return hist / np.array(np.diff(edges), float) / hist.sum(), edges
         hist = hist.copy() if hist.base is not None else hist
@@ -121,7 +121,7 @@ def histogram(
     return out, edges
 
 
-def _ours(values: NDArray[Any], weights: NDArray[Any] | None) -> bool:
+def _are_supported(values: NDArray[Any], weights: NDArray[Any] | None) -> bool:
     """Whether the compiled loops support them."""
     if not values.size or not (values.dtype.kind in "iu" or values.dtype.type in (np.float32, np.float64)):
         return False
@@ -146,16 +146,16 @@ def _edges(
         return np.histogram_bin_edges(values, bins, range)
     if range is not None or not _uniform(bins):
         return np.histogram_bin_edges(values[:0], bins, range)
-    return np.histogram_bin_edges(np.array(between(values, threads), values.dtype), bins)
+    return np.histogram_bin_edges(np.array(extremes(values, threads), values.dtype), bins)
 
 
-def between(values: NDArray[Any], threads: int | None) -> tuple[Any, Any]:
+def extremes(values: NDArray[Any], threads: int | None) -> tuple[Any, Any]:
     """The minimum and the maximum."""
     ends: tuple[Any, Any] = run(ValueRange([values]), value_range, choose_execution(len(values), threads, None))
     return ends
 
 
-def float64_serves(values: NDArray[Any], edges: NDArray[Any]) -> bool:
+def compare_as_float64(values: NDArray[Any], edges: NDArray[Any]) -> bool:
     """Whether values compare with the edges as float64 as they do, in NumPy, with the edges as they are."""
     if len(edges) < 2 or edges.dtype.kind not in "iuf" or edges.dtype.itemsize not in (1, 2, 4, 8):
         return False
@@ -166,11 +166,11 @@ def float64_serves(values: NDArray[Any], edges: NDArray[Any]) -> bool:
     return not (integers and max(abs(float(edges[0])), abs(float(edges[-1]))) >= 1 << 53)
 
 
-def _same_as_numpys(values: NDArray[Any], weights: NDArray[Any] | None, bins: Any, edges: NDArray[Any]) -> bool:
+def _equal_numpys(values: NDArray[Any], weights: NDArray[Any] | None, bins: Any, edges: NDArray[Any]) -> bool:
     """Whether the compiled loops give NumPy's result."""
-    if not float64_serves(values, edges):
+    if not compare_as_float64(values, edges):
         return False
-    if _uniform(bins) and values.dtype == np.float32 and len(edges) > MOST_FLOAT32_BINS:
+    if _uniform(bins) and values.dtype == np.float32 and len(edges) > MAX_FLOAT32_BINS:
         return False
     # With uneven edges NumPy adds integers as integers, which is exact beyond the 53 bits of a float64.
     return _uniform(bins) or weights is None or weights.dtype.kind not in "iu" or weights.dtype.itemsize < 8

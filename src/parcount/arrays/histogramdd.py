@@ -10,14 +10,14 @@ from numpy import histogramdd as numpy_histogramdd
 from numpy.typing import ArrayLike, NDArray
 
 from parcount._native.dispatch import dispatch
-from parcount.arrays.histogram import between, float64_serves
+from parcount.arrays.histogram import compare_as_float64, extremes
 from parcount.engine.run import run
 from parcount.engine.threads import choose_execution
 from parcount.execution.base import Execution
 from parcount.kernels import histogramdd as kernels
 from parcount.kernels.histogramdd import histogramdd_job, without_outside
 
-MOST_CELLS_A_ROW = 4
+MAX_CELLS_PER_ROW = 4
 """Cells for each row up to which private tables pay."""
 
 
@@ -85,23 +85,23 @@ def histogramdd(
            [0., 2.]])
     """
     columns = _columns(sample)
-    heavy = None if weights is None else np.asarray(weights)
-    if columns is None or not _suit(columns, heavy):
+    addends = None if weights is None else np.asarray(weights)
+    if columns is None or not _are_supported(columns, addends):
         return numpy_histogramdd(sample, bins, range, density, weights)
     edges = _edges(columns, bins, range, threads)
-    if not all(float64_serves(column, its) for column, its in zip(columns, edges, strict=True)):
+    if not all(compare_as_float64(column, axis_edges) for column, axis_edges in zip(columns, edges, strict=True)):
         return numpy_histogramdd(sample, bins, range, density, weights)
-    job = histogramdd_job(columns, edges, heavy)
-    cells = np.prod([len(its) + 1.0 for its in edges])
+    job = histogramdd_job(columns, edges, addends)
+    cells = np.prod([len(axis_edges) + 1.0 for axis_edges in edges])
     size = job.size * len(columns)
-    on = choose_execution(size if cells <= MOST_CELLS_A_ROW * job.size else 0, threads, on)
-    kernel = kernels.histogramdd if heavy is None else kernels.histogramdd_weighted
+    on = choose_execution(size if cells <= MAX_CELLS_PER_ROW * job.size else 0, threads, on)
+    kernel = kernels.histogramdd if addends is None else kernels.histogramdd_weighted
     counts = without_outside(run(job, kernel, on), edges)
     hist = counts.astype(float)
     if density:
         total = hist.sum()
-        for axis, its in enumerate(edges):
-            widths = np.diff(its)
+        for axis, axis_edges in enumerate(edges):
+            widths = np.diff(axis_edges)
             hist = hist / widths.reshape([-1 if axis == other else 1 for other, _ in enumerate(edges)])
         hist /= total
     return hist, edges
@@ -175,14 +175,13 @@ def _columns(sample: Any) -> list[NDArray[Any]] | None:
     if hasattr(sample, "shape") or not isinstance(sample, list | tuple):
         return None
     columns = [np.asarray(column) for column in sample]
-    # NumPy first makes one array of them, of one dtype in native byte order: if that changes a column, it is NumPy's
-    # call.
+    # NumPy converts them to one array in native byte order. It counts columns that this would change.
     dtypes = {column.dtype for column in columns}
     same = len(dtypes) == 1 and dtypes.pop().isnative
     return columns if same and all(column.ndim == 1 for column in columns) else None
 
 
-def _suit(columns: list[NDArray[Any]], weights: NDArray[Any] | None) -> bool:
+def _are_supported(columns: list[NDArray[Any]], weights: NDArray[Any] | None) -> bool:
     """Whether the compiled loops support them."""
     if not columns or len(columns) > 32 or not len(columns[0]) or len({len(column) for column in columns}) > 1:
         return False
@@ -204,7 +203,7 @@ def _edges(
     dtype = columns[0].dtype
     given = range is not None and len(range) == len(columns)
     ends = [
-        (dtype.type(0), dtype.type(0)) if given and range[axis] is not None else between(column, threads)
+        (dtype.type(0), dtype.type(0)) if given and range[axis] is not None else extremes(column, threads)
         for axis, column in enumerate(columns)
     ]
     return numpy_histogramdd(np.array(ends, dtype).T, bins, range)[1]  # a tuple, or in some versions a list

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHECKED = 1 << 16
-"""Cells of `out` checked at a time: the temporaries stay small."""
+"""Cells of `out` that are checked at a time, so that the temporaries stay small."""
 
 
 def check_out(out: NDArray[Any], bins: int | None, dtype: Any) -> None:
@@ -34,14 +34,14 @@ def check_out(out: NDArray[Any], bins: int | None, dtype: Any) -> None:
 
 
 def accumulate(out: NDArray[Any], sums: NDArray[Any]) -> None:
-    """Add to the first cells of `out`, or if one of them would pass a limit of its dtype, to none.
+    """Add to the first cells of `out`; if one of the sums does not fit into its dtype, to none.
 
     Raises
     ------
     OverflowError
         If a count does not fit.
     """
-    if len(out) > 1 and out.strides[0] == 0:  # all cells are one
+    if len(out) > 1 and out.strides[0] == 0:  # all cells share their memory
         out, sums = out[:1], sums.sum(keepdims=True)
     pieces = [slice(start, start + CHECKED) for start in range(0, len(sums), CHECKED)]
     out = out[: len(sums)]

@@ -17,7 +17,7 @@ from parcount.kernels.add_at import add_at_weighted
 from parcount.kernels.increment import increment_job
 from parcount.kernels.job import Slices
 
-MOST_CELLS_AN_INDEX = 4
+MAX_CELLS_PER_INDEX = 4
 """Cells for each index up to which private tables pay; NumPy adds in place."""
 
 
@@ -88,7 +88,7 @@ def _job(a: Any, indices: Any, b: Any) -> Slices | None:
     where = np.asarray(indices)
     if a.ndim != 1 or where.ndim != 1 or where.dtype.kind not in "iu" or where.dtype == np.uint64:
         return None
-    if len(a) > MOST_CELLS_AN_INDEX * len(where) or abs(a.strides[0]) < a.itemsize:
+    if len(a) > MAX_CELLS_PER_INDEX * len(where) or abs(a.strides[0]) < a.itemsize:
         return None
     if a.dtype.kind in "iu" and _is_integer(b):
         return Slices([where], bins=len(a))

@@ -16,18 +16,18 @@ from parcount.kernels.python_loops import grown_size
 Counts = NDArray[np.int64]
 
 Kernel = Callable[..., Any]
-"""A hot loop: a plain function ``kernel(table, *args)`` that counts one part.
+"""A function ``kernel(table, *args)`` that counts one part.
 
-It adds to `table`, and returns None or another array if the counts are there. `table` is None if the part says so; the
-kernel then returns what it has found. A kernel that has an attribute ``own_threads`` starts threads of its own, and
-takes a keyword ``threads``.
+It adds to `table` and returns None, or returns another array with the counts. For a part without a table, `table` is
+None and the kernel returns the partial result. A kernel with an attribute ``own_threads`` starts as many threads as its
+keyword ``threads`` says.
 """
 
 CACHE_LINE = 64
-"""Bytes that two cores cannot write at once without waiting for each other (128 on some Arm)."""
+"""Size in bytes of the memory that cores cannot write at the same time (128 on some Arm)."""
 
 LARGE_TABLE = 1 << 17
-"""Cells from which a table is not aligned to cache lines: a megabyte has pages of its own."""
+"""Cells from which a table is not aligned to cache lines, because a megabyte is allocated in pages of its own."""
 
 
 @dataclass(eq=False, slots=True)  # not frozen, which takes longer to make
@@ -50,7 +50,7 @@ class Part:
 
 
 class Job(ABC):
-    """What can be counted in parts.
+    """Data that is counted in parts.
 
     Attributes
     ----------
