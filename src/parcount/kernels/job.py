@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from parcount.kernels.python_loops import grown_size
+from parcount.kernels.growth import grown_size
 
 Counts = NDArray[np.int64]
 

@@ -10,6 +10,8 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from parcount.kernels.growth import grown_size
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -80,21 +82,6 @@ def grown(counts: Any, keys: Any, grow: bool) -> Any:
     from parcount.kernels import job
 
     return job.grown(counts, keys, grow)
-
-
-def grown_size(bins: int, least: int, greatest: int, grow: bool) -> int:
-    """The length of the table for keys from `least` to `greatest`, one of which is not in a table of `bins` cells.
-
-    Raises
-    ------
-    ValueError
-        If a key is negative, or the table must not grow.
-    """
-    if not grow:
-        raise ValueError(f"a key lies outside 0 … {bins - 1}")
-    if least < 0:
-        raise ValueError("'list' argument must have no negative elements")
-    return max(bins, int(greatest) + 1)  # no shorter, if another thread has changed the keys
 
 
 def count_part(
