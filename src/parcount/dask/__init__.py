@@ -37,8 +37,7 @@ def bincount(
     arrays = _without_none(x, weights)
     if not _have_numpy_blocks(arrays):
         return like
-    total = _count_blocks(_keys_in_block, arrays, _summed, like.dtype, split_every, minlength=minlength)
-    return _as_array(_counts, total, like.chunks, meta_from_array(like))
+    return _tables(_keys_in_block, arrays, like, split_every, minlength=minlength)
 
 
 def histogram(
@@ -58,8 +57,7 @@ def histogram(
     if not _have_numpy_blocks(arrays):
         return hist, edges
     like = da.histogram(a, bins, range, weights=weights)[0] if density else hist
-    total = _count_blocks(_values_in_block, arrays, _summed, like.dtype, bins=bins, range=range)
-    counts = _as_array(_counts, total, like.chunks, meta_from_array(like))
+    counts = _tables(_values_in_block, arrays, like, bins=bins, range=range)
     return _density(counts, [edges]) if density else counts, edges
 
 
@@ -81,11 +79,8 @@ def histogramdd(
     if not _have_numpy_blocks(arrays):
         return hist, edges
     like = da.histogramdd(sample, bins, range, weights=weights)[0] if density else hist
-    rows = isinstance(sample, da.Array)
-    total = _count_blocks(
-        _rows_in_block, arrays, _summed, like.dtype, bins=bins, range=range, weighed=weights is not None, rows=rows
-    )
-    counts = _as_array(_counts, total, like.chunks, meta_from_array(like))
+    settings = {"bins": bins, "range": range, "weighed": weights is not None, "rows": isinstance(sample, da.Array)}
+    counts = _tables(_rows_in_block, arrays, like, **settings)
     return _density(counts, edges) if density else counts, edges
 
 
@@ -117,6 +112,14 @@ def unique_counts(x: Any, *, sorted: bool = True, **others: Any) -> Any:  # noqa
     return UniqueCountsResult(values, counts)
 
 
+def _tables(
+    kernel: Callable[..., Any], arrays: Sequence[Any], like: Any, split_every: int | None = None, **settings: Any
+) -> Any:
+    """The sum of the tables of all blocks, with the dtype, shape and chunks of `like`."""
+    total = _count_blocks(kernel, arrays, _summed, like.dtype, split_every, **settings)
+    return _as_array(_counts, total, like.chunks, meta_from_array(like))
+
+
 def _density(counts: Any, edges: Sequence[Any]) -> Any:
     """The counts divided by their total and by the volumes of their bins."""
     volumes = reduce(np.multiply.outer, [np.diff(its).astype(float) for its in edges])
@@ -129,8 +132,7 @@ def _refuse(others: dict[str, Any]) -> None:
             raise TypeError(f"got an unexpected keyword argument {name!r}")
         if value is not None:
             raise TypeError(
-                f"{name}= is not supported for a dask array: its scheduler decides where blocks are counted, "
-                "each on one thread"
+                f"{name}= is not supported for a dask array: the scheduler decides where each block is counted"
             )
 
 
@@ -172,28 +174,14 @@ def _count_blocks(
     indices = [each for array in arrays for each in (array, axes[: array.ndim])]
     meta = np.empty((0,) * len(axes), dtype)
     partials = da.blockwise(kernel, axes, *indices, dtype=dtype, meta=meta, align_arrays=False, **settings)
-    return da.reduction(
-        partials,
-        _counts,
-        merge,
-        dtype=dtype,
-        split_every=split_every,
-        concatenate=False,
-        meta=np.empty((), dtype),
-    )
+    meta = np.empty((), dtype)
+    return da.reduction(partials, _counts, merge, dtype=dtype, split_every=split_every, concatenate=False, meta=meta)
 
 
 def _as_array(function: Callable[..., Any], total: Any, chunks: Any, meta: NDArray[Any], **settings: Any) -> Any:
     """The array, of one chunk, that a function makes from the merged counts."""
-    return da.map_blocks(
-        function,
-        total,
-        new_axis=list(range(len(chunks))),
-        chunks=chunks,
-        dtype=meta.dtype,
-        meta=meta,
-        **settings,
-    )
+    axes = list(range(len(chunks)))
+    return da.map_blocks(function, total, new_axis=axes, chunks=chunks, dtype=meta.dtype, meta=meta, **settings)
 
 
 def _keys_in_block(x: NDArray[Any], weights: NDArray[Any] | None = None, *, minlength: int) -> NDArray[Any]:
@@ -215,7 +203,7 @@ def _distinct_in_block(x: NDArray[Any]) -> KeyCounts:
 
 
 def _counts(found: Any, **_: Any) -> Any:
-    """The counts as they are, in a task whose name dask's dashboard shows."""
+    """Return the counts, in a task whose name dask's dashboard shows."""
     return found
 
 
@@ -225,7 +213,7 @@ def _flat(nested: Any) -> list[Any]:
 
 
 def _summed(nested: Any, dtype: Any, **_: Any) -> NDArray[Any]:
-    """The sum of tables, some of which may be shorter. They are not changed: another task may be given them too."""
+    """The sum of tables, some of which may be shorter. They are not changed, because other tasks may use them."""
     tables = sorted(_flat(nested), key=len)
     sums: NDArray[Any] = tables.pop().astype(dtype)
     for table in tables:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pickle import PicklingError
@@ -11,6 +10,7 @@ from typing import Any
 
 from parcount.execution.errors import WorkerDied
 from parcount.execution.futures import FutureExecution, FuturesStream
+from parcount.execution.stream import Function
 
 UNPICKLABLE = ("cannot pickle", "can't pickle", "could not pickle", "could not serialize")
 """Parts of the messages of executors' exceptions for objects that cannot be pickled."""
@@ -100,12 +100,12 @@ class Adopted(FutureExecution):
             )
         return workers
 
-    def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> FuturesStream:
+    def _open_stream(self, function: Function, idempotent: bool) -> FuturesStream:
         if not idempotent and self._dask:
             raise ValueError("dask starts an item again if its worker is lost, which idempotent=False forbids")
         return super()._open_stream(function, idempotent)
 
-    def _submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
+    def _submit(self, function: Function, item: Any) -> Future[Any]:
         try:
             future: Future[Any]
             if self._dask:  # with pure=True equal items are computed once, and all are read to be compared
@@ -139,7 +139,7 @@ class Adopted(FutureExecution):
 class _Portable:
     """A function that checks whether its result can be pickled: if dask cannot send a result, the call never ends."""
 
-    function: Callable[[Any], Any]
+    function: Function
 
     @property
     def __name__(self) -> str:

@@ -9,7 +9,7 @@ from threading import RLock
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
-from parcount.execution.stream import TaskStream, stream_results
+from parcount.execution.stream import Function, TaskStream, stream_results
 from parcount.system.cores import available_cores
 
 Item = TypeVar("Item")
@@ -236,12 +236,12 @@ class Execution(ABC):
         """The number of items that are taken ahead of the results that have been yielded."""
         return 2 * self.concurrency
 
-    def _prepare(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:  # noqa: ARG002
+    def _prepare(self, function: Function, items: Iterable[Any]) -> Function:
         """Return the function in the form sent to workers; raises before they start if it cannot be sent."""
         return function
 
     def _stream(
-        self, function: Callable[[Any], Any], items: Iterator[Any], idempotent: bool, ordered: bool
+        self, function: Function, items: Iterator[Any], idempotent: bool, ordered: bool
     ) -> Generator[Any, None, None]:
         function = self._prepare(function, ())
         # Inside a `with` block the block ends the workers, even if the generator is never finished.
@@ -255,16 +255,16 @@ class Execution(ABC):
                         raise RuntimeError("the `with` block in which this generator was created has ended")
 
     @abstractmethod
-    def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> TaskStream:
+    def _open_stream(self, function: Function, idempotent: bool) -> TaskStream:
         """Create the stream of one call; the workers have been started."""
 
-    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:
+    def _map(self, function: Function, items: Sequence[Any], idempotent: bool) -> list[Any]:
         """Implement `map`; the workers have been started."""
         return self._map_stream(function, items, idempotent, lambda _done, _total: None)
 
     def _map_stream(
         self,
-        function: Callable[[Any], Any],
+        function: Function,
         items: Sequence[Any],
         idempotent: bool,
         progress: Callable[[int, int], object],
@@ -278,9 +278,7 @@ class Execution(ABC):
         return [done[position] for position in range(len(items))]
 
     @abstractmethod
-    def _together(
-        self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool
-    ) -> tuple[list[Any], float]:
+    def _together(self, function: Function, items: Sequence[Any], idempotent: bool) -> tuple[list[Any], float]:
         """Implement `together`; the workers have been started."""
 
 

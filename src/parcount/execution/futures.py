@@ -8,11 +8,10 @@ from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from time import perf_counter
-from types import TracebackType
 from typing import Any
 
 from parcount.execution.base import Execution
-from parcount.execution.stream import Outcome, TaskStream
+from parcount.execution.stream import Function, Outcome, TaskStream
 
 MAX_WAIT = 0.1
 """Seconds of one wait: a signal that arrives just before a thread blocks is not handled before the wait ends."""
@@ -22,21 +21,19 @@ class FutureExecution(Execution):
     """An execution whose items become futures."""
 
     @abstractmethod
-    def _submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
+    def _submit(self, function: Function, item: Any) -> Future[Any]:
         """Submit an item."""
 
     def _translate(self, position: int, error: BaseException) -> None:
         """Raise a clearer exception for the item at a position in place of the executor's, or return."""
 
-    def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> FuturesStream:  # noqa: ARG002
+    def _open_stream(self, function: Function, idempotent: bool) -> FuturesStream:
         return FuturesStream(self, function)
 
-    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:
+    def _map(self, function: Function, items: Sequence[Any], idempotent: bool) -> list[Any]:
         return self._open_stream(function, idempotent).run(items)
 
-    def _together(
-        self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool
-    ) -> tuple[list[Any], float]:
+    def _together(self, function: Function, items: Sequence[Any], idempotent: bool) -> tuple[list[Any], float]:
         opened = perf_counter()
         return self._map(function, items, idempotent), opened
 
@@ -59,7 +56,7 @@ class FuturesStream(TaskStream):
     def __init__(
         self,
         execution: FutureExecution,
-        function: Callable[[Any], Any],
+        function: Function,
         *,
         on_failure: Callable[[], None] = lambda: None,
         on_interrupt: Callable[[], None] = lambda: None,
@@ -71,9 +68,8 @@ class FuturesStream(TaskStream):
         self.pending: dict[Future[Any], int] = {}
         self.done: SimpleQueue[Future[Any]] = SimpleQueue()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self, error: BaseException | None) -> None:
+        """Cancel items that have not begun, and wait for the others."""
         if error is not None:
             self.on_failure()
             if not isinstance(error, Exception | GeneratorExit):  # such as Ctrl-C
@@ -142,7 +138,7 @@ def _result(future: Future[Any]) -> Any:
         del future  # it would form a cycle with the traceback of its exception
 
 
-def run_now(function: Callable[[Any], Any], item: Any) -> Future[Any]:
+def run_now(function: Function, item: Any) -> Future[Any]:
     """Apply the function in this thread; return a future that is done."""
     try:
         value = function(item)

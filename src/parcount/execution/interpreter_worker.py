@@ -15,12 +15,13 @@ from itertools import accumulate
 from typing import Any
 
 from parcount.execution.errors import portable
+from parcount.execution.stream import Function
 
 Answer = tuple[bool, bytes]
 """Whether the call failed; the pickled result, or the pickled exception and its traceback as text."""
 
 _main: dict[str, Any] = {}
-_held: list[tuple[Callable[[Any], Any], Any]] = []
+_held: list[tuple[Function, Any]] = []
 
 
 def prepare(main: bytes) -> None:

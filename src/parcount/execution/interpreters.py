@@ -21,6 +21,7 @@ from parcount.execution import interpreter_worker
 from parcount.execution.errors import RemoteTraceback
 from parcount.execution.pickling import hide_missing_main_file, make_picklable, prepare_initializer, unpicklable
 from parcount.execution.pool import Pool
+from parcount.execution.stream import Function
 
 interpreters: Any
 try:
@@ -121,15 +122,15 @@ class Interpreters(Pool):
         if self._setup is not None:
             _result(interpreter.call(interpreter_worker.run, *self._setup))
 
-    def _prepare(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:
+    def _prepare(self, function: Function, items: Iterable[Any]) -> Function:
         # Items for running workers are checked when they are sent.
-        ready: Callable[[Any], Any] = make_picklable(function, () if self._entered else items, _dumps)
+        ready: Function = make_picklable(function, () if self._entered else items, _dumps)
         return ready
 
-    def _work(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def _work(self, function: Function) -> Function:
         return lambda item: _result(self._caller()(interpreter_worker.run, *_task(function, item)))
 
-    def _hold(self, function: Callable[[Any], Any]) -> Callable[[Any], Callable[[], Any]]:
+    def _hold(self, function: Function) -> Callable[[Any], Callable[[], Any]]:
         def hold(item: Any) -> Callable[[], Any]:
             call = self._caller()
             _result(call(interpreter_worker.hold, *_task(function, item)))
@@ -176,7 +177,7 @@ def _dumps(value: Any) -> tuple[bytes, tuple[memoryview, ...]]:
     return file.getvalue(), tuple(map(memoryview, buffers))
 
 
-def _task(function: Callable[[Any], Any], item: Any) -> tuple[bytes, tuple[memoryview, ...]]:
+def _task(function: Function, item: Any) -> tuple[bytes, tuple[memoryview, ...]]:
     try:
         return _dumps((function, item))
     except Exception as error:  # an object's own __reduce__ may raise anything

@@ -9,7 +9,6 @@ package's own loops run here, because whatever a thread starts inherits its core
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from itertools import pairwise
@@ -19,6 +18,7 @@ from typing import Any
 from parcount.execution.base import Execution, integer
 from parcount.execution.futures import run_now
 from parcount.execution.serial import Serial
+from parcount.execution.stream import Function
 from parcount.execution.threads import Threads
 
 
@@ -57,7 +57,7 @@ class PinnedThreads(Threads):
             self._close()
             raise
 
-    def _submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
+    def _submit(self, function: Function, item: Any) -> Future[Any]:
         try:
             return super()._submit(function, item)
         except RuntimeError:  # the interpreter is ending and its pools accept no items: the caller runs it

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from parcount.execution.base import check_initializer
 from parcount.execution.futures import FutureExecution, FuturesStream
+from parcount.execution.stream import Function
 
 if TYPE_CHECKING:  # its module cannot be imported once the main thread has ended
     from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +40,7 @@ class Pool(FutureExecution):
         if self._initializer is not None:
             self._initializer(*self._initargs)
 
-    def _work(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def _work(self, function: Function) -> Function:
         """Return the function that a thread applies to an item."""
         if self._initializer is None:
             return function
@@ -50,7 +51,7 @@ class Pool(FutureExecution):
 
         return checked
 
-    def _hold(self, function: Callable[[Any], Any]) -> Callable[[Any], Callable[[], Any]]:
+    def _hold(self, function: Function) -> Callable[[Any], Callable[[], Any]]:
         """Return a function that takes an item before the barrier and returns the call to make after it."""
         return partial(partial, self._work(function))
 
@@ -63,19 +64,14 @@ class Pool(FutureExecution):
     def _close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
+    def _submit(self, function: Function, item: Any) -> Future[Any]:
         return self._pool.submit(function, item)
 
-    def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> FuturesStream:  # noqa: ARG002
+    def _open_stream(self, function: Function, idempotent: bool) -> FuturesStream:
         work, cancel = _cancellable(self._work(function))
         return FuturesStream(self, work, on_interrupt=cancel)
 
-    def _together(
-        self,
-        function: Callable[[Any], Any],
-        items: Sequence[Any],
-        idempotent: bool,  # noqa: ARG002
-    ) -> tuple[list[Any], float]:
+    def _together(self, function: Function, items: Sequence[Any], idempotent: bool) -> tuple[list[Any], float]:
         opened = perf_counter()
 
         def stamp() -> None:
@@ -107,7 +103,7 @@ class Pool(FutureExecution):
             raise self._broken
 
 
-def _cancellable(function: Callable[[Any], Any]) -> tuple[Callable[[Any], Any], Callable[[], None]]:
+def _cancellable(function: Function) -> tuple[Function, Callable[[], None]]:
     """The function for the workers, and what ends the compiled loops in it."""
     try:
         from parcount._native.cancellation import Cancellable

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from parcount.execution.futures import FutureExecution, run_now
+from parcount.execution.stream import Function
 
 
 class Serial(FutureExecution):
@@ -31,8 +32,8 @@ class Serial(FutureExecution):
     def _max_ahead(self) -> int:
         return 1
 
-    def _submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
+    def _submit(self, function: Function, item: Any) -> Future[Any]:
         return run_now(function, item)
 
-    def _map(self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool) -> list[Any]:  # noqa: ARG002
+    def _map(self, function: Function, items: Sequence[Any], idempotent: bool) -> list[Any]:
         return [function(item) for item in items]

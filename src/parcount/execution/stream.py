@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+
+Function = Callable[[Any], Any]
+"""A function of one item."""
 
 
 @dataclass
@@ -24,10 +27,14 @@ class TaskStream(ABC):
     def __enter__(self) -> Self:
         return self
 
-    @abstractmethod
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self.close(error)
+
+    @abstractmethod
+    def close(self, error: BaseException | None) -> None:
+        """End the call; `error` is the exception that ends it early."""
 
     @property
     def has_capacity(self) -> bool:

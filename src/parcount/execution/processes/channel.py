@@ -163,11 +163,7 @@ class Queues(Channel):
         to._ignore_epipe = True  # as concurrent.futures: a dead worker is detected by its sentinel
 
     def send(
-        self,
-        tag: bytes,
-        position: int = NONE,
-        message: Message | None = None,
-        deadline: float | None = None,  # noqa: ARG002
+        self, tag: bytes, position: int = NONE, message: Message | None = None, deadline: float | None = None
     ) -> None:
         """Put the message into the queue."""
         self._outwards.put((tag, position, (message or Message()).data))

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from time import perf_counter
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from parcount.execution.base import Execution, check_initializer, integer
@@ -23,7 +22,7 @@ from parcount.execution.processes.channel import ERROR, GO, HOLD, READY, TASK, R
 from parcount.execution.processes.serialisation import check, dumps, loads
 from parcount.execution.processes.supervisor import MAX_FAILED_STARTS, PendingTask, Worker, WorkerPool
 from parcount.execution.processes.transports import TRANSPORTS, TransportName
-from parcount.execution.stream import Outcome, TaskStream
+from parcount.execution.stream import Function, Outcome, TaskStream
 
 StartMethod = Literal["fork", "forkserver", "spawn"]
 
@@ -178,19 +177,15 @@ class Processes(Execution):
         if pool is not None:
             pool.close()
 
-    def _prepare(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Callable[[Any], Any]:
+    def _prepare(self, function: Function, items: Iterable[Any]) -> Function:
         # Items for running workers are checked when they are sent.
-        ready: Callable[[Any], Any] = make_picklable(
-            function, () if self._entered else items, check, forked=self._forks
-        )
+        ready: Function = make_picklable(function, () if self._entered else items, check, forked=self._forks)
         return ready
 
-    def _open_stream(self, function: Callable[[Any], Any], idempotent: bool) -> TaskStream:
+    def _open_stream(self, function: Function, idempotent: bool) -> TaskStream:
         return _ProcessStream(self, function, idempotent)
 
-    def _together(
-        self, function: Callable[[Any], Any], items: Sequence[Any], idempotent: bool
-    ) -> tuple[list[Any], float]:
+    def _together(self, function: Function, items: Sequence[Any], idempotent: bool) -> tuple[list[Any], float]:
         tries, futile = 1, 0
         while True:
             start = _SimultaneousStream(self, function, idempotent)
@@ -219,7 +214,7 @@ class Processes(Execution):
 class _ProcessStream(TaskStream):
     """The items of one call."""
 
-    def __init__(self, on: Processes, function: Callable[[Any], Any], idempotent: bool) -> None:
+    def __init__(self, on: Processes, function: Function, idempotent: bool) -> None:
         assert on._pool is not None
         self.pool = on._pool
         self.packing = TRANSPORTS[on.transport].packing
@@ -234,13 +229,12 @@ class _ProcessStream(TaskStream):
         self.pool.acquire()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self, error: BaseException | None) -> None:
+        """Kill the workers that have an item if the generator is closed, all after an exception."""
         try:
-            if kind is GeneratorExit:
+            if isinstance(error, GeneratorExit):
                 self.pool.kill([worker for worker in self.pool.workers if worker.pending])
-            elif kind is not None:
+            elif error is not None:
                 self.pool.kill(self.pool.workers)
         finally:
             self.again.clear()
@@ -347,7 +341,7 @@ class _ProcessStream(TaskStream):
 class _SimultaneousStream(_ProcessStream):
     """One attempt of `together`: all items are held until the last has arrived; no worker may die meanwhile."""
 
-    def __init__(self, on: Processes, function: Callable[[Any], Any], idempotent: bool) -> None:
+    def __init__(self, on: Processes, function: Function, idempotent: bool) -> None:
         super().__init__(on, function, idempotent)
         self.arrived: list[tuple[Worker, int]] = []
         self.opened: float | None = None
@@ -372,13 +366,7 @@ class _SimultaneousStream(_ProcessStream):
     def _holds(self) -> bool:
         return True
 
-    def _try_again(
-        self,
-        position: int,
-        task: PendingTask,  # noqa: ARG002
-        exitcode: int | None,
-        timeout: float | None = None,
-    ) -> None:
+    def _try_again(self, position: int, task: PendingTask, exitcode: int | None, timeout: float | None = None) -> None:
         raise WorkerDied(position, exitcode, 1, timeout)
 
     def _arrived(self, worker: Worker, position: int) -> None:
