@@ -184,7 +184,7 @@ class TestErrors:
         assert on.map(plain.double, [1]) == [2]
 
     @pytest.mark.parametrize("stream", [False, True])
-    def test_what_does_not_pickle_is_named(self, on: pc.Adopted, stream: bool) -> None:
+    def test_an_object_that_cannot_be_pickled_is_named(self, on: pc.Adopted, stream: bool) -> None:
         def call(function: Callable[[Any], Any], items: list[Any]) -> Any:
             return list(on.imap(function, items)) if stream else on.map(function, items)
 
@@ -195,7 +195,7 @@ class TestErrors:
             assert note.startswith(f"item {position}, the function or the result cannot be sent")
         assert call(plain.double, [1]) == [2]
 
-    def test_dask_cannot_promise_to_begin_no_item_twice(self, executor: Executor, on: pc.Adopted) -> None:
+    def test_dask_raises_for_idempotent_false(self, executor: Executor, on: pc.Adopted) -> None:
         if not is_dasks(executor):
             assert on.map(plain.double, [1], idempotent=False) == [2]
             return
@@ -290,7 +290,7 @@ class Silent(Executor):
         raise NotImplementedError
 
 
-def test_an_executor_that_does_not_tell_its_workers() -> None:
+def test_an_executor_that_does_not_report_its_workers() -> None:
     with pytest.raises(ValueError, match=r"Silent has no workers, or does not report their number; give workers="):
         pc.Adopted(Silent())
     assert pc.Adopted(Silent(), 3).workers == 3

@@ -48,7 +48,7 @@ class TestMap:
     def test_items_from_a_generator(self, pool: pc.Execution) -> None:
         assert pool.map(plain.double, (x for x in "abc")) == ["aa", "bb", "cc"]
 
-    def test_outside_a_with_workers_come_and_go_for_the_call(self, make: Make) -> None:
+    def test_outside_a_with_block_each_call_has_its_own_workers(self, make: Make) -> None:
         execution = make(1)
         assert execution.map(plain.double, [1, 2, 3]) == [2, 4, 6]
         assert execution.pids() == []
@@ -116,7 +116,7 @@ class TestStreams:
 
 
 class TestProgress:
-    def test_tells_of_every_item(self, pool: pc.Execution) -> None:
+    def test_is_called_after_every_item(self, pool: pc.Execution) -> None:
         told: list[tuple[int, int]] = []
         results = pool.map(plain.double, range(9), progress=lambda *numbers: told.append(numbers))
         assert results == list(range(0, 18, 2))
@@ -157,7 +157,7 @@ class TestTogether:
         _, opened = pool.together(plain.double, [1])
         assert called <= opened <= perf_counter()
 
-    def test_outside_a_with_workers_come_and_go_for_the_call(self, make: Make) -> None:
+    def test_outside_a_with_block_each_call_has_its_own_workers(self, make: Make) -> None:
         execution = make(1)
         assert execution.together(plain.double, [1])[0] == [2]
         assert execution.pids() == []
@@ -260,7 +260,7 @@ class TestWorkers:
     def test_all_available_cores_by_default(self, kind: type[pc.Threads]) -> None:
         assert kind().workers == pc.available_cores()
 
-    def test_any_integer_will_do(self, kind: type[pc.Threads]) -> None:
+    def test_integers_of_other_types_are_accepted(self, kind: type[pc.Threads]) -> None:
         assert kind(np.int8(3)).workers == 3  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("workers", [0, -1])
@@ -269,7 +269,7 @@ class TestWorkers:
             kind(workers)
 
     @pytest.mark.parametrize("workers", [True, False, 2.0, "2", [2]])
-    def test_no_integer_is_refused(self, kind: type[pc.Threads], workers: int) -> None:
+    def test_other_types_than_integers_raise(self, kind: type[pc.Threads], workers: int) -> None:
         with pytest.raises(TypeError, match="workers must be an integer, not"):
             kind(workers)
 

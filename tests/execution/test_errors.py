@@ -22,11 +22,11 @@ from tests.remote import Unpicklable
         (3, -50, "the worker that had item 3 was killed by signal 50"),  # which has no name
     ],
 )
-def test_worker_died_tells_which_item_and_how(part: int, exitcode: int | None, text: str) -> None:
+def test_worker_died_names_the_item_and_the_exit_code(part: int, exitcode: int | None, text: str) -> None:
     assert str(pc.WorkerDied(part, exitcode)) == text
 
 
-def test_worker_died_before_its_first_item_tells_of_the_guard() -> None:
+def test_worker_died_before_its_first_item_mentions_the_main_guard() -> None:
     assert "could not be started" in str(pc.WorkerDied(None, None))
     text = str(pc.WorkerDied(None, 1))
     assert text.startswith("a worker ended with exit code 1 before its first item")
@@ -34,7 +34,7 @@ def test_worker_died_before_its_first_item_tells_of_the_guard() -> None:
 
 
 @pytest.mark.parametrize("exitcode", [0, 7, 255, -9])
-def test_worker_died_of_something_else_does_not_tell_of_the_guard(exitcode: int) -> None:
+def test_worker_died_for_another_reason_does_not_mention_the_main_guard(exitcode: int) -> None:
     assert "__main__" not in str(pc.WorkerDied(None, exitcode))
 
 
@@ -46,7 +46,7 @@ def test_worker_died_of_something_else_does_not_tell_of_the_guard(exitcode: int)
         (pc.WorkerDied(None, -int(signal.SIGTERM), 3), "a worker was killed by SIGTERM before its first item"),
     ],
 )
-def test_worker_died_tells_how_often_it_was_tried(died: pc.WorkerDied, text: str) -> None:
+def test_worker_died_has_the_number_of_tries(died: pc.WorkerDied, text: str) -> None:
     assert str(died) == f"{text}, at the last of 3 tries"
 
 
@@ -94,7 +94,9 @@ class ForgetsAnArgument(Exception):
         (ForgetsAnArgument("no", 42), "ForgetsAnArgument: no"),
     ],
 )
-def test_one_that_does_not_is_quoted(error: Exception, quoted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_that_cannot_be_pickled_is_quoted(
+    error: Exception, quoted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Libraries that other tests load (distributed) teach pickle more about exceptions.
     monkeypatch.delitem(copyreg.dispatch_table, type(error), raising=False)
     other, text = portable(raised(error))

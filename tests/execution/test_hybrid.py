@@ -68,7 +68,7 @@ class TestThreads:
             assert pool.map(remote.DieAtFirst(tried, 1, 1, remote.hang), range(2)) == [0, 1]
         assert tried[1] == 2
 
-    def test_no_process_gets_more_than_its_number_of_items(self) -> None:
+    def test_no_process_runs_more_than_max_tasks_per_worker(self) -> None:
         with pc.Processes(2, threads=2, max_tasks_per_worker=3) as pool:
             pids = pool.map(remote.pid, range(12))
         assert max(Counter(pids).values()) <= 3
@@ -82,7 +82,7 @@ class TestThreads:
     @pytest.mark.parametrize(
         ("threads", "error"), [(0, ValueError), (-1, ValueError), (True, TypeError), ("2", TypeError)]
     )
-    def test_numbers_that_make_no_sense_are_refused(self, threads: Any, error: type[Exception]) -> None:
+    def test_invalid_numbers_raise(self, threads: Any, error: type[Exception]) -> None:
         with pytest.raises(error, match="threads must be"):
             pc.Processes(2, threads=threads)
 

@@ -100,7 +100,7 @@ class TestMessages:
         with pytest.raises(Exception, match="non-contiguous"):
             pair.map(len, [np.zeros(10)[::2].data])
 
-    def test_what_does_not_pickle_is_named(self, pair: pc.Interpreters, call: str) -> None:
+    def test_an_object_that_cannot_be_pickled_is_named(self, pair: pc.Interpreters, call: str) -> None:
         with pytest.raises(TypeError, match=r"^lock\.__enter__ cannot be sent to a worker: "):
             getattr(pair, call)(threading.Lock().__enter__, [1, 2])
         with pytest.raises(TypeError, match="an item, a lock, cannot be sent to a worker: cannot pickle"):
@@ -136,7 +136,7 @@ class TestMessages:
         assert isinstance(caught.value.__cause__, RemoteTraceback)
         assert "in fail_peculiarly" in caught.value.__cause__.text
 
-    def test_an_exception_that_does_not_pickle_is_quoted(self, pair: pc.Interpreters, capfd: Any) -> None:
+    def test_an_exception_that_cannot_be_pickled_is_quoted(self, pair: pc.Interpreters, capfd: Any) -> None:
         with pytest.raises(RuntimeError, match="Lost: has a lock"):
             pair.map(plain.fail_unpicklably, ["has a lock"])
         assert capfd.readouterr() == ("", "")
@@ -198,7 +198,7 @@ if __name__ == "__main__":
 """)
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, "8\n8\n", "")
 
-    def test_a_script_without_a_guard_is_told_what_it_lacks(self, run_script: Run) -> None:
+    def test_a_script_without_a_main_guard_raises_with_a_hint(self, run_script: Run) -> None:
         ran = run_script("""
 import parcount as pc
 def work(x):

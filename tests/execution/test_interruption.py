@@ -448,7 +448,7 @@ if __name__ == "__main__":
         assert "of 100 worker processes, and then: [Errno 24] Too many open files" in refusal
         assert then == "[2]"
 
-    def test_a_call_goes_on_with_those_there_are(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_call_continues_with_the_workers_that_started(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with pc.Processes(2) as pool:
             assert pool.map(abs, [-1]) == [1]
 

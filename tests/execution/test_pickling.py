@@ -154,7 +154,7 @@ print(execution.map(power, [3]), execution.map(partial(power, by=3), [3]), __nam
         assert (ran.stdout, ran.stderr) == ("[9] [27] __main__\n", "")
 
     @pytest.mark.usefixtures("no_cloudpickle")
-    def test_without_it_what_was_typed_in_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_it_interactive_functions_raise(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
         function = Locked.__call__
         monkeypatch.setattr(function, "__module__", "__main__")

@@ -46,7 +46,7 @@ def test_one_thread_is_the_caller() -> None:
 
 
 @pytest.mark.parametrize("threads", [True, 1.0, 2.0, "2"])
-def test_no_integer_is_refused(threads: int) -> None:
+def test_other_types_than_integers_raise(threads: int) -> None:
     pinned_threads(2)
     with pytest.raises(TypeError, match="must be an integer"):
         pinned_threads(threads)

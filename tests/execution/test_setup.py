@@ -70,6 +70,6 @@ class TestPartsPerWorker:
         assert len(first | second) == 4
 
     @pytest.mark.parametrize(("number", "error"), [(0, ValueError), (True, TypeError), (1.5, TypeError)])
-    def test_numbers_that_make_no_sense_are_refused(self, number: Any, error: type[Exception]) -> None:
+    def test_invalid_numbers_raise(self, number: Any, error: type[Exception]) -> None:
         with pytest.raises(error, match="max_tasks_per_worker must be"):
             pc.Processes(1, max_tasks_per_worker=number)

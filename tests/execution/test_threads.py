@@ -97,7 +97,7 @@ def test_items_not_begun_when_another_fails_are_dropped(monkeypatch: pytest.Monk
 
 
 @pytest.mark.timeout(TIME_LIMIT, method="thread")  # no exception would free them
-def test_together_frees_the_waiting_if_an_item_cannot_be_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_together_releases_waiting_threads_if_an_item_cannot_be_submitted(monkeypatch: pytest.MonkeyPatch) -> None:
     handed_out = []
     submit = ThreadPoolExecutor.submit
 

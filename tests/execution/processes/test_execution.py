@@ -96,7 +96,7 @@ class TestErrors:
         assert isinstance(caught.value.__cause__, RemoteTraceback)
         assert "in fail_on_odd" in str(caught.value.__cause__)
 
-    def test_an_exception_that_does_not_pickle_is_quoted(self, shared_pool: pc.Processes) -> None:
+    def test_an_exception_that_cannot_be_pickled_is_quoted(self, shared_pool: pc.Processes) -> None:
         with pytest.raises(RuntimeError, match="Unpicklable: has a lock") as caught:
             shared_pool.map(remote.fail_unpicklably, [0])
         assert "in fail_unpicklably" in str(caught.value.__cause__)
@@ -264,7 +264,7 @@ class TestNothingIsLeft:
 
 
 @pytest.mark.parametrize("method", sorted({"spawn", "forkserver"} & set(multiprocessing.get_all_start_methods())))
-def test_a_script_without_a_guard_is_told_what_it_lacks(run_script: Run, method: str) -> None:
+def test_a_script_without_a_main_guard_raises_with_a_hint(run_script: Run, method: str) -> None:
     ran = run_script(f"""
 import parcount as pc
 print(pc.Processes(1, start_method="{method}").map(abs, [-1]))

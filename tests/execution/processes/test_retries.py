@@ -60,7 +60,7 @@ def test_an_item_whose_worker_is_killed_is_tried_again(pool: pc.Processes, times
     assert tried.sum() == 10 + times  # no other was begun twice
 
 
-def test_when_retries_run_out(pool: pc.Processes) -> None:
+def test_after_the_last_retry(pool: pc.Processes) -> None:
     tried = pc.shared_array(6)
     with pytest.raises(pc.WorkerDied, match="item 3 was killed by SIGKILL, at the last of 3 tries") as caught:
         pool.map(remote.DieAtFirst(tried, 3, 3), range(6))
@@ -119,13 +119,13 @@ def hasty() -> Iterator[pc.Processes]:
 
 class TestTimeout:
     @pytest.mark.parametrize("call", ["map", "together"])
-    def test_one_that_takes_too_long_is_tried_again(self, hasty: pc.Processes, call: str) -> None:
+    def test_an_item_that_exceeds_it_is_tried_again(self, hasty: pc.Processes, call: str) -> None:
         work = remote.DieAtFirst(pc.shared_array(2), 1, 1, remote.hang)
         results = getattr(hasty, call)(work, range(2))
         assert (results if call == "map" else results[0]) == [0, 1]
 
     @pytest.mark.parametrize("call", ["map", "together"])
-    def test_and_given_up_then(self, hasty: pc.Processes, call: str) -> None:
+    def test_worker_died_is_raised_after_the_last_try(self, hasty: pc.Processes, call: str) -> None:
         with pytest.raises(
             pc.WorkerDied, match=r"item 1 was ended at the timeout of 0\.5 s, at the last of 2"
         ) as caught:
@@ -166,16 +166,16 @@ class TestTimeout:
             pool.map(abs, [-1])
 
     @pytest.mark.parametrize("timeout", [math.inf, 1e12, np.float32(20)])
-    def test_any_positive_number_will_do(self, timeout: float) -> None:
+    def test_positive_numbers_are_accepted(self, timeout: float) -> None:
         assert pc.Processes(1, timeout=timeout).map(abs, [-1]) == [1]
 
     @pytest.mark.parametrize("timeout", [0, -1, -0.5, math.nan])
-    def test_no_positive_number_is_refused(self, timeout: float) -> None:
+    def test_numbers_that_are_not_positive_raise_value_error(self, timeout: float) -> None:
         with pytest.raises(ValueError, match="timeout must be more than 0 seconds"):
             pc.Processes(1, timeout=timeout)
 
     @pytest.mark.parametrize("timeout", [True, False, "1", [1], 1j])
-    def test_no_number_is_refused(self, timeout: Any) -> None:
+    def test_other_types_raise_type_error(self, timeout: Any) -> None:
         with pytest.raises(TypeError, match="timeout must be a number of seconds"):
             pc.Processes(1, timeout=timeout)
 
@@ -211,7 +211,7 @@ class TestTogether:
         assert called < opened < perf_counter()
         assert not set(pool.pids()) & set(before)
 
-    def test_when_retries_run_out(self, pool: pc.Processes) -> None:
+    def test_after_the_last_retry(self, pool: pc.Processes) -> None:
         with pytest.raises(pc.WorkerDied, match="item 1 was killed by SIGKILL, at the last of 3 tries") as caught:
             pool.together(remote.DieAtFirst(pc.shared_array(2), 1, 3), range(2))
         assert caught.value.tries == 3
