@@ -89,6 +89,7 @@ def test_each_implementation_is_exact(disabled: str) -> None:
     assert run["histogram of uniform bins"] == (best[0].replace("AVX512", "AVX-512") if best else "baseline")
 
 
+@pytest.mark.thread_unsafe(reason="starts processes, of which several threads would only start more")
 def test_info_names_the_implementations() -> None:
     disabled = " ".join(SUPPORTED)
     text = run_with(disabled, "-m", "parcount", "info").stdout
