@@ -9,7 +9,8 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -348,6 +349,24 @@ print(len(os.listdir("/proc/self/fd")) - before)
         assert not exists(counter.name)
 
 
+@contextmanager
+def locked_file(content: bytes, exclusive: bool) -> Iterator[str]:
+    """The name of a segment with this content. It is locked first: other processes unlink segments without a lock."""
+    fcntl = pytest.importorskip("fcntl")
+    path = Path(f"/dev/shm/parcount-{MARK}locked")
+    unnamed = path.with_name(f"{MARK}locked")
+    with unnamed.open("xb") as file:
+        try:
+            file.write(content)
+            file.flush()
+            fcntl.flock(file, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            unnamed.rename(path)
+            yield path.name.removeprefix("parcount-")
+        finally:
+            unnamed.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+
 def header(cells: int) -> bytes:
     return segment._HEADER.pack(b"parcount", b"SharedCounter", cells)
 
@@ -413,13 +432,11 @@ class TestNames:
         ids=["empty", "short", "another", "2 cells", "no cells", "-1 cells", "least cells", "cut"],
     )
     def test_segments_that_are_not_valid(self, content: bytes) -> None:
-        path = Path(f"/dev/shm/parcount-{MARK}other")
-        path.write_bytes(content)
-        try:
-            with pytest.raises(ValueError, match=r"other' is (not a valid SharedCounter|empty)|have at least one cell"):
-                pc.SharedCounter.attach(path.name.removeprefix("parcount-"))
-        finally:
-            path.unlink(missing_ok=True)
+        with (
+            locked_file(content, exclusive=False) as name,
+            pytest.raises(ValueError, match=r"' is (not a valid SharedCounter|empty)|have at least one cell"),
+        ):
+            pc.SharedCounter.attach(name)
 
     @on_linux
     def test_a_segment_of_another_user_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -442,16 +459,12 @@ class TestNames:
 
     @on_linux
     def test_a_held_lock_times_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        fcntl = pytest.importorskip("fcntl")
         monkeypatch.setattr("parcount.shm.segment_linux.LOCK_TIMEOUT", 0.02)
-        path = Path(f"/dev/shm/parcount-{MARK}locked")
-        with path.open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                with pytest.raises(TimeoutError, match=r"another process has held the lock for 0.02 s: 'test.*locked'"):
-                    pc.SharedCounter.attach(path.name.removeprefix("parcount-"))
-            finally:
-                path.unlink()
+        with (
+            locked_file(b"", exclusive=True) as name,
+            pytest.raises(TimeoutError, match=rf"another process has held the lock for 0.02 s: '{name}'"),
+        ):
+            pc.SharedCounter.attach(name)
 
 
 class TestClosing:
