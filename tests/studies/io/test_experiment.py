@@ -470,6 +470,11 @@ class TestVerdict:
         assert "was not asked" in found.sentences[0]
         assert "32 asyncio tasks" in text(found)
 
+    def test_one_thread_can_tell_nothing(self) -> None:
+        found = verdict({fetching("threads", 1): 130.0}, without=tuple(cell for cell in RATES if cell.workers > 1))
+        assert found.answer == "not asked"
+        assert "takes several threads" in found.sentences[0]
+
     def test_nothing_measured_says_so(self) -> None:
         cell = CellResult(*SERIAL.key, "failed", "interrupted before its first run")
         found = IoExperiment.build_verdict([cell], [], available=2, gil=True, partial=True)

@@ -50,7 +50,7 @@ RULES = (
     ),
     Rule(
         NOT_ASKED,
-        "What threads are good for was not asked. That takes threads, the client, and no cell that fails{details}.",
+        "What threads are good for was not asked. That takes several threads, the client, and no cell that fails{details}.",
         {"measured": {False}},
     ),
     Rule(UNDECIDED, "What threads are good for is undecided{details}.", {"doubt": {True}}),
@@ -75,7 +75,8 @@ BUSY = 0.8
 
 def conclude(found: Findings) -> tuple[str, list[str]]:
     """Return the answer and the sentences, as `Experiment.conclude`."""
-    waits, computes = _best(found, "threads"), found.claim(CONTROL, "python", "threads")
+    waits = fastest([one for one in select(found.results, FETCH, "threads") if one.workers > 1])
+    computes = found.claim(CONTROL, "python", "threads")
     claims = {
         "fetches": None if waits is None else classify(waits),
         "computes": computes if computes is not None and computes.speedup else None,
