@@ -50,7 +50,8 @@ RULES = (
     ),
     Rule(
         NOT_ASKED,
-        "What threads are good for was not asked. That takes several threads, the client, and no cell that fails{details}.",
+        "What threads are good for was not asked. That takes several threads, the client, and no cell that fails"
+        "{details}.",
         {"measured": {False}},
     ),
     Rule(UNDECIDED, "What threads are good for is undecided{details}.", {"doubt": {True}}),
