@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 EXTRAS ?= all
-XDIST ?= -n logical --maxprocesses=4 --dist loadgroup# the tests' processes; empty, or ARGS='-n 0', for a single one
+XDIST ?= -n auto --dist loadgroup# the tests' processes; empty, or ARGS='-n 0', for a single one
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := pip>=25.1# the first that installs dependency groups

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from parcount.kernels import VARIANTS
+from parcount.system.cores import available_cores
 from tests.remote import TIME_LIMIT, until
 
 # Nothing here asserts a time: neither Hypothesis' deadline for an example nor its limit on making one.
@@ -40,6 +41,12 @@ THREADED = {Path(__file__).parent / room for room in ("arrays", "counters", "ker
 """Whose tests pytest-run-parallel is to run each in several threads at once: those of the compiled loops."""
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one more than there are cores, because many tests wait, and at most four."""
+    return min(4, available_cores() + 1)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
@@ -49,6 +56,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("forks"))
     # Once `numba-parallel` has run here on its usual layer, this process cannot fork workers any more.
     items.sort(key=lambda item: item.get_closest_marker("forks") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what exists from collections: many tests collect, which would visit all modules and tests each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", params=INSTALLED)

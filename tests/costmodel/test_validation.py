@@ -94,6 +94,7 @@ def test_a_measured_time_is_compared_with_its_own_plan(cost_model: ModuleType) -
     assert [cost_model.ratio(plans, check) for check in checks] == pytest.approx([3.0, 3.0])
 
 
+@pytest.mark.slow
 def test_it_really_measures(cost_model: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("parcount.costmodel.costs.LEAST_SAMPLES", 1)
     monkeypatch.setattr(cost_model, "SIZES", (100, 1000))

@@ -38,7 +38,11 @@ def interpreters() -> Iterator[pc.Execution | None]:
         yield interpreters
 
 
-@pytest.fixture(params=["serial", "one thread", "threads", "processes", "interpreters"])
+# In one of the tests' processes: its workers compile Numba's loops once.
+ONE_POOL = pytest.param("processes", marks=pytest.mark.xdist_group("engine"))
+
+
+@pytest.fixture(params=["serial", "one thread", "threads", ONE_POOL, "interpreters"])
 def on(
     request: pytest.FixtureRequest, processes: pc.Processes, interpreters: pc.Execution | None, variant: str
 ) -> pc.Execution:
@@ -107,7 +111,7 @@ class TestOwnThreads:
 class TestErrors:
     """A part that fails fails the count: there are no counts of the rest."""
 
-    @pytest.fixture(params=["serial", "threads", "processes"])
+    @pytest.fixture(params=["serial", "threads", ONE_POOL])
     def on(self, request: pytest.FixtureRequest, processes: pc.Processes) -> pc.Execution:
         executions = {"serial": pc.Serial(), "threads": pc.Threads(2), "processes": processes}
         execution: pc.Execution = executions[request.param]

@@ -19,7 +19,10 @@ FORK_MARKS = [
     pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
 ]
 
-METHODS = {method: FORK_MARKS if method == "fork" else [] for method in get_all_start_methods()}
+MARKS = {"fork": FORK_MARKS, "spawn": [SLOW] if len(get_all_start_methods()) > 1 else []}
+"""Workers that are spawned import NumPy again: where there are other methods, most tests of this one are slow tests."""
+
+METHODS = {method: MARKS.get(method, []) for method in get_all_start_methods()}
 """How processes can be started here, and with which marks."""
 
 START_METHODS = [pytest.param(method, marks=marks) for method, marks in METHODS.items()]

@@ -21,7 +21,7 @@ from parcount.execution.processes.transports import TRANSPORTS
 from parcount.shm import blocks
 from tests import remote
 from tests.conftest import INSTALLED, Run
-from tests.execution.executions import FORK_MARKS
+from tests.execution.executions import FORK_MARKS, START_METHODS
 from tests.remote import TIME_LIMIT
 
 pytestmark = pytest.mark.timeout(100)
@@ -105,7 +105,7 @@ if __name__ == "__main__":
 class TestTheCallerIsStopped:
     """By a signal, in a process of its own."""
 
-    @pytest.fixture(params=multiprocessing.get_all_start_methods())
+    @pytest.fixture(params=START_METHODS)
     def method(self, request: pytest.FixtureRequest) -> str:
         method: str = request.param
         return method

@@ -276,6 +276,7 @@ def test_a_call_beside_an_unfinished_stream_is_refused(pool: pc.Processes) -> No
 
 
 def test_calls_from_several_threads_take_turns(pool: pc.Processes) -> None:
+    pool.together(abs, [-1, -2])  # workers are not forked where other threads run
     with pc.Threads(4) as threads:
         assert threads.map(lambda x: pool.map(abs, [-x] * 5), range(12)) == [[x] * 5 for x in range(12)]
 
