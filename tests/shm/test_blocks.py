@@ -87,7 +87,7 @@ class TestMemory:
     def nothing_is_left(self) -> Iterator[None]:
         before = remote.blocks(MARK)
         yield
-        assert remote.blocks(MARK) == before
+        assert remote.blocks(MARK) <= before  # those of other tests may be collected meanwhile
 
     def test_more_than_the_file_system_has_raises(self) -> None:
         # Without reserving, the array would be made, and the process killed by SIGBUS when it fills it.
