@@ -147,7 +147,7 @@ def test_blocks_of_a_dead_worker_are_unlinked() -> None:
     mark = blocks.name_prefix_for_worker()
     (Path("/dev/shm") / f"{mark}-0").write_bytes(b"made, and not registered")
     blocks.sweep_prefix(mark)
-    assert remote.blocks(MARK) == before
+    assert remote.blocks(MARK) <= before
 
 
 @lists_blocks

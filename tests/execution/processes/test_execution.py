@@ -208,13 +208,13 @@ class TestNothingIsLeft:
             pool.map(remote.keep, [np.ones(LARGE), remote.own_shared_array(LARGE)])
         assert not any(map(remote.is_alive, pids))
         assert not {child.pid for child in multiprocessing.active_children()} & set(pids)
-        assert remote.blocks(MARK) == before
+        assert remote.blocks(MARK) <= before
 
     def test_after_a_call(self, pool: pc.Processes) -> None:
         before = remote.blocks(MARK)
         pool.map(remote.echo, [np.ones(LARGE), pc.shared_array(LARGE), np.ones(3)])
         pool.together(remote.echo, [np.ones(LARGE), pc.shared_array(LARGE)])
-        assert remote.blocks(MARK) == before
+        assert remote.blocks(MARK) <= before
 
     def test_after_an_exception(self, pool: pc.Processes) -> None:
         before = remote.blocks(MARK)
@@ -222,19 +222,19 @@ class TestNothingIsLeft:
             pool.map(plain.fail_on_odd, [np.ones(LARGE), pc.shared_array(LARGE)])  # type: ignore[list-item]
         with pytest.raises(ValueError, match=str(LARGE - 1)):
             pool.map(remote.fail_with_array, [LARGE])
-        assert remote.blocks(MARK) == before
+        assert remote.blocks(MARK) <= before
 
     def test_after_items_that_could_not_be_sent(self, pool: pc.Processes) -> None:
         before = remote.blocks(MARK)
         with pytest.raises(TypeError, match="cannot pickle"):
             pool.map(remote.echo, [np.ones(LARGE), (np.ones(LARGE), threading.Lock())])
-        assert remote.blocks(MARK) == before
+        assert remote.blocks(MARK) <= before
 
     def test_after_a_worker_was_killed(self, pool: pc.Processes) -> None:
         before = remote.blocks(MARK)
         with pytest.raises(pc.WorkerDied):
             pool.map(remote.kill_self, [np.ones(LARGE), pc.shared_array(LARGE)])
-        assert remote.blocks(MARK) == before
+        assert remote.blocks(MARK) <= before
 
     def test_while_the_error_is_still_at_hand(self, pool: pc.Processes) -> None:
         before = remote.blocks(MARK)
@@ -242,7 +242,7 @@ class TestNothingIsLeft:
             pool.map(remote.kill_self, [np.ones(LARGE)])
         with pytest.raises(ValueError, match="ambiguous") as failed:
             pool.map(plain.fail_on_odd, [np.ones(LARGE)])  # type: ignore[list-item]
-        assert remote.blocks(MARK) == before
+        assert remote.blocks(MARK) <= before
         assert died.tb is not None  # they hold the calls' frames
         assert failed.tb is not None
 
@@ -251,7 +251,7 @@ class TestNothingIsLeft:
         before = remote.blocks(MARK)
         with pytest.raises(pc.WorkerDied, match="item 0"):
             shared_pool.together(remote.AnswerThenDie(MARK), [0, 1])
-        assert remote.blocks(MARK) == before
+        assert remote.blocks(MARK) <= before
 
     def test_after_the_last_array(self) -> None:
         before = remote.blocks(MARK)
@@ -260,7 +260,7 @@ class TestNothingIsLeft:
         del a
         assert len(remote.blocks(MARK) - before) == 1
         del part
-        assert remote.blocks(MARK) == before
+        assert remote.blocks(MARK) <= before
 
 
 @pytest.mark.parametrize("method", sorted({"spawn", "forkserver"} & set(multiprocessing.get_all_start_methods())))

@@ -151,7 +151,7 @@ class TestArrays:
         _, copies = serialisation.dumps([large(), large()], USUAL)
         assert remote.blocks(MARK) - before == {copy.name for copy in copies}
         copies.clear()
-        assert remote.blocks(MARK) == before
+        assert remote.blocks(MARK) <= before
 
     @lists_blocks
     def test_an_answers_copies_last_until_received(self) -> None:
@@ -160,7 +160,7 @@ class TestArrays:
         made.clear()
         assert len(remote.blocks(MARK) - before) == 1
         received, _ = serialisation.loads(message)
-        assert remote.blocks(MARK) == before
+        assert remote.blocks(MARK) <= before
         assert np.array_equal(received, large())
 
 
