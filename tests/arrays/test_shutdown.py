@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.conftest import Run
+from tests.conftest import GIL, Run
 
 CALLS = """
 import os, sys
@@ -64,6 +64,7 @@ else:
 """
 
 
+@pytest.mark.skipif(not GIL, reason="a free-threaded Python clears NumPy's modules before it finalizes the object")
 @pytest.mark.parametrize("used_before", [False, True])
 @pytest.mark.parametrize("how", ["threads", "on"])
 def test_a_late_finalizer_counts(run_script: Run, how: str, used_before: bool) -> None:
