@@ -29,6 +29,7 @@ _REASONS = {
     errno.ENOENT: "no counter has this name",
     errno.EEXIST: "the name is in use",
     errno.EINVAL: "the name is too long",
+    errno.ENAMETOOLONG: "the name is too long",
 }
 
 
