@@ -13,6 +13,11 @@ from parcount.execution.base import check_initializer
 from parcount.execution.futures import FutureExecution, FuturesStream
 from parcount.execution.stream import Function
 
+try:
+    from parcount._native.cancellation import Cancellable
+except ImportError:  # in a subinterpreter, where compiled modules do not load: it has no loops to end
+    Cancellable = None  # type: ignore[assignment, misc]
+
 if TYPE_CHECKING:  # its module cannot be imported once the main thread has ended
     from concurrent.futures import ThreadPoolExecutor
 
@@ -105,9 +110,7 @@ class Pool(FutureExecution):
 
 def _cancellable(function: Function) -> tuple[Function, Callable[[], None]]:
     """The function for the workers, and what ends the compiled loops in it."""
-    try:
-        from parcount._native.cancellation import Cancellable
-    except ImportError:  # in a subinterpreter, where compiled modules do not load: it has no such loops
+    if Cancellable is None:
         return function, lambda: None
     work = Cancellable(function)
     return work, work.cancel
