@@ -4,6 +4,7 @@ import os
 import sys
 import sysconfig
 from collections.abc import Callable
+from itertools import pairwise
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,6 @@ ONE_CELL: dict[str, Any] = {"locked": pc.LockedCounter, "atomic": pc.AtomicCount
 """The counters whose `add` and `increment` return the new value."""
 
 PER_THREAD: dict[str, Any] = {"sharded": pc.ShardedCounter, "local": pc.LocalCounter}
-
-ALLOWED_BLOCKS = 75 if sysconfig.get_config_var("Py_GIL_DISABLED") else 25
-"""Memory blocks that Python may keep after 50 counters: without a GIL, one for each ended thread."""
 
 SCALARS = ONE_CELL | PER_THREAD
 
@@ -45,6 +43,21 @@ def exists(name: str | None) -> bool:
 
 
 Start = Callable[[Any, tuple[Any, ...]], BaseProcess]
+
+
+def leaks(count: Callable[[], object]) -> bool:
+    """Whether each of 50 calls keeps a block of memory: each round then does, while what Python itself keeps varies."""
+    # Without a GIL, Python keeps one for each ended thread.
+    allowed = 75 if sysconfig.get_config_var("Py_GIL_DISABLED") else 25
+
+    def blocks() -> int:
+        for _ in range(50):
+            count()
+        return sys.getallocatedblocks()
+
+    blocks()
+    rounds = [blocks() for _ in range(6)]
+    return min(later - earlier for earlier, later in pairwise(rounds)) >= allowed
 
 
 def ended(process: BaseProcess) -> int:

@@ -24,7 +24,7 @@ from parcount.counters import concurrent
 from parcount.counters.concurrent import CHUNK
 from parcount.counters.per_thread import SPARE
 from tests.conftest import Run
-from tests.counters.support import ALLOWED_BLOCKS
+from tests.counters.support import leaks
 from tests.remote import TIME_LIMIT
 from tests.together import in_a_thread, repeat, together
 
@@ -644,18 +644,13 @@ class TestManyThreads:
     @pytest.mark.thread_unsafe(reason="counts the blocks of memory of all threads")
     @pytest.mark.usefixtures("no_collector")
     def test_counters_leave_no_memory(self) -> None:
-        def blocks() -> int:
-            for _ in range(50):
-                c = pc.ConcurrentCounter("abc")
-                c.increment("z")
-                in_a_thread(lambda c=c: c.update("xy"))
-                assert len(c) == 6
-            del c
-            return sys.getallocatedblocks()
+        def count() -> None:
+            c = pc.ConcurrentCounter("abc")
+            c.increment("z")
+            in_a_thread(lambda: c.update("xy"))
+            assert len(c) == 6
 
-        blocks()
-        first = blocks()
-        assert blocks() - first < ALLOWED_BLOCKS
+        assert not leaks(count)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
