@@ -10,11 +10,13 @@ the first of them ends.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import mmap
 import os
 import sys
 import weakref
+from collections import deque
 from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
@@ -22,6 +24,9 @@ from typing import Any
 
 if sys.platform != "win32":
     from _posixshmem import shm_open, shm_unlink  # type: ignore[import-not-found] # what SharedMemory calls
+
+_untracked: deque[str] = deque()
+"""Names that have been unlinked, and that the resource tracker is to forget."""
 
 
 def create(name: str, size: int, content: Any = b"") -> mmap.mmap:
@@ -64,9 +69,8 @@ def unlink(name: str) -> None:
     if sys.platform != "win32":
         with suppress(FileNotFoundError):
             shm_unlink(f"/{name}")
-        # Registered again first, because a tracker that was started after a kill does not know the name and would warn.
-        resource_tracker.register(f"/{name}", "shared_memory")
-        resource_tracker.unregister(f"/{name}", "shared_memory")
+        _untracked.append(name)
+        _unregister()
 
 
 def unlink_with(owner: object, name: str) -> weakref.finalize[Any, Any]:
@@ -128,6 +132,24 @@ def _map_windows(memory: SharedMemory) -> mmap.mmap:
 def _unlink_in(process: int, name: str) -> None:
     if process == os.getpid():
         unlink(name)
+
+
+def _unregister() -> None:
+    """Have the resource tracker forget the names that have been unlinked, unless it is being called already.
+
+    The garbage collector can run a finalizer during a call of the tracker, which must not be called again then:
+    CPython 3.11 waits for ever, later ones warn (https://github.com/python/cpython/issues/109629).
+    """
+    lock = resource_tracker._resource_tracker._lock  # type: ignore[attr-defined]
+    while _untracked and not (lock._is_owned() if hasattr(lock, "_is_owned") else lock.locked()):
+        with suppress(IndexError):  # another thread took the last one
+            name = _untracked.popleft()
+            # Registered again first: a tracker that was started after a kill does not know the name and would warn.
+            resource_tracker.register(f"/{name}", "shared_memory")
+            resource_tracker.unregister(f"/{name}", "shared_memory")
+
+
+atexit.register(_unregister)
 
 
 def _no_space(size: int) -> OSError:
