@@ -45,7 +45,7 @@ def parcount(*words: str | Path, env: dict[str, str] | None = None) -> Done:
 def study(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
     """Runs `parcount study` in this process, each cell for a short time."""
     for name in STUDIES:
-        monkeypatch.setattr(find_experiment(name), "least_target", 0.001)
+        monkeypatch.setattr(find_experiment(name), "target", 0.001)
 
     def run(*words: str | Path) -> Done:
         code = main(["study", *map(str, words)])
@@ -139,7 +139,7 @@ def small_studies(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     pytest.importorskip("rich")
     pytest.importorskip("matplotlib")
     for name in STUDIES:
-        monkeypatch.setattr(find_experiment(name), "least_target", 0.001)
+        monkeypatch.setattr(find_experiment(name), "target", 0.001)
     methods = {name: METHODS[name] for name in ("counter += 1", "AtomicCounter")}
     variants = {"cython": VARIANTS["cython"]}
     with patch.dict(VARIANTS, variants, clear=True), patch.dict(METHODS, methods, clear=True):  # type: ignore[arg-type]

@@ -19,7 +19,6 @@ def test_known_samples_give_known_results() -> None:
     assert result.seconds == [0.52] * 5
     assert result.rate == pytest.approx(1000 / 0.52)
     assert result.speedup.median == pytest.approx(1 / 0.52)
-    assert result.clean == 5
 
 
 def test_break_even_is_where_both_take_equally_long() -> None:
@@ -80,21 +79,26 @@ def test_ratios_are_taken_inside_rounds_only() -> None:
         {SERIAL: Sample(9.0, True)},
         {THREADS: Sample(1.0, True)},
     ]
-    assert rate_ratios(rounds, WORK, THREADS, SERIAL) == ([2.0], 1)
+    assert rate_ratios(rounds, WORK, THREADS, SERIAL) == [2.0]
 
 
-def test_ratios_use_disturbed_rounds_only_where_too_few_are_clean() -> None:
-    clean = {SERIAL: Sample(2.0, True), THREADS: Sample(1.0, True)}
-    disturbed = {SERIAL: Sample(2.0, True), THREADS: Sample(2.0, True, waited=0.5)}
-    assert rate_ratios([clean] * 3 + [disturbed] * 9, WORK, THREADS, SERIAL) == ([2.0] * 3, 3)
-    assert rate_ratios([clean] * 2 + [disturbed], WORK, THREADS, SERIAL) == ([2.0, 2.0, 1.0], 2)
+@pytest.mark.parametrize(
+    ("waited", "disturbed"), [([0.0] * 6, False), ([0.4, 0.4] + [0.0] * 4, False), ([0.1] * 3, True)]
+)
+def test_a_cell_is_disturbed_that_waited_in_many_rounds(waited: list[float], disturbed: bool) -> None:
+    assert CellResult("tally", "cython", "threads", 2, "measured", waited=waited).disturbed is disturbed
+
+
+def test_without_intervals_there_are_no_speedups() -> None:
+    found = analyse([SERIAL, THREADS], rounds_of(3), work=WORK, startup={}, unmeasured={}, intervals=False)
+    assert [(result.rate is None, result.speedup) for result in found] == [(False, None)] * 2
 
 
 def test_cells_of_unequal_work_are_compared_by_what_they_do_in_a_second() -> None:
     rounds = [{SERIAL: Sample(2.0, True), THREADS: Sample(1.0, True)}] * 3
     work = {SERIAL: 100, THREADS: 400}
-    assert rate_ratios(rounds, work, THREADS, SERIAL) == ([8.0] * 3, 3)
-    assert rate_ratios(rounds, work, SERIAL, THREADS) == ([0.125] * 3, 3)
+    assert rate_ratios(rounds, work, THREADS, SERIAL) == [8.0] * 3
+    assert rate_ratios(rounds, work, SERIAL, THREADS) == [0.125] * 3
     found = analyse([SERIAL, THREADS], rounds, work=work, startup={THREADS: 3.5}, unmeasured={})
     assert found[1].speedup.median == pytest.approx(8.0)
     # n / 50 = 3.5 + n / 400

@@ -3,50 +3,55 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from parcount.studies.core.analysis import CellResult
-from parcount.studies.core.claims import PARALLEL, UNDECIDED, Claim, Rule, decide, left_out, on_doubts
+from parcount.studies.core.claims import Claim, left_out, make_claim, on_doubts, parallel_share
 from parcount.studies.core.findings import Findings, fastest, select, serial
-from parcount.studies.core.statistics import Estimate
 from tests.studies.core.synthetic import HELD, PYTHON, QUIET, SERIAL, THREADS, results, rounds_of
 
-RULES = (
-    Rule("unsure", "Perhaps{details}.", {"loop": {UNDECIDED}}),
-    Rule("both", "Yes. {Numbers}, by {who}.", {"loop": {PARALLEL}, "gil": {True}}),
-    Rule("rest", "No{details}."),
-)
+
+def claim(*samples: float, upper: list[float] | None = None) -> Claim:
+    (cell,) = [one for one in results(rounds_of(3)) if one.cell == THREADS]
+    return make_claim("it pays", [cell], "ratio", 1.1, samples, upper)
 
 
-DOUBLE = Estimate(2.0, 1.9, 2.1)
+class TestClaim:
+    @pytest.mark.parametrize(("samples", "holds"), [([1.2], True), ([1.0], False), ([1.0, 1.2], None)])
+    def test_it_holds_if_the_whole_interval_is_above_the_bound(self, samples: list[float], holds: bool | None) -> None:
+        found = claim(*samples * 20)
+        assert found.holds is holds
+        assert found.cells == ["tally/cython/threads/2"]
+
+    def test_too_few_rounds_decide_nothing(self) -> None:
+        found = claim(*[9.0] * 11)
+        assert (found.estimate, found.holds) == (None, None)
+        assert claim(*[9.0] * 12).holds is True
+
+    def test_what_is_only_known_to_be_in_a_range_widens_the_interval(self) -> None:
+        found = claim(*[0.5] * 20, upper=[2.0] * 20)
+        assert found.holds is None
+        assert found.estimate is not None
+        assert (found.estimate.low, found.estimate.high) == (0.5, 2.0)
+
+    def test_doubts_are_told_with_the_numbers(self) -> None:
+        assert on_doubts([claim(*[1.0, 1.2] * 20), claim(*[2.0] * 20), claim(1.0)]) == [
+            "Undecided whether it pays: the ratio is 1.10× [1.00–1.20], and the limit is 1.1.",
+            "Undecided whether it pays: there were too few rounds.",
+        ]
 
 
-def claim(answer: str, speedup: Estimate | None = DOUBLE) -> Claim:
-    return Claim("tally", "cython", "threads", 2, answer, speedup)
+class TestParallelShare:
+    @given(st.floats(0.0, 1.0), st.floats(1.01, 100.0))
+    def test_it_inverts_amdahls_law(self, share: float, possible: float) -> None:
+        least, most = parallel_share(1 / ((1 - share) + share / possible), possible)
+        assert least == most == pytest.approx(share, abs=1e-9)
 
-
-@pytest.mark.parametrize(
-    ("loop", "gil", "decided"),
-    [
-        (claim(UNDECIDED), True, ("unsure", "Perhaps: on 2 threads 2.00× [1.90–2.10].")),
-        (claim(UNDECIDED, None), True, ("unsure", "Perhaps: cython on threads has no speedup.")),
-        (claim(PARALLEL), True, ("both", "Yes. On 2 threads 2.00× [1.90–2.10], by hand.")),
-        (claim(PARALLEL), False, ("rest", "No: on 2 threads 2.00× [1.90–2.10].")),
-        (None, True, ("rest", "No.")),
-    ],
-)
-def test_the_first_rule_that_fits_decides(loop: Claim | None, gil: bool, decided: tuple[str, str]) -> None:
-    templates = {"loop": "on {one.workers} threads {one.speedup}"}
-    assert decide(RULES, {"loop": loop}, templates, {"gil": gil}, who="hand") == decided
-
-
-def test_claims_that_are_undecided_for_one_reason_stand_in_one_sentence() -> None:
-    cells = [(variant, execution) for variant in ("a", "b", "c") for execution in ("threads", "processes")]
-    reasons = ["of x"] * 5 + ["of y"]
-    claims = [Claim("tally", *cell, 2, UNDECIDED, DOUBLE, why) for cell, why in zip(cells, reasons, strict=True)]
-    assert on_doubts([*claims, claim(PARALLEL)]) == [
-        "Undecided, because of x: tally (a, b) on 2 threads, 2 processes; tally (c) on 2 threads.",
-        "Undecided, because of y: tally (c) on 2 processes.",
-    ]
+    def test_nothing_is_known_where_nothing_can_be_gained(self) -> None:
+        least, most = parallel_share(1.5, 0.99)
+        assert least < 0
+        assert most > 1
 
 
 def test_cells_that_were_left_out_for_one_reason_stand_in_one_sentence() -> None:
@@ -60,9 +65,9 @@ def test_cells_that_were_left_out_for_one_reason_stand_in_one_sentence() -> None
     assert left_out(results(rounds_of(3)), str) == []
 
 
-def findings(count: int = 5, waited: float = 0.0) -> Findings:
-    rounds = rounds_of(count, waited=waited)
-    return Findings(results(rounds), rounds, [], 2, True)
+def findings(count: int = 12) -> Findings:
+    rounds = rounds_of(count)
+    return Findings(results(rounds), rounds, 2, True)
 
 
 class TestFindings:
@@ -88,10 +93,25 @@ class TestFindings:
         assert alone.against == "serial/1"
         assert [*found.comparisons.values()] == [compared, alone]
 
-    @pytest.mark.parametrize(("count", "waited", "disturbed"), [(2, 0.0, False), (5, 0.4, True)])
-    def test_too_few_undisturbed_rounds_compare_nothing(self, count: int, waited: float, disturbed: bool) -> None:
-        found = findings(count, waited)
+    def test_too_few_rounds_compare_nothing(self) -> None:
+        found = findings(11)
         of = {one.cell: one for one in found.results}
         assert found.compare(of[THREADS], of[PYTHON]) is None
         assert found.comparisons == {}
-        assert found.disturbed == disturbed
+
+    def test_speedups_are_taken_of_rounds_that_have_all_cells(self) -> None:
+        found = findings()
+        of = {one.cell: one for one in found.results}
+        found.rounds[3].pop(HELD)
+        found.rounds[4].pop(SERIAL)
+        pairs = found.speedups(of[THREADS], of[HELD])
+        assert pairs == [(pytest.approx(1 / QUIET[THREADS]), 1.0)] * 10
+        assert len(found.speedups(of[THREADS])) == 11
+
+    def test_the_widest_cell_has_the_most_workers_for_which_there_are_cores(self) -> None:
+        found = findings()
+        widest = found.widest("tally", "cython", "threads")
+        assert widest is not None
+        assert widest.cell == THREADS
+        found.available = 1
+        assert found.widest("tally", "cython", "threads") is None

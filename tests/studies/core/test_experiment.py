@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytest
 
 from parcount.studies.core.cells import Cell, Sample
+from parcount.studies.core.claims import Claim
 from parcount.studies.core.driver import run_study
 from parcount.studies.core.experiment import Experiment
 from parcount.studies.core.findings import Findings
@@ -31,8 +33,7 @@ class Synthetic(Experiment):
     name = "gil"
     summary = "nothing"
     parameters = (size_option("increments"),)
-    target_share = 0.0
-    least_target = 0.01
+    target = 0.01
 
     def __init__(self, **keywords: Any) -> None:
         super().__init__(**{"seconds": 0.01, **keywords})
@@ -55,8 +56,12 @@ class Synthetic(Experiment):
         return Sample(self.work[cell] / RATE / cell.workers, self.exact)
 
     @staticmethod
-    def conclude(found: Findings) -> tuple[str, list[str]]:
-        return "yes", [f"{len(found.results)} cells, {len(found.rounds)} rounds, {len(found.claims)} claims"]
+    def claims(_: Findings) -> list[Claim]:
+        return []
+
+    @staticmethod
+    def conclude(found: Findings, claims: Sequence[Claim]) -> tuple[str, list[str]]:
+        return "yes", [f"{len(found.results)} cells, {len(found.rounds)} rounds, {len(claims)} claims"]
 
 
 def test_a_baseline_is_calibrated_to_a_power_of_two_and_the_others_do_the_same_work() -> None:

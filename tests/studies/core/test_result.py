@@ -11,6 +11,7 @@ import pytest
 
 import parcount as pc
 from parcount.studies.core.environment import environment
+from parcount.studies.core.findings import Findings
 from parcount.studies.core.result import Study
 from parcount.studies.gil.experiment import GilExperiment
 from tests.studies.core.synthetic import CELLS, results, rounds_of
@@ -21,9 +22,9 @@ SCHEMA = json.loads(files("parcount.studies.core").joinpath("result.schema.json"
 @pytest.fixture(scope="session")
 def study() -> Study:
     """A study of a synthetic machine."""
-    rounds = rounds_of(5)
+    rounds = rounds_of(12)
     found = results(rounds)
-    verdict = GilExperiment.build_verdict(found, rounds, available=2, gil=True)
+    verdict = GilExperiment.build_verdict(Findings(found, rounds, 2, True))
     real = environment()
     described = {**real, "load": [], "cores": {**real["cores"], "available": 2}}
     return Study(described, GilExperiment.check_options().asdict(), found, verdict, complete=True)
@@ -43,7 +44,7 @@ def test_a_result_file_fits_the_schema_and_reads_back_equal(study: Study, tmp_pa
     study.save(tmp_path / "a.json")
     content = check(tmp_path / "a.json")
     assert list(content) == ["schema", "environment", "options", "cells", "verdict", "complete"]
-    assert content["schema"] == 1
+    assert content["schema"] == 2
     assert len(content["cells"]) == len(CELLS)
     assert Study.load(tmp_path / "a.json") == study
 
@@ -84,9 +85,9 @@ def test_saving_keeps_the_usual_modes(study: Study, tmp_path: Path) -> None:
         ("", "not a result file"),
         ("[]", "not a result file"),
         ("{}", "not a result file"),
-        ('{"schema": 2}', "has schema 2; this version of parcount reads 1"),
-        ('{"schema": 1}', "not a result file"),
-        ('{"schema": 1, "cells": [{"speedup": null}]}', "not a result file"),
+        ('{"schema": 3}', "has schema 3; this version of parcount reads 2"),
+        ('{"schema": 2}', "not a result file"),
+        ('{"schema": 2, "cells": [{"speedup": null}]}', "not a result file"),
     ],
 )
 def test_what_is_no_result_file_is_refused(text: str, message: str, tmp_path: Path) -> None:

@@ -8,19 +8,19 @@ from collections.abc import Callable, Collection
 import pytest
 
 from parcount.studies.core.cells import Cell, Round, Sample
-from parcount.studies.core.claims import claim_cells, classify, undecided_cells
-from parcount.studies.core.rounds import MOST_ROUNDS, measure
+from parcount.studies.core.rounds import BASE_ROUNDS, MOST_ROUNDS, measure
 from tests.studies.core.synthetic import CELLS, HELD, PROCESSES, QUIET, SERIAL, THREADS, Machine, results
 
 
-def run(machine: Machine, until: float, wanting: bool = True) -> list[Round]:
+def run(machine: Machine, until: float, undecided: Collection[Cell] = (), most: int = 1000) -> list[Round]:
+    """Measure while the machine has time, and until there are `most` rounds."""
     rounds: list[Round] = []
     measure(
         CELLS,
         machine.run,
         rounds=rounds,
         until=until,
-        wanting=lambda so_far: undecided_cells(claim_cells(results(so_far), available=2)) if wanting else (),
+        undecided=lambda: undecided if len(rounds) < most else (),
         order=random.Random(0),
         clock=machine.clock,
     )
@@ -35,7 +35,7 @@ def speedup(rounds: list[Round], cell: Cell) -> float:
 
 def test_every_round_runs_every_cell_once_in_an_order_of_its_own() -> None:
     machine = Machine(dict(QUIET))
-    rounds = run(machine, until=100, wanting=False)
+    rounds = run(machine, until=100, undecided=CELLS)
     size = len(CELLS)
     orders = [tuple(machine.ran[start : start + size]) for start in range(0, len(machine.ran), size)]
     assert all(set(order) == set(CELLS) for order in orders)
@@ -45,19 +45,32 @@ def test_every_round_runs_every_cell_once_in_an_order_of_its_own() -> None:
     assert len(orders) == len(rounds)
 
 
-def test_it_ends_in_time_and_uses_the_time() -> None:
+def test_it_ends_as_soon_as_nothing_is_undecided() -> None:
     machine = Machine(dict(QUIET))
-    run(machine, until=100, wanting=False)
-    assert 65 <= machine.now <= 100
+    assert len(run(machine, until=100)) == BASE_ROUNDS
+    assert len(run(machine, until=200, undecided=[THREADS], most=20)) == 20
+
+
+def test_it_ends_in_time_whatever_is_undecided() -> None:
+    machine = Machine(dict(QUIET))
+    run(machine, until=100, undecided=CELLS)
+    assert 90 <= machine.now <= 100
 
 
 def test_three_rounds_are_the_least_however_long_they_take() -> None:
-    rounds = run(Machine(dict(QUIET)), until=0.001)
+    rounds = run(Machine(dict(QUIET)), until=0.001, undecided=CELLS)
     assert len(rounds) == 3
 
 
+def test_a_quarter_of_the_time_is_kept_for_what_is_undecided() -> None:
+    machine = Machine(dict(QUIET))
+    rounds = run(machine, until=30, undecided=[THREADS])
+    assert [len(one) for one in rounds[:4]] == [len(CELLS)] * 4
+    assert {len(one) for one in rounds[4:]} == {2}
+
+
 def test_tiny_cells_do_not_go_on_for_ever() -> None:
-    rounds = run(Machine(dict.fromkeys(CELLS, 1e-9)), until=100, wanting=False)
+    rounds = run(Machine(dict.fromkeys(CELLS, 1e-9)), until=100, undecided=[THREADS])
     assert len(rounds) == MOST_ROUNDS
 
 
@@ -73,7 +86,7 @@ def throttling(now: float) -> float:
 
 @pytest.mark.parametrize("drift", [heating, throttling])
 def test_drift_of_the_machine_does_not_move_the_speedups(drift: Callable[[float], float]) -> None:
-    rounds = run(Machine(dict(QUIET), drift=drift), until=300, wanting=False)
+    rounds = run(Machine(dict(QUIET), drift=drift), until=300, undecided=CELLS)
     # Within a round the machine drifts a little too; that is what shuffling averages out.
     assert speedup(rounds, THREADS) == pytest.approx(1 / 0.51, rel=0.03)
     assert speedup(rounds, HELD) == pytest.approx(1.0, rel=0.03)
@@ -89,43 +102,15 @@ def test_measuring_cell_after_cell_would_have_been_wrong_under_that_drift() -> N
 
 def test_outliers_do_not_move_the_speedups() -> None:
     machine = Machine(dict(QUIET), slow=lambda cell, run: 8.0 if cell == THREADS and run % 5 == 2 else 1.0)
-    assert speedup(run(machine, until=200, wanting=False), THREADS) == pytest.approx(1 / 0.51)
+    assert speedup(run(machine, until=200, undecided=CELLS), THREADS) == pytest.approx(1 / 0.51)
 
 
-def test_disturbed_rounds_are_set_aside() -> None:
-    def busy(cell: Cell, run: int) -> bool:
-        return cell == THREADS and run % 3 != 0
-
-    machine = Machine(
-        dict(QUIET),
-        slow=lambda cell, run: 1.6 if busy(cell, run) else 1.0,
-        waited=lambda cell, run: 0.3 if busy(cell, run) else 0.0,
-    )
-    rounds = run(machine, until=200, wanting=False)
-    assert speedup(rounds, THREADS) == pytest.approx(1 / 0.51)  # though two rounds of three say 1.23
-
-
-def test_an_unclear_cell_gets_more_rounds_and_the_clear_ones_do_not() -> None:
-    noise = random.Random(3)
-    machine = Machine(
-        {**QUIET, THREADS: 0.58},  # a gain of 0.72: the first, noisy rounds straddle the limit of 0.7
-        slow=lambda cell, _: 1 + noise.uniform(-0.2, 0.2) if cell == THREADS else 1.0,
-    )
-    rounds = run(machine, until=100)
+def test_undecided_cells_get_more_rounds_and_the_others_do_not() -> None:
+    machine = Machine(dict(QUIET))
+    rounds = run(machine, until=100, undecided=[THREADS], most=15)
     runs = Counter(machine.ran)
-    assert runs[THREADS] == runs[SERIAL] > runs[HELD] == runs[PROCESSES]
-    assert machine.now <= 100 + 2 * (QUIET[SERIAL] + 0.7)
-    assert len(rounds) == runs[THREADS]
-
-
-def test_what_stays_unclear_is_undecided() -> None:
-    noise = random.Random(4)
-    machine = Machine(dict(QUIET), slow=lambda cell, _: noise.uniform(0.6, 1.9) if cell == THREADS else 1.0)
-    found = {
-        result.cell: classify(result) for result in results(run(machine, until=60)) if result.cell in (THREADS, HELD)
-    }
-    assert found[THREADS].answer == "undecided"
-    assert found[HELD].answer == "not parallel"
+    assert runs[THREADS] == runs[SERIAL] == len(rounds) == 15
+    assert runs[HELD] == runs[PROCESSES] == BASE_ROUNDS
 
 
 def test_a_cell_that_fails_is_left_out_from_then_on() -> None:
@@ -136,10 +121,16 @@ def test_a_cell_that_fails_is_left_out_from_then_on() -> None:
 
     rounds: list[Round] = []
     measure(
-        CELLS, fails, rounds=rounds, until=50, wanting=lambda _: {HELD}, order=random.Random(0), clock=machine.clock
+        CELLS,
+        fails,
+        rounds=rounds,
+        until=50,
+        undecided=lambda: {HELD},
+        order=random.Random(0),
+        clock=machine.clock,
     )
-    assert len(rounds) >= 3
-    assert all(set(one) == set(CELLS) - {HELD} for one in rounds if len(one) > 1)
+    assert len(rounds) == BASE_ROUNDS
+    assert all(set(one) == set(CELLS) - {HELD} for one in rounds)
 
 
 def test_an_interruption_leaves_the_rounds_so_far() -> None:
@@ -152,11 +143,14 @@ def test_an_interruption_leaves_the_rounds_so_far() -> None:
 
     rounds: list[Round] = []
 
-    def wanting(_: list[Round]) -> Collection[Cell]:
-        return ()
-
     with pytest.raises(KeyboardInterrupt):
         measure(
-            CELLS, interrupted, rounds=rounds, until=99, wanting=wanting, order=random.Random(0), clock=machine.clock
+            CELLS,
+            interrupted,
+            rounds=rounds,
+            until=99,
+            undecided=lambda: (),
+            order=random.Random(0),
+            clock=machine.clock,
         )
     assert [len(one) for one in rounds] == [len(CELLS), len(CELLS), 2]

@@ -16,7 +16,8 @@ import pytest
 
 import parcount as pc
 from parcount.studies.core.analysis import CellResult
-from parcount.studies.core.cells import Cell
+from parcount.studies.core.cells import Cell, Sample
+from parcount.studies.core.findings import Findings
 from parcount.studies.core.result import Study
 from parcount.studies.counters import methods
 from parcount.studies.counters.experiment import CountersExperiment
@@ -162,8 +163,9 @@ def cell(variant: str, execution: str, workers: int, *, lost: int = 0, rate: flo
     )
 
 
-def sentences(*cells: CellResult, gil: bool = True) -> tuple[str, str]:
-    verdict = CountersExperiment.build_verdict(cells, [{}] * 4, available=2, gil=gil)
+def sentences(*cells: CellResult, gil: bool = True, rounds: int = 12) -> tuple[str, str]:
+    one = {result.cell: Sample(1000 / (result.rate or 1.0), True) for result in cells}
+    verdict = CountersExperiment.build_verdict(Findings(cells, [one] * rounds, 2, gil))
     return verdict.answer, "\n".join(verdict.sentences)
 
 
@@ -192,6 +194,13 @@ class TestVerdict:
         assert "Exact and cheapest on 2 threads: AtomicCounter, 10 ns an increment" in text
         assert "threading.Lock, 500 ns an increment (100 ns by itself)" in text
         assert "Exact and cheapest on 2 processes: SharedCounter, 20 ns an increment" in text
+
+    def test_methods_that_cannot_be_told_apart_are_not_ranked(self) -> None:
+        methods = [cell("AtomicCounter", "threads", 2), cell("SharedCounter", "threads", 2, rate=0.99e8)]
+        _, text = sentences(*methods)
+        assert "not told apart, on 2 threads: AtomicCounter, 10 ns an increment; SharedCounter, 10 ns" in text
+        _, text = sentences(methods[0], cell("SharedCounter", "threads", 2, rate=1e7), rounds=5)
+        assert "not told apart" in text
 
     def test_nothing_tried_is_nothing_claimed(self) -> None:
         answer, text = sentences(cell("counter += 1", "serial", 1))

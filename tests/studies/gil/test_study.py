@@ -25,7 +25,7 @@ SHORT = {"seconds": 0.01, "workers": [1, 2], "executions": ["threads", "processe
 
 @pytest.fixture(autouse=True)
 def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(GilExperiment, "least_target", 0.002)
+    monkeypatch.setattr(GilExperiment, "target", 0.002)
 
 
 @pytest.fixture(autouse=True)

@@ -1,86 +1,139 @@
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from parcount.report.units import in_words
+from parcount.studies.core.analysis import CellResult, analyse
 from parcount.studies.core.cells import Cell, Sample
-from parcount.studies.core.claims import Verdict, classify
+from parcount.studies.core.claims import Verdict
+from parcount.studies.core.findings import Findings
 from parcount.studies.gil.experiment import GilExperiment
-from tests.studies.core.synthetic import APART, FOUR, HELD, INTERPRETERS, QUIET, SERIAL, THREADS, results, rounds_of
+from tests.studies.core.synthetic import APART, FOUR, HELD, HELD_SERIAL, QUIET, SERIAL, THREADS, results, rounds_of
+
+ALL = {**QUIET, APART: 0.51}
 
 
-def verdict(seconds: dict[Cell, float] = QUIET, *, waited: float = 0.0, count: int = 6, **more: Any) -> Verdict:
+def verdict(
+    seconds: dict[Cell, float] = ALL,
+    *,
+    waited: float = 0.0,
+    count: int = 12,
+    available: int = 2,
+    gil: bool = True,
+    load: Sequence[str] = (),
+    partial: bool = False,
+) -> Verdict:
     rounds = rounds_of(count, seconds, waited)
-    arguments = {"available": 2, "gil": True, **more}
-    return GilExperiment.build_verdict(results(rounds, list(seconds)), rounds, **arguments)
+    found = Findings(results(rounds, list(seconds)), rounds, available, gil, load)
+    return GilExperiment.build_verdict(found, partial=partial)
 
 
 @pytest.mark.parametrize(
-    ("threads", "held", "answer"),
+    ("threads", "held", "processes", "answer"),
     [
-        (0.51, 1.00, "yes"),
-        (0.51, 0.52, "no"),  # parallel either way: it was not the GIL
-        (0.98, 1.00, "no"),
-        (0.70, 1.00, "partly"),
+        (0.51, 1.00, 0.50, "yes"),
+        (0.62, 1.02, 0.60, "yes"),  # a shared machine gives 1.67, and threads reach as much
+        (0.78, 1.00, 0.77, "yes"),  # two hardware threads of one core
+        (0.51, 0.52, 0.50, "no"),  # parallel either way: it was not the GIL
+        (0.98, 1.00, 0.50, "no"),
+        (0.75, 1.00, 0.50, "partly"),
+        (0.85, 1.00, 0.70, "partly"),
+        (0.90, 1.00, 0.98, "undecided"),  # the machine gives nothing
+        (0.60, 0.80, 0.50, "undecided"),  # the loop that holds the GIL is faster too
     ],
 )
-def test_the_answer_on_a_python_with_a_gil(threads: float, held: float, answer: str) -> None:
-    assert verdict({**QUIET, THREADS: threads, HELD: held}).answer == answer
+def test_the_answer_on_a_python_with_a_gil(threads: float, held: float, processes: float, answer: str) -> None:
+    assert verdict({**QUIET, THREADS: threads, HELD: held, APART: processes}).answer == answer
 
 
-def test_what_separate_processes_cannot_do_either_is_not_the_gils_doing() -> None:
-    found = verdict({**QUIET, THREADS: 0.9, APART: 0.92})
-    assert found.answer == "undecided"
-    assert "other than the GIL" in found.sentences[0]
-    assert verdict({**QUIET, THREADS: 0.98, APART: 0.52}).answer == "no"
+def test_half_of_the_work_is_found_to_be_parallel() -> None:
+    found = verdict({**QUIET, THREADS: 0.75, APART: 0.5})
+    assert "as if 50 % [50–50] of its work were parallel" in found.sentences[0]
+    (share,) = [claim for claim in found.claims if claim.quantity == "parallel share"]
+    assert share.estimate is not None
+    assert share.estimate.median == pytest.approx(0.5)
+    assert share.holds is False
 
 
-def test_a_python_without_a_gil_says_so() -> None:
-    found = verdict({**QUIET, HELD: 0.51}, gil=False)
+@pytest.mark.parametrize(("threads", "how"), [(0.51, "do"), (0.98, "do not")])
+def test_a_python_without_a_gil_says_so(threads: float, how: str) -> None:
+    found = verdict({**ALL, THREADS: threads, HELD: threads}, gil=False)
     assert found.answer == "no GIL"
-    assert "no GIL, and threads do run in parallel" in found.sentences[0]
+    assert found.sentences[0].startswith(f"This Python has no GIL, and threads {how} run in parallel.")
 
 
 def test_the_sentence_rests_on_the_numbers() -> None:
-    first = verdict().sentences[0]
-    assert first.startswith("Yes: releasing the GIL makes threads truly parallel here.")
-    assert "1.96× [1.96–1.96]" in first
-    assert "1.00× [1.00–1.00]" in first
+    assert verdict({**ALL, APART: 0.5}).sentences[0] == (
+        "Yes. On 2 threads, the loop that releases the GIL runs 1.96× [1.96–1.96] as fast as on one, 98 % [98–98] of "
+        "what 2 processes reach (2.00×); the same loop holding the GIL, 1.00×."
+    )
 
 
-def test_each_way_to_have_workers_has_a_sentence() -> None:
-    text = "\n".join(verdict({**QUIET, INTERPRETERS: 0.5}).sentences)
-    assert "tally, 2 processes against serial: python 1.92×." in text
-    assert "tally, 2 interpreters against serial: python 2.00×." in text
+@pytest.mark.parametrize("without", [[APART], [HELD, HELD_SERIAL], [APART, HELD, HELD_SERIAL]])
+def test_what_was_left_out_is_supposed(without: list[Cell]) -> None:
+    assert verdict({cell: time for cell, time in ALL.items() if cell not in without}).answer == "yes"
 
 
-def test_waiting_for_cores_makes_everything_undecided_never_wrong() -> None:
-    found = verdict({**QUIET, THREADS: 0.9}, waited=0.4, load=["burn (process 7) kept 1.00 cores busy"])
+def test_each_claim_has_its_interval() -> None:
+    holds = {claim.statement: claim.holds for claim in verdict().claims}
+    assert holds == {
+        "the machine gives more to several processes": True,
+        "threads are as parallel as processes": True,
+        "releasing the GIL pays": True,
+        "threads that hold the GIL are parallel": False,
+    }
+
+
+def test_where_the_machine_gives_nothing_no_more_is_claimed() -> None:
+    found = verdict({**QUIET, THREADS: 0.98, APART: 0.98})
     assert found.answer == "undecided"
-    assert {claim.answer for claim in found.claims} == {"undecided"}
+    assert found.sentences[0].startswith("Undecided: this machine gives several workers no more than one.")
+    assert [claim.holds for claim in found.claims] == [False]
+
+
+@pytest.mark.parametrize(("threads", "answer"), [(0.51, "yes"), (0.75, "undecided"), (0.98, "undecided")])
+def test_beside_other_programs_nothing_is_denied(threads: float, answer: str) -> None:
+    burning = ["burn (process 7) kept 1.00 cores busy"]
+    found = verdict({**QUIET, THREADS: threads, APART: 0.52}, waited=0.4, load=burning)
+    assert found.answer == answer
     text = "\n".join(found.sentences)
     assert "burn (process 7)" in text
-    assert "quiet machine" in text
-
-
-def test_a_load_that_disturbed_nothing_is_named_and_no_more() -> None:
-    found = verdict(load=["idle (process 7) kept 0.20 cores busy"])
-    assert found.answer == "yes"
-    assert any("idle (process 7)" in sentence and "quiet machine" not in sentence for sentence in found.sentences)
+    assert ("quiet machine" in text) == (answer == "undecided")
 
 
 def test_too_few_rounds_decide_nothing() -> None:
-    found = verdict(count=2)
+    found = verdict(count=11)
     assert found.answer == "undecided"
-    assert all(claim.because == "there were too few rounds" for claim in found.claims)
+    assert {claim.holds for claim in found.claims} == {None}
+    assert "Undecided whether releasing the GIL pays: there were too few rounds." in found.sentences
+
+
+def test_a_loop_that_failed_is_told_with_the_reason() -> None:
+    rounds = rounds_of(12, {SERIAL: 1.0})
+    (serial,) = results(rounds, [SERIAL])
+    failed = CellResult(*THREADS.key, "failed", "ArithmeticError: on purpose")
+    found = GilExperiment.build_verdict(Findings([serial, failed], rounds, 2, True))
+    assert found.answer == "undecided"
+    assert "ArithmeticError: on purpose" in found.sentences[0]
+
+
+def test_several_workloads_have_a_sentence_each() -> None:
+    other = {replace(cell, workload="bincount"): time for cell, time in {**ALL, THREADS: 0.98}.items()}
+    rounds = rounds_of(12, {**ALL, **other})
+    work = {cell: 1000 for one in rounds for cell in one}
+    found = analyse([*ALL, *other], rounds, work=work, startup={}, unmeasured={})
+    verdict = GilExperiment.build_verdict(Findings(found, rounds, 2, True))
+    assert verdict.answer == "yes"  # of the first
+    assert [sentence.split(". ")[0] for sentence in verdict.sentences[:2]] == ["tally: Yes", "bincount: No"]
 
 
 def test_a_wrong_count_replaces_the_verdict() -> None:
     rounds = rounds_of(5)
     rounds[1][HELD] = Sample(1.0, exact=False)
-    found = GilExperiment.build_verdict(results(rounds), rounds, available=2, gil=True)
+    found = GilExperiment.build_verdict(Findings(results(rounds), rounds, 2, True))
     assert found.answer == "not exact"
     assert str(HELD) in found.sentences[0]
     assert not any("exact counts" in sentence for sentence in found.sentences)
@@ -99,14 +152,11 @@ def test_one_core_claims_nothing() -> None:
 
 
 def test_more_workers_than_cores_are_not_what_a_claim_is_about() -> None:
-    found = verdict(available=3)
-    assert {claim.workers for claim in found.claims} == {2}
-    rounds = rounds_of(5, {SERIAL: 1.0, THREADS: 0.5, FOUR: 0.5})
-    for available, workers in ((2, {2}), (3, {2}), (4, {4})):
-        found = GilExperiment.build_verdict(
-            results(rounds, [SERIAL, THREADS, FOUR]), rounds, available=available, gil=True
-        )
-        assert {claim.workers for claim in found.claims} == workers
+    rounds = rounds_of(12, {SERIAL: 1.0, THREADS: 0.5, FOUR: 0.5})
+    for available, workers in ((2, 2), (3, 2), (4, 4)):
+        found = Findings(results(rounds, [SERIAL, THREADS, FOUR]), rounds, available, True)
+        cells = {cell for claim in GilExperiment.build_verdict(found).claims for cell in claim.cells}
+        assert cells == {f"tally/cython/threads/{workers}"}
 
 
 def test_an_interruption_is_told() -> None:
@@ -114,28 +164,10 @@ def test_an_interruption_is_told() -> None:
 
 
 def test_compiled_against_python_takes_the_different_sizes_into_account() -> None:
-    (comparison,) = verdict().comparisons
-    assert (comparison.variant, comparison.against) == ("cython", "python")
-    assert comparison.speedup.median == pytest.approx(100)  # equal seconds, a hundred times the work
-
-
-def test_only_undecided_cells_that_ran_want_more_rounds() -> None:
-    found = results(rounds_of(5, {**QUIET, THREADS: 0.588}))
-    assert GilExperiment.undecided_cells(found, available=2) == set()
-    spread = rounds_of(5)
-    for number, one in enumerate(spread):
-        one[THREADS] = Sample(0.5 + 0.1 * number, True)
-    assert GilExperiment.undecided_cells(results(spread), available=2) == {THREADS}
-
-
-@pytest.mark.parametrize(
-    ("speedup", "answer"),
-    [(1.70, "parallel"), (1.69, "partly parallel"), (1.21, "partly parallel"), (1.20, "not parallel")],
-)
-def test_the_limits_of_the_answers(speedup: float, answer: str) -> None:
-    seconds = {SERIAL: 1.0, THREADS: 1 / speedup}
-    (claim,) = [classify(result) for result in results(rounds_of(5, seconds), list(seconds)) if result.cell == THREADS]
-    assert claim.answer == answer
+    found = verdict()
+    speeds = {(one.variant, one.against): one.speedup.median for one in found.comparisons}
+    assert speeds["cython", "python"] == pytest.approx(100)  # equal seconds, a hundred times the work
+    assert "tally: compiled by Cython, the loop is 100 times as fast as in Python." in found.sentences
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,7 @@ import parcount as pc
 from parcount.studies.core.analysis import CellResult, analyse
 from parcount.studies.core.cells import Cell, Round, Sample
 from parcount.studies.core.claims import Verdict
+from parcount.studies.core.findings import Findings
 from parcount.studies.core.result import Study
 from parcount.studies.io.experiment import IoExperiment
 from parcount.studies.io.server import PAGE_BYTES, Server, page
@@ -42,7 +43,7 @@ QUICK: dict[str, Any] = {"workers": 2, "size": 5, "delay": 1, "seconds": 0.01}
 
 @pytest.fixture(autouse=True)
 def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(IoExperiment, "least_target", 0.005)
+    monkeypatch.setattr(IoExperiment, "target", 0.005)
 
 
 def gone(pid: int) -> bool:
@@ -324,11 +325,13 @@ def verdict(
     changes: dict[Cell, float] | None = None,
     *,
     without: tuple[Cell, ...] = (),
-    count: int = 6,
+    count: int = 12,
     slow: Slow = lambda _cell, _round: 1.0,
     waited: float = 0.0,
     server: float = 0.1e-3,
-    **more: Any,
+    available: int = 2,
+    gil: bool = True,
+    load: Sequence[str] = (),
 ) -> Verdict:
     """The verdict on a machine on which a page costs half a millisecond of CPU time, and an increment all its time."""
     rates = {cell: rate for cell, rate in {**RATES, **(changes or {})}.items() if cell not in without}
@@ -343,7 +346,7 @@ def verdict(
             one[cell] = Sample(seconds, True, waited, 0, cpu, work[cell] * server if pages else None)
         rounds.append(one)
     results = analyse(list(rates), rounds, work=work, startup={}, unmeasured={})
-    return IoExperiment.build_verdict(results, rounds, **{"available": 2, "gil": True, **more})
+    return IoExperiment.build_verdict(Findings(results, rounds, available, gil, load))
 
 
 def text(found: Verdict) -> str:
@@ -388,7 +391,7 @@ class TestVerdict:
         found = text(verdict())
         assert "one worker waits for 95 % of the 10 ms that a page takes" in found
         assert "The loop of tally waits for 0 % and holds the GIL" in found
-        assert "2 processes, each with its own GIL, run the loop of tally 1.90× [1.90–1.90]" in found
+        assert "2 processes, each with its own GIL, run that loop 1.90× [1.90–1.90]" in found
         without = text(verdict({LOOPS: 1.9e6}, gil=False))
         assert "waits for 95 %" in without
         assert "holds the GIL" not in without
@@ -406,13 +409,21 @@ class TestVerdict:
         assert found.answer == "undecided"
         assert found.sentences[0].startswith("What threads are good for is undecided: ")
 
-    def test_what_others_took_decides_nothing(self) -> None:
+    def test_beside_other_programs_nothing_is_denied(self) -> None:
         found = verdict(waited=0.4, load=["burn (process 7) kept 1.00 cores busy"])
         assert found.answer == "undecided"
-        assert {claim.answer for claim in found.claims} == {"undecided"}
-        for word in ("The fastest", "stop gaining", "gain at", "waits for", "threads fetch."):
-            assert word not in text(found)
-        assert "burn (process 7)" in text(found)
+        assert "waits for" not in text(found)
+        assert "burn (process 7) kept 1.00 cores busy. Measure again" in text(found)
+        assert verdict({LOOPS: 1.9e6}, gil=False, waited=0.4).answer == "for both"
+
+    def test_there_is_a_claim_for_each_number_of_threads(self) -> None:
+        found = verdict({fetching("threads", 2): 100.0})
+        assert {claim.statement: claim.holds for claim in found.claims} == {
+            "2 threads fetch faster than one": False,
+            "8 threads fetch faster than one": True,
+            "32 threads fetch faster than one": True,
+            "threads that compute are faster than one": False,
+        }
 
     def test_the_first_is_named_if_it_can_be_told(self) -> None:
         found = verdict()
@@ -477,15 +488,6 @@ class TestVerdict:
 
     def test_nothing_measured_says_so(self) -> None:
         cell = CellResult(*SERIAL.key, "failed", "interrupted before its first run")
-        found = IoExperiment.build_verdict([cell], [], available=2, gil=True, partial=True)
+        found = IoExperiment.build_verdict(Findings([cell], [], 2, True), partial=True)
         assert found.answer == "not asked"
         assert "interrupted" in text(found)
-
-    def test_cells_in_doubt_get_more_rounds(self) -> None:
-        steady = CellResult(*THREADS.key, "measured")
-        assert IoExperiment.undecided_cells([steady], 2) == set()
-        rounds: list[Round] = [
-            {SERIAL: Sample(1.0, True), THREADS: Sample(0.1 + 0.9 * (n % 2), True)} for n in range(6)
-        ]
-        results = analyse([SERIAL, THREADS], rounds, work={SERIAL: 1, THREADS: 2}, startup={}, unmeasured={})
-        assert IoExperiment.undecided_cells(results, 2) == {THREADS}

@@ -6,7 +6,7 @@ import errno
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from parcount.shm import blocks
 from parcount.studies.core.analysis import CellResult, analyse
 from parcount.studies.core.cells import Cell, Round, Sample
 from parcount.studies.core.claims import Verdict
+from parcount.studies.core.findings import Findings
 from parcount.studies.core.result import Study
 from parcount.studies.transports import experiment
 from parcount.studies.transports.experiment import TransportsExperiment, trips
@@ -371,12 +372,13 @@ def verdict(
     changes: dict[Cell, float] | None = None,
     *,
     without: Callable[[Cell], bool] = lambda _cell: False,
-    count: int = 6,
+    count: int = 12,
     slow: Slow = lambda _cell, _round: 1.0,
     waited: Callable[[Cell], float] = lambda _cell: 0.0,
     unmeasured: dict[Cell, tuple[str, str]] | None = None,
     wrong: Cell | None = None,
-    **more: Any,
+    load: Sequence[str] = (),
+    partial: bool = False,
 ) -> Verdict:
     """The verdict on that machine, with changes."""
     seconds = {cell: time for cell, time in {**times(), **(changes or {})}.items() if not without(cell)}
@@ -397,7 +399,7 @@ def verdict(
         unmeasured=unmeasured or {},
         baseline=baseline,
     )
-    return TransportsExperiment.build_verdict(results, rounds, **{"available": 2, "gil": True, **more})
+    return TransportsExperiment.build_verdict(Findings(results, rounds, 2, True, load), partial=partial)
 
 
 def text(found: Verdict) -> str:
@@ -501,26 +503,10 @@ class TestVerdict:
         assert "An array of 16 MB takes 3.41 ms to the worker by pipe; reading it alone takes 25 % of that." in found
         assert "takes 3.41 ms from the worker by pipe; making and reading it alone takes 25 % of that." in found
 
-    def test_what_others_took_decides_nothing(self) -> None:
+    def test_what_others_took_is_told(self) -> None:
         found = verdict(waited=lambda _cell: 0.4, load=["burn (process 7) kept 1.00 cores busy"])
-        assert found.answer == "undecided"
-        assert found.comparisons == []
-        assert found.sentences[0] == (
-            "Which transport to choose is undecided: other programs used the cores in too many rounds."
-        )
-        assert "burn (process 7) kept 1.00 cores busy. Measure again" in text(found)
-        for word in ("the fastest", "faster than", "as fast as"):
-            assert word not in text(found)
-
-    def test_what_others_took_from_some_cells_is_told_of_these(self) -> None:
-        found = verdict(waited=lambda cell: 0.4 * (cell == cell_of("there, 16 MB", "shared_memory")))
         assert found.answer == "pipe"
-        assert "From 1 kB to 1 MB, pipe is the fastest to the worker" in text(found)
-        assert "At 16 MB, it is undecided whether pipe or shared_memory is the fastest to the worker: pipe is " in text(
-            found
-        )
-        assert "pipe is not measurably different from shared_memory and 3.00× [3.00–3.00] as fast as" in text(found)
-        assert "Other programs used the cores in too many rounds. What rests on these is undecided." in text(found)
+        assert "burn (process 7) kept 1.00 cores busy." in text(found)
 
     def test_what_is_left_out_is_told_with_the_reason(self) -> None:
         cells = [cell_of("there, 16 MB", SHARED), cell_of("there, 1 MB", SHARED)]
@@ -555,20 +541,13 @@ class TestVerdict:
 
     def test_nothing_measured_says_so(self) -> None:
         cell = CellResult(*cell_of(INTEGER, "pipe").key, "failed", "interrupted before its first run")
-        found = TransportsExperiment.build_verdict([cell], [], available=2, gil=True, partial=True)
+        found = TransportsExperiment.build_verdict(Findings([cell], [], 2, True), partial=True)
         assert found.answer == "not asked"
         assert "interrupted" in text(found)
 
-    def test_cells_in_doubt_get_more_rounds(self) -> None:
+    def test_close_transports_get_more_rounds(self) -> None:
         close = {cell_of(SMALLEST, "shared_memory"): times()[cell_of(SMALLEST, "pipe")]}
-        seconds = {**times(), **close}
-        jumping = jumps(cell_of(SMALLEST, "pipe"))
-        rounds: list[Round] = [
-            {cell: Sample(time * jumping(cell, number), True) for cell, time in seconds.items()} for number in range(6)
-        ]
-        work = {cell: _bytes(cell) or 1 for cell in seconds}
-        results = analyse(list(seconds), rounds, work=work, startup={}, unmeasured={}, baseline=baseline)
-        assert TransportsExperiment.undecided_cells(results, 2) == {
-            cell_of(SMALLEST, "pipe"),
-            cell_of(SMALLEST, "shared_memory"),
-        }
+        found = verdict(close, slow=jumps(cell_of(SMALLEST, "pipe")))
+        undecided = [claim for claim in found.claims if claim.holds is None]
+        assert [claim.statement for claim in undecided] == ["shared_memory is faster than pipe for there, 1 kB"]
+        assert undecided[0].cells == ["there, 1 kB/shared_memory/processes/1", "there, 1 kB/pipe/processes/1"]

@@ -8,8 +8,8 @@ from operator import attrgetter
 
 import numpy as np
 
-from parcount.studies.core.cells import Cell, Round
-from parcount.studies.core.statistics import LEAST_SAMPLES, Estimate, estimate
+from parcount.studies.core.cells import DISTURBED, Cell, Round
+from parcount.studies.core.statistics import Estimate, estimate
 
 MEASURED = "measured"
 NOT_INSTALLED = "not installed"
@@ -41,9 +41,6 @@ class CellResult(Cell):
         Seconds by which the first result of new workers is later than one of running workers.
     break_even : int or None
         Increments from which this cell, its start-up included, is faster than the serial one; None if never.
-    clean : int
-        Rounds in which neither it nor its baseline was disturbed. The speedup rests on these if there are at least
-        three.
     """
 
     status: str
@@ -56,21 +53,22 @@ class CellResult(Cell):
     startup: float | None = None
     break_even: int | None = None
     waited: list[float] = field(default_factory=list)
-    clean: int = 0
     lost: list[int] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     server: list[float] = field(default_factory=list)
 
+    @property
+    def disturbed(self) -> bool:
+        """Whether its workers waited too long for a core in more than a third of the rounds."""
+        return 3 * sum(waited > DISTURBED for waited in self.waited) > len(self.waited)
 
-def rate_ratios(rounds: Sequence[Round], work: Mapping[Cell, int], of: Cell, to: Cell) -> tuple[list[float], int]:
-    """Return the ratios of two cells' rates in each round, and the number of rounds that disturbed neither.
 
-    Disturbed rounds are left out if at least `LEAST_SAMPLES` others remain.
-    """
-    pairs = [(one[of], one[to]) for one in rounds if of in one and to in one and one[of].seconds > 0]
-    clean = [pair for pair in pairs if not (pair[0].disturbed or pair[1].disturbed)]
-    chosen = clean if len(clean) >= LEAST_SAMPLES else pairs
-    return [other.seconds / sample.seconds * (work[of] / work[to]) for sample, other in chosen], len(clean)
+def rate_ratios(rounds: Sequence[Round], work: Mapping[Cell, int], of: Cell, to: Cell) -> list[float]:
+    """Return the ratio of two cells' rates in each round that has both; none if there was nothing to do."""
+    if not (work[of] and work[to]):
+        return []
+    pairs = [(one[of].seconds, one[to].seconds) for one in rounds if of in one and to in one]
+    return [other / seconds * (work[of] / work[to]) for seconds, other in pairs]
 
 
 def analyse(
@@ -82,12 +80,13 @@ def analyse(
     unmeasured: Mapping[Cell, tuple[str, str]],
     may_lose: Collection[str] = (),
     baseline: Callable[[Cell], Cell] = attrgetter("baseline"),
+    intervals: bool = True,
 ) -> list[CellResult]:
     """Return the result of each cell from the samples of all rounds.
 
     `work` and `startup` have the units of work in one run and the seconds to start, `unmeasured` the status and reason
     of cells that did not run, or not to the end, and `may_lose` the variants whose counts may be wrong. The speedup of
-    a cell is relative to its `baseline`.
+    a cell is relative to its `baseline`. Without `intervals` there are no speedups, which take most of the time.
     """
     results: list[CellResult] = []
     for cell in cells:
@@ -103,7 +102,7 @@ def analyse(
             seconds = [sample.seconds for sample in samples]
             usual = float(np.median(seconds))
             rate = size / usual if size and usual > 0 else None
-            speedups, clean = rate_ratios(rounds, work, cell, baseline(cell)) if size else ([], 0)
+            speedups = rate_ratios(rounds, work, cell, baseline(cell)) if intervals else []
             speedup = estimate(speedups) if speedups else None
             result = replace(
                 result,
@@ -114,7 +113,6 @@ def analyse(
                 speedup=speedup,
                 startup=startup.get(cell),
                 break_even=_break_even(rate, speedup, startup.get(cell)),
-                clean=clean,
                 waited=[sample.waited for sample in samples],
                 lost=[sample.lost for sample in samples],
                 cpu=[sample.cpu for sample in samples if sample.cpu is not None],

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 DISTURBED = 0.05
 """Share of waiting for a core from which a run is disturbed.
 
-Not less: two workers that the system first puts on one core wait some milliseconds until it moves one of them. Not
-more: if one worker does all the waiting, two run at 1.8 times the speed of one, which still counts as parallel.
+Not less: two workers that the system first puts on one core wait some milliseconds until it moves one of them.
 """
 
 
@@ -87,11 +86,6 @@ class Sample:
     lost: int = 0
     cpu: float | None = None
     server: float | None = None
-
-    @property
-    def disturbed(self) -> bool:
-        """Whether its workers waited too long for a core to be compared."""
-        return self.waited > DISTURBED
 
 
 Round = dict[Cell, Sample]

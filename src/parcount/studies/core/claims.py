@@ -1,60 +1,65 @@
 """Claims, and the verdict that rests on them.
 
-A claim is about the speedup of one cell with `k` workers. Its gain is (speedup - 1) / (k - 1): 0 if more workers do not
-help, 1 if each helps as much as the first. The whole interval must be on one side of a limit. Otherwise the claim is
-undecided, as it is if other programs used the cores in too many rounds.
-
-A study lists its possible answers as rules. `decide` takes the first rule that fits the claims, and words the answer.
+A claim states that a quantity is above a bound: a speedup, a ratio of speeds, or the parallel share of the work. The
+quantity is computed in each round, and its median has an interval that stays valid however often one looks. The claim
+holds if the whole interval is above the bound. It does not hold if the whole interval is below. Otherwise it is
+undecided, and more rounds may decide it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from parcount.studies.core.analysis import FAILED, MEASURED, CellResult
-from parcount.studies.core.cells import Cell
-from parcount.studies.core.statistics import LEAST_SAMPLES, Estimate
+from parcount.studies.core.analysis import MEASURED, CellResult
+from parcount.studies.core.statistics import Estimate, median_sequence
 
-PARALLEL, PARTLY, NOT_PARALLEL, UNDECIDED = "parallel", "partly parallel", "not parallel", "undecided"
-
-ABSENT = "absent"
-"""Stands for the answer of a claim whose cell is not part of the study."""
+UNDECIDED = "undecided"
 
 NOT_ASKED = "not asked"
 """The answer of a study without the cells that it takes."""
 
-GAIN_OF_PARALLEL = 0.7
-GAIN_OF_NONE = 0.2
+ERROR = 0.0025
+"""Probability that the interval of a claim ever misses the true median. At most four claims decide an answer, which is
+thus wrong in at most 1 % of all studies."""
 
-WIDE = "the times vary too much"
-"""Why a claim is undecided that more rounds may decide."""
+LARGEST = 10.0
+"""Bound of what is known of a parallel share: result files have no infinite numbers."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement about the speedup of one cell.
+    """A statement that a quantity is above a bound.
 
     Attributes
     ----------
-    answer : {"parallel", "partly parallel", "not parallel", "undecided"}
-        What the speedup shows.
-    because : str or None
-        Why it is undecided.
+    statement : str
+        What is claimed, such as "releasing the GIL pays".
+    cells : list of str
+        The cells that it is about, each as workload/variant/execution/workers.
+    quantity : {"speedup", "ratio", "parallel share"}
+        The speedup of the first cell; that of the first cell divided by that of the second; or the share of the first
+        cell's work that would be parallel if the second cell's is all parallel, by Amdahl's law.
+    bound : float
+        What the quantity is compared with.
+    estimate : Estimate or None
+        The median over rounds, with an interval that misses the true one with a probability of at most `ERROR`; None
+        if there were too few rounds.
+    holds : bool or None
+        Whether the claim is true; None if that is undecided.
     """
 
-    workload: str
-    variant: str
-    execution: str
-    workers: int
-    answer: str
-    speedup: Estimate | None
-    because: str | None = None
+    statement: str
+    cells: list[str]
+    quantity: str
+    bound: float
+    estimate: Estimate | None
+    holds: bool | None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The ratio of a cell's rate to another cell's, in the same rounds.
+    """The ratio of a cell's rate to another cell's, in the same rounds, with an interval as that of a claim.
 
     `against` is the other cell's variant, or if that is the same, its execution and workers.
     """
@@ -90,117 +95,66 @@ class Verdict:
     comparisons: list[Comparison] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A possible answer of a study, its wording, and the values of the facts that it needs; see `decide`."""
+def make_claim(
+    statement: str,
+    cells: Sequence[CellResult],
+    quantity: str,
+    bound: float,
+    samples: Sequence[float],
+    upper: Sequence[float] | None = None,
+) -> Claim:
+    """Return a claim on the median of samples, one for each round.
 
-    answer: str
-    sentence: str
-    needs: Mapping[str, Collection[object]] = field(default_factory=dict)
-
-
-def decide(
-    rules: Sequence[Rule],
-    claims: Mapping[str, Claim | None],
-    templates: Mapping[str, str],
-    facts: Mapping[str, object],
-    **texts: str,
-) -> tuple[str, str]:
-    """Return the answer of the first rule that fits, and its sentence.
-
-    The facts are those given, and the answers of the claims by their names, `ABSENT` for None. `templates` words the
-    claims, each called ``one``. The fields of the sentences are those given, ``numbers`` and ``Numbers``, which are the
-    claims in words, and ``details``, the same after a colon, or nothing.
+    A sample that is only known to be in a range has its lower end in `samples` and its upper end in `upper`.
 
     Examples
     --------
-    >>> rules = [Rule("yes", "They are{details}.", {"loop": {PARALLEL}}), Rule("no", "They are not.")]
-    >>> claim = Claim("tally", "cython", "threads", 2, PARALLEL, Estimate(2.0, 1.9, 2.1))
-    >>> decide(rules, {"loop": claim}, {"loop": "{one.workers} threads run {one.speedup} as fast"}, {})
-    ('yes', 'They are: 2 threads run 2.00× [1.90–2.10] as fast.')
+    >>> cell = CellResult("tally", "cython", "threads", 2, "measured")
+    >>> make_claim("threads pay", [cell], "speedup", 1.1, [1.9, 1.8, 2.0] * 5).holds
+    True
     """
-    known = {**{name: claim.answer if claim else ABSENT for name, claim in claims.items()}, **facts}
-    rule = next(rule for rule in rules if all(known[name] in values for name, values in rule.needs.items()))
-    numbers = "; ".join(
-        templates[name].format(one=one) if one.speedup else f"{one.variant} on {one.execution} has no speedup"
-        for name, one in claims.items()
-        if one is not None
-    )
-    details = f": {numbers}" if numbers else ""
-    return rule.answer, rule.sentence.format(
-        numbers=numbers, Numbers=numbers[:1].upper() + numbers[1:], details=details, **texts
-    )
+    least = median_sequence(samples, ERROR)
+    most = median_sequence(samples if upper is None else upper, ERROR)
+    estimate = None
+    if least is not None and most is not None:
+        estimate = Estimate((least.median + most.median) / 2, least.low, most.high)
+    holds = None if estimate is None else estimate.exceeds(bound)
+    return Claim(statement, [str(cell.cell) for cell in cells], quantity, bound, estimate, holds)
 
 
-def classify(result: CellResult) -> Claim:
-    """Return the claim about a cell's speedup.
+def parallel_share(speedup: float, possible: float) -> tuple[float, float]:
+    """Return which share of some work is parallel, by Amdahl's law: its least and its greatest value.
+
+    Parameters
+    ----------
+    speedup : float
+        Of the work.
+    possible : float
+        The speedup of work that is all parallel. If it is not above 1, nothing is known about the share.
 
     Examples
     --------
-    >>> cell = CellResult("tally", "cython", "threads", 2, "measured", speedup=Estimate(1.97, 1.95, 1.99), clean=9)
-    >>> classify(cell).answer
-    'parallel'
+    >>> parallel_share(1.6, 4.0)
+    (0.5, 0.5)
+    >>> parallel_share(1.6, 1.0)
+    (-10.0, 10.0)
     """
-    answer, because = UNDECIDED, None
-    if result.status != MEASURED or result.speedup is None:
-        because = result.reason or "there was nothing to measure"
-    elif len(result.seconds) < LEAST_SAMPLES and result.clean < LEAST_SAMPLES:
-        because = "there were too few rounds"
-    elif result.clean < LEAST_SAMPLES:
-        because = "other programs or the virtual machine's host used the cores"
-    else:
-        answer = gain(result.speedup, result.workers)
-        because = WIDE if answer == UNDECIDED else None
-    return Claim(*result.cell.key, answer, result.speedup if result.status == MEASURED else None, because)
-
-
-def gain(speedup: Estimate, workers: float) -> str:
-    """Return what `workers` times as many workers gain, if the whole interval agrees.
-
-    Examples
-    --------
-    >>> gain(Estimate(1.02, 1.01, 1.04), 2), gain(Estimate(1.02, 1.01, 1.4), 2)
-    ('not parallel', 'undecided')
-    """
-    low, high = ((bound - 1) / (workers - 1) for bound in (speedup.low, speedup.high))
-    if low >= GAIN_OF_PARALLEL:
-        return PARALLEL
-    if high <= GAIN_OF_NONE:
-        return NOT_PARALLEL
-    return PARTLY if low > GAIN_OF_NONE and high < GAIN_OF_PARALLEL else UNDECIDED
-
-
-def claim_cells(results: Sequence[CellResult], available: int) -> list[CellResult]:
-    """Return the cells that claims are about: of each workload, variant and execution, the most workers with cores."""
-    widest: dict[tuple[str, str, str], CellResult] = {}
-    for result in results:
-        if result.execution != "serial" and 2 <= result.workers <= available and result.status in (MEASURED, FAILED):
-            key = (result.workload, result.variant, result.execution)
-            if key not in widest or widest[key].workers < result.workers:
-                widest[key] = result
-    return list(widest.values())
-
-
-def undecided_cells(claimed: Sequence[CellResult]) -> set[Cell]:
-    """Return those cells that need more rounds: measured, and undecided."""
-    claims = {result.cell: classify(result) for result in claimed}
-    return {cell for cell, claim in claims.items() if claim.answer == UNDECIDED and claim.speedup is not None}
+    if possible <= 1:
+        return -LARGEST, LARGEST
+    share = (1 - 1 / speedup) / (1 - 1 / possible)
+    return share, share
 
 
 def on_doubts(claims: Sequence[Claim]) -> list[str]:
-    """Return a sentence for each reason why claims are undecided."""
-    places: dict[tuple[str, str, str], list[str]] = {}
+    """Return a sentence for each claim that is undecided."""
+    sentences = []
     for claim in claims:
-        if claim.answer == UNDECIDED and claim.because:
-            cell = claim.because, claim.workload, claim.variant
-            places.setdefault(cell, []).append(f"{claim.workers} {claim.execution}")
-    variants: dict[tuple[str, str, str], list[str]] = {}
-    for (because, workload, variant), listed in places.items():
-        variants.setdefault((because, workload, ", ".join(listed)), []).append(variant)
-    cells: dict[str, list[str]] = {}
-    for (because, workload, where), names in variants.items():
-        cells.setdefault(because, []).append(f"{workload} ({', '.join(names)}) on {where}")
-    return [f"Undecided, because {because}: {'; '.join(several)}." for because, several in cells.items()]
+        if claim.holds is None:
+            why = "there were too few rounds"
+            if claim.estimate is not None:
+                why = f"the {claim.quantity} is {claim.estimate}, and the limit is {claim.bound:g}"
+            sentences.append(f"Undecided whether {claim.statement}: {why}.")
+    return sentences
 
 
 def left_out(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
-from parcount.studies.core.analysis import CellResult, analyse
+from parcount.studies.core.analysis import analyse
 from parcount.studies.core.cells import Cell, Round
 from parcount.studies.core.environment import environment, gil_enabled, threading_layer
 from parcount.studies.core.experiment import Experiment
+from parcount.studies.core.findings import Findings
 from parcount.studies.core.result import Study
 from parcount.studies.core.rounds import measure
 from parcount.system.cores import available_cores
@@ -22,8 +23,10 @@ STOLEN = 0.05
 """Cores that the hypervisor takes from which the verdict mentions it."""
 
 
-def run_study(experiment: Experiment, progress: Progress | None = None) -> Study:
-    """Measure an experiment's cells in rounds for as long as its options say, and build the verdict.
+def run_study(
+    experiment: Experiment, progress: Progress | None = None, clock: Callable[[], float] = perf_counter
+) -> Study:
+    """Measure an experiment's cells in rounds until its claims are decided, or its time is over; build the verdict.
 
     Ctrl-C ends the measurement; the study is then marked as not complete.
 
@@ -33,8 +36,10 @@ def run_study(experiment: Experiment, progress: Progress | None = None) -> Study
         The study; it is opened and closed here.
     progress : callable, optional
         Called with a description of the current step, the seconds passed and the seconds expected.
+    clock : callable, optional
+        Returns the time in seconds.
     """
-    began = perf_counter()
+    began = clock()
     options = experiment.options
     described = environment()
     available = available_cores()
@@ -43,13 +48,13 @@ def run_study(experiment: Experiment, progress: Progress | None = None) -> Study
     complete = False
     watch = Watch()
 
-    def report(what: str) -> None:
-        passed = perf_counter() - began
+    def report(what: str, end: float = began + options.seconds) -> None:
+        passed = clock() - began
         if progress is not None:
-            progress(what, passed, max(passed, options.seconds))
+            progress(what, passed, max(passed, end - began))
 
-    def results() -> list[CellResult]:
-        return analyse(
+    def findings(*, intervals: bool, load: Sequence[str] = ()) -> Findings:
+        results = analyse(
             cells,
             rounds,
             work=experiment.work,
@@ -57,7 +62,14 @@ def run_study(experiment: Experiment, progress: Progress | None = None) -> Study
             unmeasured={**unmeasured, **experiment.failed},
             may_lose=experiment.lossy_variants,
             baseline=experiment.baseline,
+            intervals=intervals,
         )
+        return Findings(results, rounds, available, gil_enabled(), load)
+
+    def undecided() -> set[Cell]:
+        claims = experiment.claims(findings(intervals=False))
+        named = {name for claim in claims if claim.holds is None for name in claim.cells}
+        return {cell for cell in cells if str(cell) in named and experiment.work.get(cell)}
 
     with experiment:
         try:
@@ -68,10 +80,9 @@ def run_study(experiment: Experiment, progress: Progress | None = None) -> Study
                 experiment.run,
                 rounds=rounds,
                 until=began + options.seconds,
-                wanting=lambda _: (
-                    experiment.undecided_cells(results(), available) if options.size != 0 else set[Cell]()
-                ),
+                undecided=undecided,
                 order=random.Random(options.seed),
+                clock=clock,
                 progress=report,
                 baseline=experiment.baseline,
             )
@@ -82,9 +93,7 @@ def run_study(experiment: Experiment, progress: Progress | None = None) -> Study
         if (stolen := watch.stolen()) > STOLEN:
             load.append(f"the hypervisor gave {stolen:.2f} cores to other machines")
 
-    found = results()
-    verdict = experiment.build_verdict(
-        found, rounds, available=available, gil=gil_enabled(), load=load, partial=not complete
-    )
+    found = findings(intervals=True, load=load)
+    verdict = experiment.build_verdict(found, partial=not complete)
     described |= {"threading_layer": threading_layer(), "load": load}
-    return Study(described, options.asdict(), found, verdict, complete)
+    return Study(described, options.asdict(), list(found.results), verdict, complete)

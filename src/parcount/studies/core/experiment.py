@@ -19,10 +19,9 @@ from parcount.execution.processes.execution import Processes
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
 from parcount.report.units import plural
-from parcount.studies.core import claims
-from parcount.studies.core.analysis import FAILED, NOT_SUPPORTED, CellResult
-from parcount.studies.core.cells import Cell, Round, Sample
-from parcount.studies.core.claims import UNDECIDED, Verdict
+from parcount.studies.core.analysis import FAILED, NOT_SUPPORTED
+from parcount.studies.core.cells import Cell, Sample
+from parcount.studies.core.claims import UNDECIDED, Claim, Verdict
 from parcount.studies.core.findings import Findings
 from parcount.studies.core.options import SECONDS, Option, Options
 from parcount.system.cores import available_cores
@@ -82,10 +81,8 @@ class Experiment(ABC):
     """The options besides ``seed`` and ``seconds``, which all studies have."""
     fixed_options: ClassVar[Mapping[str, Any]] = {}
     """The fields of `Options` that this study does not let its user choose."""
-    target_share: ClassVar[float]
-    """Share of the time for the study that one run of a calibrated cell takes."""
-    least_target: ClassVar[float]
-    """Seconds that it takes at least."""
+    target: ClassVar[float]
+    """Seconds that one run of a calibrated cell takes."""
     startup_of_each_cell: ClassVar[bool] = True
     """Whether start-up is measured with new workers for each cell, rather than once for those that share workers."""
     lossy_variants: ClassVar[Collection[str]] = ()
@@ -99,7 +96,6 @@ class Experiment(ABC):
         self.work: dict[Cell, int] = {}
         self.startup: dict[Cell, float] = {}
         self.failed: dict[Cell, tuple[str, str]] = {}
-        self.target = max(self.options.seconds * self.target_share, self.least_target)
         self._stack = ExitStack()
         self._pools: dict[Hashable, Any] = {}
         self._watch = Watch()
@@ -169,18 +165,13 @@ class Experiment(ABC):
 
     @staticmethod
     @abstractmethod
-    def conclude(found: Findings) -> tuple[str, list[str]]:
-        """Return the answer and the sentences of a study without wrong results."""
+    def claims(found: Findings) -> list[Claim]:
+        """Return the claims of a study: it measures until all are decided."""
 
     @staticmethod
-    def claim_cells(results: Sequence[CellResult], available: int) -> list[CellResult]:
-        """Return the cells that claims are about."""
-        return claims.claim_cells(results, available)
-
-    @classmethod
-    def undecided_cells(cls, results: Sequence[CellResult], available: int) -> set[Cell]:
-        """Return the cells that need more rounds."""
-        return claims.undecided_cells(cls.claim_cells(results, available))
+    @abstractmethod
+    def conclude(found: Findings, claims: Sequence[Claim]) -> tuple[str, list[str]]:
+        """Return the answer and the sentences of a study without wrong results."""
 
     # The machinery: the same for all studies.
 
@@ -285,43 +276,23 @@ class Experiment(ABC):
             return None
 
     @classmethod
-    def build_verdict(
-        cls,
-        results: Sequence[CellResult],
-        rounds: Sequence[Round],
-        *,
-        available: int,
-        gil: bool,
-        load: Sequence[str] = (),
-        partial: bool = False,
-    ) -> Verdict:
-        """Return the verdict on a study.
-
-        Parameters
-        ----------
-        results, rounds, available, gil
-            As in `Findings`.
-        load : sequence of str
-            What else kept the machine busy.
-        partial : bool
-            Whether the study was interrupted.
-        """
-        wrong = [result for result in results if result.exact is False and result.status == FAILED]
+    def build_verdict(cls, found: Findings, *, partial: bool = False) -> Verdict:
+        """Return the verdict on a study, which is `partial` if it was interrupted."""
+        wrong = [result for result in found.results if result.exact is False and result.status == FAILED]
         if wrong:
             cells = "; ".join(str(result.cell) for result in wrong)
             verdict = Verdict("not exact", [f"{cls.wrong} in {cells}: no other number of this study can be trusted."])
         else:
-            claimed = [claims.classify(result) for result in cls.claim_cells(results, available)]
-            found = Findings(results, rounds, claimed, available, gil)
-            verdict = Verdict(*cls.conclude(found), claimed, list(found.comparisons.values()))
+            claims = cls.claims(found)
+            verdict = Verdict(*cls.conclude(found, claims), claims, list(found.comparisons.values()))
         sentences = verdict.sentences
-        if load:
-            undecided = UNDECIDED in (verdict.answer, *(claim.answer for claim in verdict.claims))
+        if found.load:
+            undecided = verdict.answer == UNDECIDED or any(claim.holds is None for claim in verdict.claims)
             again = " Measure again on a quiet machine." if undecided else ""
-            sentences.append(f"Meanwhile {'; '.join(load)}.{again}")
-        measured = [result for result in results if result.seconds]
+            sentences.append(f"Meanwhile {'; '.join(found.load)}.{again}")
+        measured = [result for result in found.results if result.seconds]
         if measured and not wrong and cls.all_exact:
-            where = f"{plural(len(measured), 'cell')} in {plural(len([*filter(None, rounds)]), 'round')}"
+            where = f"{plural(len(measured), 'cell')} in {plural(len([*filter(None, found.rounds)]), 'round')}"
             sentences.append(f"Every run of {where} {cls.all_exact}.")
         if partial:
             sentences.append("The study was interrupted. The verdict rests on the rounds before that.")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from parcount.studies.core.analysis import CellResult, rate_ratios
+from parcount.studies.core.analysis import FAILED, MEASURED, CellResult, rate_ratios
 from parcount.studies.core.cells import Cell, Round
-from parcount.studies.core.claims import Claim, Comparison
-from parcount.studies.core.statistics import LEAST_SAMPLES, estimate
+from parcount.studies.core.claims import ERROR, Claim, Comparison, make_claim
+from parcount.studies.core.statistics import median_sequence
 
 
 @dataclass
@@ -17,43 +17,61 @@ class Findings:
 
     Attributes
     ----------
-    results, rounds, claims : sequence
-        All cells, their samples, and the claims about them.
+    results, rounds : sequence
+        All cells, and their samples.
     available : int
         Cores that this process may use.
     gil : bool
         Whether this Python holds a GIL.
+    load : sequence of str
+        What else kept the machine busy.
     comparisons : dict of (Cell, Cell) to Comparison
         The results of `compare`, without those that are None.
-    disturbed : bool
-        Whether `compare` returned None because other programs used the cores.
     """
 
     results: Sequence[CellResult]
     rounds: Sequence[Round]
-    claims: Sequence[Claim]
     available: int
     gil: bool
+    load: Sequence[str] = ()
     comparisons: dict[tuple[Cell, Cell], Comparison] = field(default_factory=dict)
-    disturbed: bool = False
 
-    def claim(self, workload: str | None, variant: str, execution: str) -> Claim | None:
-        """Return the claim about such a cell."""
-        wanted = (workload, variant, execution)
-        return next((one for one in self.claims if (one.workload, one.variant, one.execution) == wanted), None)
+    def widest(self, workload: str, variant: str, execution: str) -> CellResult | None:
+        """Return the cell of several workers that has the most for which there are cores; None if there is none."""
+        found = [
+            one
+            for one in self.results
+            if (one.workload, one.variant, one.execution) == (workload, variant, execution)
+            and 2 <= one.workers <= self.available
+            and one.status in (MEASURED, FAILED)
+        ]
+        return max(found, key=lambda one: one.workers, default=None)
+
+    def speedups(self, *cells: CellResult) -> list[tuple[float, ...]]:
+        """Return the speedups of cells over their serial ones, for each round that has all of them."""
+        pairs = [(cell.cell, cell.baseline) for cell in cells]
+        rounds = [one for one in self.rounds if all(cell in one for pair in pairs for cell in pair)]
+        work = self._work()
+        return [*zip(*(rate_ratios(rounds, work, *pair) for pair in pairs), strict=True)]
+
+    def faster(self, statement: str, over: CellResult, under: CellResult, bound: float) -> Claim:
+        """Return the claim that one cell is `bound` times as fast as another."""
+        ratios = rate_ratios(self.rounds, self._work(), over.cell, under.cell)
+        return make_claim(statement, [over, under], "ratio", bound, ratios)
 
     def compare(self, over: CellResult, under: CellResult) -> Comparison | None:
-        """Return how many times as fast one cell is as another; None if there are too few undisturbed rounds."""
-        work = {result.cell: result.work or 0 for result in (over, under)}
-        speeds, clean = rate_ratios(self.rounds, work, over.cell, under.cell)
-        if clean < LEAST_SAMPLES:
-            self.disturbed |= len(speeds) >= LEAST_SAMPLES
-            return None
-        against = under.variant if under.variant != over.variant else f"{under.execution}/{under.workers}"
+        """Return how many times as fast one cell is as another; None if there are too few rounds."""
         pair = over.cell, under.cell
         if pair not in self.comparisons:
-            self.comparisons[pair] = Comparison(*over.cell.key, against, estimate(speeds))
+            estimate = median_sequence(rate_ratios(self.rounds, self._work(), *pair), ERROR)
+            if estimate is None:
+                return None
+            against = under.variant if under.variant != over.variant else f"{under.execution}/{under.workers}"
+            self.comparisons[pair] = Comparison(*over.cell.key, against, estimate)
         return self.comparisons[pair]
+
+    def _work(self) -> dict[Cell, int]:
+        return {result.cell: result.work or 0 for result in self.results}
 
 
 def select(

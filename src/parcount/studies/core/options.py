@@ -9,7 +9,9 @@ from typing import Any
 from parcount.studies.core.registry import DEFAULT
 from parcount.system.cores import available_cores
 
-SECONDS = 60.0
+SECONDS = 120.0
+"""Seconds after which a study ends with what it has; it ends earlier if everything is decided."""
+
 QUICK_SECONDS = 20.0
 
 

@@ -17,7 +17,7 @@ from parcount.studies.core.claims import Claim, Comparison, Verdict
 from parcount.studies.core.registry import DEFAULT, STUDIES
 from parcount.studies.core.statistics import Estimate
 
-SCHEMA = 1
+SCHEMA = 2
 WHAT = "a result file of parcount study"
 
 Part = TypeVar("Part")
@@ -85,7 +85,7 @@ class Study:
         try:
             cells = [_with_estimate(CellResult, cell) for cell in content.pop("cells")]
             verdict = content.pop("verdict")
-            claims = [_with_estimate(Claim, claim) for claim in verdict["claims"]]
+            claims = [_with_estimate(Claim, claim, "estimate") for claim in verdict["claims"]]
             comparisons = [_with_estimate(Comparison, one) for one in verdict["comparisons"]]
             verdict = Verdict(**{**verdict, "claims": claims, "comparisons": comparisons})
             study = cls(cells=cells, verdict=verdict, **content)
@@ -97,6 +97,6 @@ class Study:
         return study
 
 
-def _with_estimate(kind: type[Part], content: Mapping[str, Any]) -> Part:
-    speedup = content["speedup"]
-    return kind(**{**content, "speedup": None if speedup is None else Estimate(**speedup)})
+def _with_estimate(kind: type[Part], content: Mapping[str, Any], name: str = "speedup") -> Part:
+    interval = content[name]
+    return kind(**{**content, name: None if interval is None else Estimate(**interval)})

@@ -14,11 +14,14 @@ from time import perf_counter
 from parcount.studies.core.cells import Cell, Round, Sample
 from parcount.studies.core.statistics import LEAST_SAMPLES
 
-MOST_ROUNDS = 200
+BASE_ROUNDS = 8
+"""Rounds of all cells: enough for the medians of a table."""
+
+MOST_ROUNDS = 400
 """More rounds do not narrow the intervals much; only tiny jobs get there."""
 
 RESERVE = 0.25
-"""Share of the time that is kept for undecided cells."""
+"""Share of the time that is kept for undecided claims."""
 
 
 def measure(
@@ -27,13 +30,16 @@ def measure(
     *,
     rounds: list[Round],
     until: float,
-    wanting: Callable[[list[Round]], Collection[Cell]],
+    undecided: Callable[[], Collection[Cell]],
     order: random.Random,
     clock: Callable[[], float] = perf_counter,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str, float], None] = lambda _title, _end: None,
     baseline: Callable[[Cell], Cell] = attrgetter("baseline"),
 ) -> None:
-    """Measure cells in interleaved, shuffled rounds until the clock shows `until`, but at least `LEAST_SAMPLES` rounds.
+    """Measure cells in interleaved, shuffled rounds until nothing is undecided, or the clock shows `until`.
+
+    All cells take part in the first `BASE_ROUNDS` rounds, but in fewer, and at least `LEAST_SAMPLES`, where these would
+    take more than three quarters of the time. Only undecided cells and their baselines take part in later rounds.
 
     Parameters
     ----------
@@ -44,24 +50,24 @@ def measure(
     rounds : list of dict
         The samples are added here as they are measured, so that an interruption does not lose them.
     until, clock
-        The time to end at, and the function that returns the time.
-    wanting : callable
-        Returns the cells that need more rounds, given the rounds so far.
+        The latest time to end at, and the function that returns the time.
+    undecided : callable
+        Returns the cells that need more rounds.
     order : random.Random
         Shuffles each round.
     progress : callable
-        Called with a description before each cell.
+        Called before each cell with a description and the time at which the measurement is expected to end.
     baseline : callable
         Returns the cell that another's ratio is relative to.
     """
     start = clock()
     alive = list(cells)
 
-    def one_round(chosen: Collection[Cell], title: str) -> None:
+    def one_round(chosen: Collection[Cell], title: str, end: float) -> None:
         current: Round = {}
         rounds.append(current)
         for cell in _shuffled([cell for cell in alive if cell in chosen], order, baseline):
-            progress(title)
+            progress(title, end)
             sample = run(cell)
             if sample is None:
                 alive.remove(cell)
@@ -69,18 +75,21 @@ def measure(
                 current[cell] = sample
 
     base_until = until - RESERVE * (until - start)
-    while alive and len(rounds) < MOST_ROUNDS:
-        one_round(alive, f"round {len(rounds) + 1}")
-        now = clock()
-        if len(rounds) >= LEAST_SAMPLES and now + (now - start) / len(rounds) > base_until:
+    average = 0.0
+    while alive and len(rounds) < BASE_ROUNDS:
+        end = min(until, start + BASE_ROUNDS * average) if rounds else until
+        one_round(alive, f"round {len(rounds) + 1}", end)
+        average = (clock() - start) / len(rounds)
+        if len(rounds) >= LEAST_SAMPLES and clock() + average > base_until:
             break
 
     longest = 0.0
-    while alive and len(rounds) < MOST_ROUNDS and (chosen := set(wanting(rounds))):
+    while alive and len(rounds) < MOST_ROUNDS and (chosen := set(undecided()).intersection(alive)):
         before = clock()
         if before + longest > until:
             break
-        one_round(chosen | set(map(baseline, chosen)), f"round {len(rounds) + 1}, for {len(chosen)} undecided cells")
+        chosen |= set(map(baseline, chosen))
+        one_round(chosen, f"round {len(rounds) + 1}, for what is undecided", until)
         longest = max(longest, clock() - before)
 
 

@@ -8,14 +8,25 @@ from collections.abc import Sequence
 
 from parcount.report.units import in_words, plural
 from parcount.studies.core.analysis import CellResult
-from parcount.studies.core.claims import NOT_ASKED, left_out
+from parcount.studies.core.claims import NOT_ASKED, Claim, left_out
 from parcount.studies.core.findings import Findings
-from parcount.studies.counters.methods import LOCK, METHODS, VALUE
+from parcount.studies.counters.methods import LOCK, METHODS, PROCESSES, THREADS, VALUE
 
 LOST, NONE_LOST = "lost", "none lost"
 
+CHEAPER = 1.05
+"""How many times as many increments a second a method makes that is called cheaper."""
 
-def conclude(found: Findings) -> tuple[str, list[str]]:
+
+def claims(found: Findings) -> list[Claim]:
+    """Return, for threads and for processes, the claim that the cheapest exact method is cheaper than the next."""
+    return [
+        found.faster(f"{one.variant} is cheaper than {other.variant} on {_workers(one)}", one, other, CHEAPER)
+        for one, other, *_ in (several for several in _ranked(found) if len(several) > 1)
+    ]
+
+
+def conclude(found: Findings, claims: Sequence[Claim]) -> tuple[str, list[str]]:  # noqa: ARG001 - of costs
     """Return the answer and the sentences, as `Experiment.conclude`."""
     measured = [result for result in found.results if result.seconds]
     tried = [result for result in measured if result.execution != "serial" and result.work]
@@ -23,7 +34,7 @@ def conclude(found: Findings) -> tuple[str, list[str]]:
     lossy = [result for result in tried if result not in exact]
     answer = NOT_ASKED if not lossy else LOST if any(map(total_lost, lossy)) else NONE_LOST
     sentences = [_on_losses(result, _python(found.gil)) for result in lossy]
-    sentences += _on_costs([result for result in tried if result in exact], measured)
+    sentences += _on_costs(found)
     if not tried:
         sentences.append("No method was tried with several workers. Nothing is claimed.")
     if exact:
@@ -68,20 +79,40 @@ def _on_losses(result: CellResult, python: str) -> str:
     return f"{where}, lost {in_words(total_lost(result))} of {tries} increments ({share}): {python}."
 
 
-def _on_costs(tried: Sequence[CellResult], measured: Sequence[CellResult]) -> list[str]:
-    """For threads and for processes, the cheapest exact method and the best-known one."""
+def _ranked(found: Findings) -> list[list[CellResult]]:
+    """For threads and for processes, the exact methods with the most workers, from the cheapest to the dearest."""
+    ranked = []
+    for execution in (THREADS, PROCESSES):
+        there = [
+            result
+            for result in found.results
+            if result.execution == execution and result.rate and not METHODS[result.variant].may_lose
+        ]
+        most = max((result.workers for result in there), default=0)
+        ranked.append(sorted((one for one in there if one.workers == most), key=lambda one: cost(one) or 0.0))
+    return [several for several in ranked if several]
+
+
+def _on_costs(found: Findings) -> list[str]:
+    """For threads and for processes, the cheapest exact methods and the best-known one."""
     sentences = []
-    alone = {result.variant: cost(result) for result in measured if result.execution == "serial"}
-    for execution, known in (("threads", LOCK), ("processes", VALUE)):
-        there = [result for result in tried if result.execution == execution and result.rate]
-        if there:
-            most = max(result.workers for result in there)
-            there = sorted((one for one in there if one.workers == most), key=lambda one: cost(one) or 0.0)
-            named = [there[0], *(one for one in there[1:] if one.variant == known)]
-            sentences.append(
-                f"Exact and cheapest on {most} {execution}: {'; '.join(_priced(one, alone) for one in named)}."
-            )
+    alone = {result.variant: cost(result) for result in found.results if result.execution == "serial"}
+    for best, *others in _ranked(found):
+        alike = [one for one in others if _is_cheaper(found, best, one) is not True]
+        known = [one for one in others if one.variant in (LOCK, VALUE) and one not in alike]
+        among = "Exact and cheapest" if not alike else "Exact and cheapest, not told apart,"
+        prices = "; ".join(_priced(one, alone) for one in (best, *alike, *known))
+        sentences.append(f"{among} on {_workers(best)}: {prices}.")
     return sentences
+
+
+def _is_cheaper(found: Findings, best: CellResult, other: CellResult) -> bool | None:
+    compared = found.compare(best, other)
+    return None if compared is None else compared.speedup.exceeds(CHEAPER)
+
+
+def _workers(result: CellResult) -> str:
+    return f"{result.workers} {result.execution}"
 
 
 def _priced(result: CellResult, alone: dict[str, float | None]) -> str:

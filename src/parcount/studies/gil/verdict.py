@@ -1,131 +1,164 @@
-"""The verdict on the GIL: whether releasing it makes threads parallel."""
+"""The verdict on the GIL: whether releasing it makes threads parallel.
+
+The loop that releases the GIL is compared, in each round, with the same loop that holds it and with processes that run
+it. Processes share nothing, so their speedup is what the machine can give.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from parcount.report.units import in_words
-from parcount.studies.core.claims import (
-    ABSENT,
-    NOT_ASKED,
-    NOT_PARALLEL,
-    PARALLEL,
-    PARTLY,
-    UNDECIDED,
-    Claim,
-    Rule,
-    decide,
-    on_doubts,
-)
+from parcount.studies.core.analysis import CellResult
+from parcount.studies.core.claims import NOT_ASKED, UNDECIDED, Claim, make_claim, on_doubts, parallel_share
 from parcount.studies.core.findings import Findings, serial
+from parcount.studies.core.statistics import Estimate
 
-LIMITED = {PARTLY, NOT_PARALLEL}
+WORTH = 1.1
+"""Speedup from which more workers are worth it."""
 
-TEXTS = {
-    "released": "the cython loop of {one.workload}, on {one.workers} threads, runs {one.speedup} as fast",
-    "held": "the same loop holding the GIL, {one.speedup}",
-}
+PARALLEL = 0.8
+"""Share of the work that must be parallel for threads to be as parallel as processes."""
 
-RULES = (
-    Rule(NOT_ASKED, "There was nothing to count.", {"counted": {False}}),
-    Rule(
-        NOT_ASKED,
-        "One core is available here. Nothing can run in parallel, and nothing is claimed about it.",
-        {"released": {ABSENT}, "available": {1}},
-    ),
-    Rule(
-        NOT_ASKED,
-        "Whether releasing the GIL makes threads parallel was not asked. That takes the cython variant with threads, "
-        "and 2 to {available} workers.",
-        {"released": {ABSENT}},
-    ),
-    Rule(UNDECIDED, "Undecided whether releasing the GIL makes threads parallel here{details}.", {"doubt": {True}}),
-    Rule(
-        UNDECIDED,
-        "Undecided: something other than the GIL limits the loop here, because processes, each with its own GIL, do no "
-        "better: {numbers}; on {separate}.",
-        {"released": LIMITED, "processes": {*LIMITED, UNDECIDED}},
-    ),
-    Rule(
-        "no GIL",
-        "This Python has no GIL, and threads do run in parallel{details}.",
-        {"gil": {False}, "released": {PARALLEL}},
-    ),
-    Rule("no GIL", "This Python has no GIL, and threads do not run in parallel{details}.", {"gil": {False}}),
-    Rule(
-        "yes",
-        "Yes: releasing the GIL makes threads truly parallel here. {Numbers}.",
-        {"released": {PARALLEL}, "held": {NOT_PARALLEL, ABSENT}},
-    ),
-    Rule(
-        "no", "Threads are parallel here whether or not the loop releases the GIL{details}.", {"released": {PARALLEL}}
-    ),
-    Rule(
-        "partly",
-        "Partly: releasing the GIL lets threads share the work, but not all of it. {Numbers}.",
-        {"released": {PARTLY}},
-    ),
-    Rule("no", "No: releasing the GIL does not make threads truly parallel here. {Numbers}."),
-)
-"""The answers by the loop that releases the GIL, the one that holds it, and separate processes."""
+GIVES = "the machine gives more to several processes"
+PAYS = "releasing the GIL pays"
+FULLY = "threads are as parallel as processes"
+HOLDING = "threads that hold the GIL are parallel"
 
 
-def conclude(found: Findings) -> tuple[str, list[str]]:
+class Loops(NamedTuple):
+    """The cells of one workload that the verdict compares, each with the most workers that have cores."""
+
+    released: CellResult
+    held: CellResult | None
+    separate: CellResult | None
+
+
+def claims(found: Findings) -> list[Claim]:
+    """Return the claims on each workload, as `Experiment.claims`."""
+    return [claim for loops in _all_loops(found) for claim in _claims_on(loops, found).values()]
+
+
+def conclude(found: Findings, claims: Sequence[Claim]) -> tuple[str, list[str]]:
     """Return the answer and the sentences, as `Experiment.conclude`."""
-    workloads = list(dict.fromkeys(result.workload for result in found.results))
+    every = _all_loops(found)
+    answers = [_answer(loops, found) for loops in every] or [(NOT_ASKED, _why_not_asked(found))]
+    sentences = [sentence for _, sentence in answers]
+    if len(every) > 1:
+        sentences = [f"{loops.released.workload}: {text}" for loops, text in zip(every, sentences, strict=True)]
+    return answers[0][0], [*sentences, *on_doubts(claims), *_on_compiling(found)]
+
+
+def _all_loops(found: Findings) -> list[Loops]:
+    return [
+        Loops(
+            released,
+            found.widest(workload, "cython-gil", "threads"),
+            found.widest(workload, "cython", "processes"),
+        )
+        for workload in dict.fromkeys(result.workload for result in found.results)
+        if (released := found.widest(workload, "cython", "threads")) is not None
+    ]
+
+
+def _claims_on(loops: Loops, found: Findings) -> dict[str, Claim]:
+    """The claims on one workload, by their statements."""
+    released, held, separate = loops
+    made = []
+    if separate is None:
+        cells = [released]
+        shares = [parallel_share(speedup, released.workers) for (speedup,) in found.speedups(released)]
+    else:
+        cells = [released, separate]
+        shares = [parallel_share(speedup, possible) for speedup, possible in found.speedups(*cells)]
+        gives = make_claim(GIVES, [separate], "speedup", WORTH, _alone(found, separate))
+        if gives.holds is False:
+            return {GIVES: gives}  # nothing else can be known
+        made.append(gives)
+    least, most = [low for low, _ in shares], [high for _, high in shares]
+    made.append(make_claim(FULLY, cells, "parallel share", PARALLEL, least, most))
+    if held is None:
+        made.append(make_claim(PAYS, [released], "speedup", WORTH, _alone(found, released)))
+    else:
+        ratios = [over / under for over, under in found.speedups(released, held)]
+        made.append(make_claim(PAYS, [released, held], "ratio", WORTH, ratios))
+        made.append(make_claim(HOLDING, [held], "speedup", WORTH, _alone(found, held)))
+    return {claim.statement: claim for claim in made}
+
+
+def _alone(found: Findings, cell: CellResult) -> list[float]:
+    return [speedup for (speedup,) in found.speedups(cell)]
+
+
+def _answer(loops: Loops, found: Findings) -> tuple[str, str]:
+    """The answer on one workload, and its sentence."""
+    claims = _claims_on(loops, found)
+    numbers = _numbers(loops, found)
+    # What was not measured is supposed: cores that are free, and a GIL that works.
+    gives = claims[GIVES].holds if GIVES in claims else True
+    holding = claims[HOLDING].holds if HOLDING in claims else False
+    if gives is False:
+        return UNDECIDED, f"Undecided: this machine gives several workers no more than one. {numbers}."
+    pays, fully = claims[PAYS].holds, claims[FULLY].holds
+    if fully is not True and any(cell is not None and cell.disturbed for cell in loops):
+        return UNDECIDED, f"Undecided: other programs, or the host of this virtual machine, use the cores. {numbers}."
+    if not found.gil and fully is not None:
+        return (
+            "no GIL",
+            f"This Python has no GIL, and threads {'do' if fully else 'do not'} run in parallel. {numbers}.",
+        )
+    if (pays, fully, holding) == (True, True, False):
+        return "yes", f"Yes. {numbers}."
+    if (pays, fully, holding) == (True, False, False):
+        share = f"as if {_percent(claims[FULLY].estimate)} of its work were parallel"
+        return "partly", f"Partly. {numbers}; {share}."
+    if (gives, pays, holding) == (True, False, False):
+        return "no", f"No. {numbers}."
+    if (pays, holding) == (False, True):
+        return "no", f"No: threads are parallel here whether or not the loop releases the GIL. {numbers}."
+    return UNDECIDED, f"Undecided whether releasing the GIL makes threads parallel here. {numbers}."
+
+
+def _numbers(loops: Loops, found: Findings) -> str:
+    """What was measured, in words."""
+    released, held, separate = loops
+    if released.speedup is None:
+        return f"There are no speeds of the loop that releases the GIL: {released.reason or 'it ran in no round'}"
+    text = f"On {released.workers} threads, the loop that releases the GIL runs {released.speedup} as fast as on one"
+    if separate is not None and separate.speedup is not None:
+        ratio = found.compare(released, separate)
+        reached = f"what {separate.workers} processes reach ({separate.speedup.median:.2f}×)"
+        text += f", {_percent(ratio.speedup)} of {reached}" if ratio else f"; compare {reached}"
+    if held is not None and held.speedup is not None:
+        text += f"; the same loop holding the GIL, {held.speedup.median:.2f}×"
+    return text
+
+
+def _percent(estimate: Estimate | None) -> str:
+    assert estimate is not None
+    return f"{100 * estimate.median:.0f} % [{100 * estimate.low:.0f}–{100 * estimate.high:.0f}]"
+
+
+def _why_not_asked(found: Findings) -> str:
+    if not any(result.work for result in found.results if result.seconds):
+        return "There was nothing to count."
+    if found.available == 1:
+        return "One core is available here. Nothing can run in parallel, and nothing is claimed about it."
+    return (
+        "Whether releasing the GIL makes threads parallel was not asked. That takes the cython variant with threads, "
+        f"and 2 to {found.available} workers."
+    )
+
+
+def _on_compiling(found: Findings) -> list[str]:
+    """How many times as fast compiled loops are, each alone."""
+    sentences = []
     for result in found.results:
         against = {("cython", "serial"): "python", ("numba-parallel", "threads"): "numba"}
         if (name := against.get((result.variant, result.execution))) and result.rate:
             other = serial(found.results, result.workload, name)
-            if other is not None:
-                found.compare(result, other)
-
-    main = next((name for name in workloads if found.claim(name, "cython", "threads")), None)
-    separate = found.claim(main, "cython", "processes")
-    claims = {"released": found.claim(main, "cython", "threads"), "held": found.claim(main, "cython-gil", "threads")}
-    answer, sentence = decide(
-        RULES,
-        claims,
-        TEXTS,
-        {
-            "doubt": any(claim is not None and claim.answer == UNDECIDED for claim in claims.values()),
-            "counted": any(result.work for result in found.results if result.seconds),
-            "processes": separate.answer if separate else ABSENT,
-            "available": found.available,
-            "gil": found.gil,
-        },
-        available=str(found.available),
-        separate=f"{separate.workers} processes, {separate.speedup}" if separate else "",
-    )
-    return answer, [
-        sentence,
-        *(sentence for name in workloads for sentence in _on_workload(name, found)),
-        *on_doubts(found.claims),
-    ]
-
-
-def _on_workload(name: str, found: Findings) -> list[str]:
-    """A sentence for each execution with workers, and one for compiled loops: what was decided."""
-    sentences = []
-    decided: Sequence[Claim] = [one for one in found.claims if one.workload == name and one.answer != UNDECIDED]
-    for execution in ("threads", "processes", "interpreters"):
-        if there := [claim for claim in decided if claim.execution == execution]:
-            speeds = ", ".join(f"{claim.variant} {claim.speedup.median:.2f}×" for claim in there if claim.speedup)
-            sentences.append(f"{name}, {there[0].workers} {execution} against serial: {speeds}.")
-    even = {result.cell.key: result.break_even for result in found.results}
-    pays = [
-        f"{claim.variant} {in_words(start)}"
-        for claim in decided
-        if claim.execution == "processes"
-        and (start := even[name, claim.variant, claim.execution, claim.workers]) is not None
-    ]
-    if pays:
-        sentences.append(
-            f"{name}: starting processes for one job pays from this number of increments on: {', '.join(pays)}."
-        )
-    sentences += [
-        f"{name}: compiled by Cython, the loop is {one.speedup.median:.0f} times as fast as in Python."
-        for one in found.comparisons.values()
-        if (one.workload, one.variant, one.against) == (name, "cython", "python")
-    ]
+            compared = found.compare(result, other) if other is not None else None
+            if compared is not None and name == "python":
+                times = f"{compared.speedup.median:.0f} times as fast as in Python"
+                sentences.append(f"{result.workload}: compiled by Cython, the loop is {times}.")
     return sentences

@@ -67,13 +67,11 @@ class IoExperiment(Experiment):
         ),
     )
     fixed_options: ClassVar[Mapping[str, Any]] = {"workloads": (FETCH, CONTROL), "variants": (CLIENT, LOOP)}
-    # Thirteen cells have a dozen rounds then, and each worker fetches some pages one after the other.
-    target_share = 1 / 240
-    least_target = 0.1
+    target = 0.15  # in which each worker fetches some pages one after the other
     wrong = "WRONG PAGES OR COUNTS"
     all_exact = "gave every page as it was sent, and the exact counts"
+    claims = staticmethod(verdict.claims)
     conclude = staticmethod(verdict.conclude)
-    claim_cells = staticmethod(verdict.claimed)
 
     def __init__(self, **keywords: Any) -> None:
         super().__init__(**keywords)

@@ -9,23 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from parcount.report.units import format_seconds, two_digits
-from parcount.studies.core.analysis import FAILED, MEASURED, CellResult
+from parcount.studies.core.analysis import CellResult
 from parcount.studies.core.cells import DISTURBED
-from parcount.studies.core.claims import (
-    GAIN_OF_NONE,
-    NOT_ASKED,
-    NOT_PARALLEL,
-    PARALLEL,
-    PARTLY,
-    UNDECIDED,
-    WIDE,
-    Rule,
-    claim_cells,
-    classify,
-    decide,
-    gain,
-    on_doubts,
-)
+from parcount.studies.core.claims import NOT_ASKED, UNDECIDED, Claim, on_doubts
 from parcount.studies.core.findings import Findings, fastest, select, serial
 from parcount.studies.core.statistics import LEAST_SAMPLES
 
@@ -34,67 +20,32 @@ FETCH, CONTROL = "fetch", "tally"
 
 FOR_BOTH, FOR_WAITING, FOR_COMPUTING, FOR_NEITHER = "for both", "for waiting", "for computing", "for neither"
 
-GAINS = {PARALLEL, PARTLY}
+GAIN = 0.2
+"""What each further worker must add, in units of the first one's speed, to be called a gain."""
 
-TEXTS = {
-    "fetches": "{one.workers} threads fetch {one.speedup} as many pages a second as one worker",
-    "computes": "{one.workers} threads run the Python loop of {one.workload} {one.speedup} as fast as one",
-}
-
-RULES = (
-    Rule(
-        NOT_ASKED,
-        "What threads are good for was not decided, because one core is available here, on which threads that compute "
-        "gain nothing{details}.",
-        {"measured": {False}, "available": {1}},
-    ),
-    Rule(
-        NOT_ASKED,
-        "What threads are good for was not asked. That takes several threads, the client, and no cell that fails"
-        "{details}.",
-        {"measured": {False}},
-    ),
-    Rule(UNDECIDED, "What threads are good for is undecided{details}.", {"doubt": {True}}),
-    Rule(
-        FOR_BOTH,
-        "Threads win where Python waits and where it computes{reason}{details}.",
-        {"faster": {True}, "computes": GAINS},
-    ),
-    Rule(FOR_WAITING, "Threads win where Python waits, and not where it computes{details}.", {"faster": {True}}),
-    Rule(
-        FOR_COMPUTING,
-        "Threads win where Python computes{reason}, and not where it waits{details}.",
-        {"computes": GAINS},
-    ),
-    Rule(FOR_NEITHER, "Threads win neither where Python waits nor where it computes{details}."),
-)
-"""The answers by two claims: the threads that fetch most pages, and those of the control."""
+COMPUTING = "threads that compute are faster than one"
 
 BUSY = 0.8
 """Share of the time that a server computes from which it may be what limits its clients."""
 
 
-def conclude(found: Findings) -> tuple[str, list[str]]:
+def claims(found: Findings) -> list[Claim]:
+    """Return the claims on threads that fetch, with each number of workers, and on threads that compute."""
+    alone = serial(found.results, FETCH)
+    made = [
+        found.faster(f"{one.workers} threads fetch faster than one", one, alone, 1 + GAIN)
+        for one in select(found.results, FETCH, "threads")
+        if alone is not None and one.workers > 1
+    ]
+    several, one = found.widest(CONTROL, "python", "threads"), serial(found.results, CONTROL)
+    if several is not None and several.rate and one is not None:
+        made.append(found.faster(COMPUTING, several, one, 1 + GAIN))
+    return made
+
+
+def conclude(found: Findings, claims: Sequence[Claim]) -> tuple[str, list[str]]:
     """Return the answer and the sentences, as `Experiment.conclude`."""
-    waits = fastest([one for one in select(found.results, FETCH, "threads") if one.workers > 1])
-    computes = found.claim(CONTROL, "python", "threads")
-    claims = {
-        "fetches": None if waits is None else classify(waits),
-        "computes": computes if computes is not None and computes.speedup else None,
-    }
-    faster = None if waits is None else _is_faster(waits)
-    answer, sentence = decide(
-        RULES,
-        claims,
-        TEXTS,
-        {
-            "measured": None not in claims.values(),
-            "available": found.available,
-            "faster": faster,
-            "doubt": faster is None or (computes is not None and computes.answer == UNDECIDED),
-        },
-        reason="" if found.gil else ", because this Python has no GIL",
-    )
+    answer, sentence = _answer(found, claims)
     return answer, [
         sentence,
         *_on_the_reason(found),
@@ -103,17 +54,39 @@ def conclude(found: Findings) -> tuple[str, list[str]]:
         *_on_steps(found),
         *_on_the_limit(found),
         *_on_the_server(found),
-        # The sentences above already say what is undecided between the executions that fetch.
-        *on_doubts([claim for claim in found.claims if claim.workload == CONTROL or claim.because != WIDE]),
+        *on_doubts(claims),
     ]
 
 
-def claimed(results: Sequence[CellResult], available: int) -> list[CellResult]:
-    """Return the cells that claims are about: every number of workers that fetch, for these need no cores."""
-    return [
-        *(one for one in results if one.workload == FETCH and one.workers > 1 and one.status in (MEASURED, FAILED)),
-        *claim_cells([one for one in results if one.workload == CONTROL], available),
-    ]
+def _answer(found: Findings, claims: Sequence[Claim]) -> tuple[str, str]:
+    """What threads are good for, by the claims on those that fetch and on those that compute."""
+    best = fastest([one for one in select(found.results, FETCH, "threads") if one.workers > 1])
+    several = found.widest(CONTROL, "python", "threads")
+    numbers = []
+    if best is not None:
+        numbers.append(f"{best.workers} threads fetch {best.speedup} as many pages a second as one worker")
+    if several is not None and several.speedup is not None:
+        numbers.append(f"{several.workers} threads run the Python loop of {CONTROL} {several.speedup} as fast as one")
+    details = f": {'; '.join(numbers)}" if numbers else ""
+    fetching = [claim.holds for claim in claims if claim.statement != COMPUTING]
+    computing = [claim.holds for claim in claims if claim.statement == COMPUTING]
+    if not fetching or not computing or several is None:
+        why = "that takes several threads, the client, and no cell that fails"
+        if found.available == 1:
+            why = "one core is available here, on which threads that compute gain nothing"
+        return NOT_ASKED, f"What threads are good for was not asked, because {why}{details}."
+    waits = True if True in fetching else None if None in fetching else False
+    computes = computing[0]
+    if waits is None or computes is None or (several.disturbed and not (waits and computes)):
+        return UNDECIDED, f"What threads are good for is undecided{details}."
+    reason = "" if found.gil else ", because this Python has no GIL"
+    answer, text = {
+        (True, True): (FOR_BOTH, f"Threads win where Python waits and where it computes{reason}"),
+        (True, False): (FOR_WAITING, "Threads win where Python waits, and not where it computes"),
+        (False, True): (FOR_COMPUTING, f"Threads win where Python computes{reason}, and not where it waits"),
+        (False, False): (FOR_NEITHER, "Threads win neither where Python waits nor where it computes"),
+    }[waits, computes]
+    return answer, f"{text}{details}."
 
 
 def per_unit(result: CellResult, seconds: Sequence[float]) -> float | None:
@@ -137,13 +110,6 @@ def _best(found: Findings, execution: str) -> CellResult | None:
     return fastest(select(found.results, FETCH, execution))
 
 
-def _is_faster(result: CellResult) -> bool | None:
-    """Whether a cell is faster than the serial one; None if that is undecided."""
-    if result.speedup is None or result.clean < LEAST_SAMPLES:
-        return None
-    return result.speedup.exceeds(1 + GAIN_OF_NONE)
-
-
 def _on_the_reason(found: Findings) -> list[str]:
     fetches, counts = serial(found.results, FETCH), serial(found.results, CONTROL)
     if fetches is None or counts is None or not fetches.rate:
@@ -161,10 +127,10 @@ def _on_the_reason(found: Findings) -> list[str]:
 
 def _on_processes(found: Findings) -> list[str]:
     """The other half of the control: what separate GILs gain."""
-    claim = found.claim(CONTROL, "python", "processes")
-    if claim is None or claim.answer == UNDECIDED:
+    several = found.widest(CONTROL, "python", "processes")
+    if several is None or several.speedup is None:
         return []
-    return [f"{claim.workers} processes, each with its own GIL, run the loop of tally {claim.speedup} as fast as one."]
+    return [f"{several.workers} processes, each with its own GIL, run that loop {several.speedup} as fast as one."]
 
 
 def _on_the_fastest(found: Findings) -> list[str]:
@@ -196,9 +162,10 @@ def _on_steps(found: Findings) -> list[str]:
         if step is None:
             return []
         times = more.workers / fewer.workers
-        if gain(step.speedup, times) == NOT_PARALLEL:
+        gains = step.speedup.exceeds(1 + GAIN * (times - 1))
+        if gains is False:
             return [f"Threads stop gaining from {fewer.workers} on: {more.workers} are {step.speedup} as fast."]
-        if step.speedup.low <= 1 + GAIN_OF_NONE * (times - 1):
+        if gains is None:
             whether = f"Whether {more.workers} threads gain on {fewer.workers} is undecided"
             return [f"{whether}: they are {step.speedup} as fast."]
     if step is None:

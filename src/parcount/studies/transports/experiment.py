@@ -19,7 +19,7 @@ from parcount.execution.processes.transports import TRANSPORTS
 from parcount.execution.serial import Serial
 from parcount.report.units import BYTES, format_bytes
 from parcount.shm.blocks import shared_array
-from parcount.studies.core.analysis import NOT_SUPPORTED, CellResult
+from parcount.studies.core.analysis import NOT_SUPPORTED
 from parcount.studies.core.cells import Cell, Sample
 from parcount.studies.core.experiment import Experiment
 from parcount.studies.core.options import SECONDS, Options, names_option, size_option
@@ -57,17 +57,12 @@ class TransportsExperiment(Experiment):
         ),
     )
     fixed_options: ClassVar[Mapping[str, Any]] = {"executions": ("serial", "processes"), "workers": (1,)}
-    target_share = 1 / 12_000
-    least_target = 0.001
+    target = 0.005
     startup_of_each_cell = False
     wrong = "WRONG ARRAYS"
     all_exact = "returned what was sent"
+    claims = staticmethod(verdict.claims)
     conclude = staticmethod(verdict.conclude)
-
-    @classmethod
-    def undecided_cells(cls, results: Sequence[CellResult], available: int) -> set[Cell]:  # noqa: ARG003 - one worker
-        """Return the transports that are not measurably slower than the fastest of their workload."""
-        return verdict.undecided_cells(results)
 
     def __init__(self, **keywords: Any) -> None:
         super().__init__(**keywords)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from parcount.execution.processes.transports import TRANSPORTS
 from parcount.report.units import BYTES, format_bytes, format_seconds
 from parcount.studies.core.analysis import MEASURED, CellResult
-from parcount.studies.core.cells import Cell
-from parcount.studies.core.claims import NOT_ASKED, UNDECIDED, left_out
+from parcount.studies.core.claims import NOT_ASKED, UNDECIDED, Claim, left_out
 from parcount.studies.core.findings import Findings
 
 THERE, BACK = "there", "back"
@@ -27,10 +26,22 @@ DIRECTIONS = {THERE: "to the worker", BACK: "from the worker"}
 WORK = {THERE: "reading it", BACK: "making and reading it"}
 BY_NAME = {SHARED: "A shared array", MAPPED: "A memory-mapped file"}
 
+FASTER = 1.05
+"""How many times as fast a method is that is called measurably faster."""
+
 CASES = "cases (sizes and directions)"
 
 
-def conclude(found: Findings) -> tuple[str, list[str]]:
+def claims(found: Findings) -> list[Claim]:
+    """Return, for each workload, the claims that the fastest transport is faster than the others."""
+    return [
+        found.faster(f"{best.variant} is faster than {other.variant} for {workload}", best, other, FASTER)
+        for workload, (best, *others) in _rank(found.results).items()
+        for other in others
+    ]
+
+
+def conclude(found: Findings, claims: Sequence[Claim]) -> tuple[str, list[str]]:  # noqa: ARG001 - compared below
     """Return the answer and the sentences, as `Experiment.conclude`."""
     ranked = _rank(found.results)
     rows = {
@@ -46,24 +57,8 @@ def conclude(found: Findings) -> tuple[str, list[str]]:
         for method in BY_NAME:
             sentences += _on_no_copy(found, method, ranked)
         sentences += _on_the_work([row[-1][0] for row in rows.values() if row])
-        if found.disturbed:
-            sentences.append("Other programs used the cores in too many rounds. What rests on these is undecided.")
     reasons = left_out(found.results, lambda one: f"{one.workload} ({one.variant})")
     return answer, [*sentences, *(f"Left out: {reason}" for reason in reasons)]
-
-
-def undecided_cells(results: Sequence[CellResult]) -> set[Cell]:
-    """Return the transports of each workload that are not measurably slower than the fastest."""
-    chosen: set[Cell] = set()
-    for first, *others in _rank(results).values():
-        close = [
-            other.cell
-            for other in others
-            if first.speedup is not None and other.speedup is not None and other.speedup.high >= first.speedup.low
-        ]
-        if close:
-            chosen |= {first.cell, *close}
-    return chosen
 
 
 def _rank(results: Sequence[CellResult]) -> dict[str, list[CellResult]]:
@@ -97,8 +92,7 @@ def _answer(found: Findings, rows: Sequence[Sequence[CellResult]]) -> tuple[str,
         return NOT_ASKED, "Which transport to choose was not asked. That takes two of them, and no cell that fails."
     alike = [_variants(_fastest(found, row)) for row in rows]
     if not found.comparisons:
-        why = "other programs used the cores in too many rounds" if found.disturbed else "there were too few rounds"
-        return UNDECIDED, f"Which transport to choose is undecided: {why}."
+        return UNDECIDED, "Which transport to choose is undecided: there were too few rounds."
     counts = {name: sum(name in names for names in alike) for name in TRANSPORTS}
     best, *others = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
     cases = f"in {counts[best]} of {len(rows)} {CASES}, no other is measurably faster"
@@ -203,7 +197,7 @@ def _on_the_work(largest: Sequence[CellResult]) -> list[str]:
 
 def _is_faster(found: Findings, over: CellResult, under: CellResult) -> bool:
     compared = found.compare(over, under)
-    return compared is not None and compared.speedup.exceeds(1) is True
+    return compared is not None and compared.speedup.exceeds(FASTER) is True
 
 
 def _fastest(found: Findings, ranked: Sequence[CellResult]) -> list[CellResult]:
