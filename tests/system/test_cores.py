@@ -87,21 +87,22 @@ def test_no_control_groups_no_quota(groups: Groups) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "available", "reason"),
+    ("limits", "available", "parallel", "reason"),
     [
-        (Cores(8), 8, "the machine has 8, and neither affinity nor a quota takes any away"),
-        (Cores(8, 8, 16.0), 8, "the machine has 8, and neither affinity nor a quota takes any away"),
-        (Cores(8, 3), 3, "the process is bound to 3 of 8 cores"),
-        (Cores(8, 8, 2.0), 2, "the container's quota is 2 cores of 8"),
-        (Cores(8, 8, 1.5), 1, "the container's quota is 1.5 cores of 8"),  # half a core more is none to keep busy
-        (Cores(8, 8, 0.5), 1, "the container's quota is 0.5 cores of 8"),
-        (Cores(8, 2, 3.5), 2, "the process is bound to 2 of 8 cores"),
-        (Cores(8, 3, 2.5), 2, "the container's quota is 2.5 cores of 8"),
-        (Cores(1), 1, "the machine has 1, and neither affinity nor a quota takes any away"),
+        (Cores(8), 8, 8, "the machine has 8, and neither affinity nor a quota takes any away"),
+        (Cores(8, 8, 16.0), 8, 8, "the machine has 8, and neither affinity nor a quota takes any away"),
+        (Cores(8, 3), 3, 3, "the process is bound to 3 of 8 cores"),
+        (Cores(8, 8, 2.0), 2, 2, "the container's quota is 2 cores of 8"),
+        (Cores(8, 8, 1.5), 1, 2, "the container's quota is 1.5 cores of 8"),  # half a core more is none to keep busy
+        (Cores(8, 8, 0.5), 1, 1, "the container's quota is 0.5 cores of 8"),
+        (Cores(8, 2, 3.5), 2, 2, "the process is bound to 2 of 8 cores"),
+        (Cores(8, 3, 2.5), 2, 3, "the container's quota is 2.5 cores of 8"),
+        (Cores(1), 1, 1, "the machine has 1, and neither affinity nor a quota takes any away"),
     ],
 )
-def test_the_least_limit_counts_and_is_named(limits: Cores, available: int, reason: str) -> None:
+def test_the_least_limit_counts_and_is_named(limits: Cores, available: int, parallel: int, reason: str) -> None:
     assert limits.available == available
+    assert limits.parallel == parallel
     assert limits.reason == reason
 
 

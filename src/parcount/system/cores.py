@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,14 @@ class Cores:
         return max(1, min(int(limit) for limit in (self.machine, self.affinity, self.quota) if limit is not None))
 
     @property
+    def parallel(self) -> int:
+        """The workers that can run at the same time: as `available`, but a fraction of a core in a quota counts as one.
+
+        A quota limits CPU time and not the number of threads that run: of 1.5 cores, two threads take 0.75 each.
+        """
+        return max(1, min(math.ceil(limit) for limit in (self.machine, self.affinity, self.quota) if limit is not None))
+
+    @property
     def reason(self) -> str:
         """A sentence that names the limit which applies."""
         if self.quota is not None and int(self.quota) <= self.available < self.machine:
@@ -55,6 +64,11 @@ def cores(cgroup: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/
 def available_cores() -> int:
     """The number of cores that this process may use: the smallest of machine, CPU affinity and CPU quota."""
     return cores().available
+
+
+def parallel_cores() -> int:
+    """The number of workers of this process that can run at the same time, as `Cores.parallel`."""
+    return cores().parallel
 
 
 def _quota(root: Path, membership: Path) -> float | None:

@@ -15,7 +15,7 @@ from parcount.kernels import VARIANTS, WORKLOADS, Variant
 from parcount.studies.core.cells import Cell
 from parcount.studies.core.options import doublings
 from parcount.studies.gil.experiment import EXECUTIONS, GilExperiment, file_bytes
-from parcount.system.cores import available_cores
+from parcount.system.cores import parallel_cores
 
 
 def test_by_default_the_counter_loop_in_every_variant_under_every_execution() -> None:
@@ -24,7 +24,7 @@ def test_by_default_the_counter_loop_in_every_variant_under_every_execution() ->
     assert {cell.workload for cell in cells} == {"tally"}
     assert list(dict.fromkeys(cell.variant for cell in cells)) == list(VARIANTS)
     assert {cell.execution for cell in cells} == {*EXECUTIONS} - ({"interpreters"} if missing() else set())
-    assert max(asked.workers) == available_cores()
+    assert max(asked.workers) == parallel_cores()
     assert len(set(cells)) == len(cells)
 
 

@@ -13,7 +13,7 @@ from parcount.studies.core.experiment import Experiment
 from parcount.studies.core.findings import Findings
 from parcount.studies.core.result import Study
 from parcount.studies.core.rounds import measure
-from parcount.system.cores import available_cores
+from parcount.system.cores import cores
 from parcount.system.load import Watch
 
 Progress = Callable[[str, float, float], None]
@@ -42,8 +42,8 @@ def run_study(
     began = clock()
     options = experiment.options
     described = environment()
-    available = available_cores()
-    cells, unmeasured = experiment.cells()
+    limits = cores()
+    all_cells, unmeasured = experiment.cells()
     rounds: list[Round] = []
     complete = False
     watch = Watch()
@@ -55,7 +55,7 @@ def run_study(
 
     def findings(*, intervals: bool, load: Sequence[str] = ()) -> Findings:
         results = analyse(
-            cells,
+            all_cells,
             rounds,
             work=experiment.work,
             startup=experiment.startup,
@@ -64,16 +64,16 @@ def run_study(
             baseline=experiment.baseline,
             intervals=intervals,
         )
-        return Findings(results, rounds, available, gil_enabled(), load)
+        return Findings(results, rounds, limits.parallel, gil_enabled(), load, limits.reason)
 
     def undecided() -> set[Cell]:
         claims = experiment.claims(findings(intervals=False))
         named = {name for claim in claims if claim.holds is None for name in claim.cells}
-        return {cell for cell in cells if str(cell) in named and experiment.work.get(cell)}
+        return {cell for cell in all_cells if str(cell) in named and experiment.work.get(cell)}
 
     with experiment:
         try:
-            runnable = [cell for cell in cells if cell not in unmeasured]
+            runnable = [cell for cell in all_cells if cell not in unmeasured]
             experiment.prepare(runnable, report)
             measure(
                 [cell for cell in runnable if cell not in experiment.failed],

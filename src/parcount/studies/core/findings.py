@@ -20,11 +20,13 @@ class Findings:
     results, rounds : sequence
         All cells, and their samples.
     available : int
-        Cores that this process may use.
+        Workers that can run at the same time.
     gil : bool
         Whether this Python holds a GIL.
     load : sequence of str
         What else kept the machine busy.
+    reason : str
+        What limits `available`.
     comparisons : dict of (Cell, Cell) to Comparison
         The results of `compare`, without those that are None.
     """
@@ -34,6 +36,7 @@ class Findings:
     available: int
     gil: bool
     load: Sequence[str] = ()
+    reason: str = ""
     comparisons: dict[tuple[Cell, Cell], Comparison] = field(default_factory=dict)
 
     def widest(self, workload: str, variant: str, execution: str) -> CellResult | None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from parcount.studies.core.registry import DEFAULT
-from parcount.system.cores import available_cores
+from parcount.system.cores import parallel_cores
 
 SECONDS = 120.0
 """Seconds after which a study ends with what it has; it ends earlier if everything is decided."""
@@ -156,7 +156,7 @@ def worker_counts(asked: int | Sequence[int] | None = None) -> tuple[int, ...]:
     By default they are the `doublings` of the available cores.
     """
     if asked is None:
-        return doublings(available_cores())
+        return doublings(parallel_cores())
     asked = (asked,) if isinstance(asked, int) else asked
     for workers in asked:
         if workers < 1:

@@ -17,7 +17,7 @@ from parcount.studies.core.experiment import Experiment
 from parcount.studies.core.options import doublings, names_option, size_option, workers_option
 from parcount.studies.counters import verdict
 from parcount.studies.counters.methods import METHODS, PROCESSES, THREADS, CounterMethod
-from parcount.system.cores import available_cores
+from parcount.system.cores import parallel_cores
 
 WORKLOAD = "counter"
 
@@ -36,7 +36,7 @@ class CountersExperiment(Experiment):
     parameters = (
         names_option("variants", "method", METHODS),
         workers_option(
-            "numbers of workers besides 1; default: all available cores", lambda: doublings(max(2, available_cores()))
+            "numbers of workers besides 1; default: all available cores", lambda: doublings(max(2, parallel_cores()))
         ),
         size_option("increments in one run; default: what each method does in a twentieth of a second"),
     )

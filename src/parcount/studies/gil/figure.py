@@ -24,7 +24,7 @@ def draw(study: Study) -> Figure:
     columns = min(COLUMNS, len(panels)) or 1
     rows = math.ceil(len(panels) / columns) or 1
     figure = Figure(figsize=(3.4 * columns + 0.4, 2.7 * rows + 1.3), layout="constrained")
-    available = study.environment["cores"]["available"]
+    available = study.environment["cores"]["parallel"]
     shown = [cell for cells in panels.values() for cell in cells]
     workers = sorted({cell.workers for cell in shown})
     highest = max([*workers, *(cell.speedup.high for cell in shown if cell.speedup)], default=1)

@@ -23,7 +23,7 @@ pays from: number of increments from which starting workers pays."""
 
 def tables(study: Study, *, intervals: bool = True) -> Iterator[tuple[str, Table]]:
     """Yield the title and the table of each workload."""
-    available = study.environment["cores"]["available"]
+    available = study.environment["cores"]["parallel"]
     for workload in dict.fromkeys(cell.workload for cell in study.cells):
         cells = [cell for cell in study.cells if cell.workload == workload]
         workers = sorted({cell.workers for cell in cells if cell.execution != "serial"})
@@ -35,7 +35,7 @@ def tables(study: Study, *, intervals: bool = True) -> Iterator[tuple[str, Table
 
 def legend(study: Study) -> Iterator[str]:
     """Yield what the columns mean, and what was left out."""
-    available = study.environment["cores"]["available"]
+    available = study.environment["cores"]["parallel"]
     yield LEGEND
     if any(cell.variant == "numba-parallel" and cell.execution == "threads" for cell in study.cells):
         yield "numba-parallel on threads: Numba's own."

@@ -23,7 +23,7 @@ from parcount.studies.core.options import Option, names_option, parse_number, si
 from parcount.studies.io import verdict
 from parcount.studies.io.server import Server
 from parcount.studies.io.verdict import CONTROL, FETCH
-from parcount.system.cores import available_cores
+from parcount.system.cores import parallel_cores
 
 CLIENT, LOOP = "httpx", "python"
 """The variants: the library that fetches, and the loop in plain Python, which holds the GIL."""
@@ -87,7 +87,7 @@ class IoExperiment(Experiment):
         fetching = with_workers(
             Cell(FETCH, CLIENT, "serial", 1, unit="page"), self.options.executions, self.options.workers
         )
-        several = max(2, available_cores())
+        several = max(2, parallel_cores())
         control = [
             replace(cell, workers=1) if cell.execution == ASYNCIO else cell
             for cell in with_workers(Cell(CONTROL, LOOP, "serial", 1), self.options.executions, (several,))
