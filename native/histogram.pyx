@@ -327,20 +327,28 @@ cdef Py_ssize_t build_axes(list searches, list columns, Py_ssize_t cells, CAxis 
     return n
 
 
+cdef inline void count_in_byte(uint8_t *table, int64_t *counts, uint32_t cell) noexcept nogil:
+    table[cell] += 1
+    if table[cell] == 0:
+        counts[cell] += 256
+
+
 cdef int count_joint_loop(
     const CAxis *axes, int count, Py_ssize_t n, int64_t *counts, uint8_t *table, Interrupt *state
 ) except -1 nogil:
     cdef uint32_t cells[BIN_SEARCH_BLOCK]
-    cdef Py_ssize_t start = 0, size, i
-    cdef uint8_t in_cell
+    cdef Py_ssize_t start = 0, size, i, j
     while start < n:
         size = min(n - start, <Py_ssize_t>BIN_SEARCH_BLOCK)
         find_joint_bins(axes, count, start, size, cells)
-        for i in range(size):
-            in_cell = table[cells[i]] + 1
-            table[cells[i]] = in_cell
-            if in_cell == 0:
-                counts[cells[i]] += 256
+        i = 0
+        while i + 4 <= size:
+            for j in range(4):
+                count_in_byte(table, counts, cells[i + j])
+            i += 4
+        while i < size:
+            count_in_byte(table, counts, cells[i])
+            i += 1
         start += size
         if start % POLL_ELEMENTS == 0:
             interrupt_poll(state)

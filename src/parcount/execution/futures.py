@@ -129,11 +129,13 @@ class FuturesStream(TaskStream):
 
 
 def _result(future: Future[Any]) -> Any:
-    while not future.done():
-        with suppress(TimeoutError):
-            future.exception(MAX_WAIT)
     try:
-        return future.result()
+        while True:
+            try:
+                return future.result(MAX_WAIT)
+            except TimeoutError:
+                if future.done():  # it is the item's own, or the item ended just now
+                    return future.result()
     finally:
         del future  # it would form a cycle with the traceback of its exception
 
