@@ -1,4 +1,4 @@
-"""How often the study of the GIL is wrong, by simulation: ``python bench/verdicts.py``.
+"""How often the study of the GIL is wrong, by simulation: ``python -m tests.studies.gil.simulation``.
 
 The script plants truths: speedups of the loop that releases the GIL, of the same loop holding it, and of processes. A
 virtual clock then runs the study itself, its rounds, claims and verdict, on machines that drift, have bursts of other
