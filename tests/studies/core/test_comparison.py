@@ -233,7 +233,7 @@ def test_the_table_shows_whole_rows_without_colour(
     one = by_cell(compare_studies([first, other]))[THREADS]
     text = " ".join(stream.getvalue().split())
     assert f"{one.ratio:.2f}× [{one.low:.2f}–{one.high:.2f}] faster" in text
-    assert f"threads 2 {one.first.rate / 1e6:.0f} {one.other.rate / 1e6:.0f} " in text
+    assert f"threads 2 {one.first.rate / 1e6:#.3g} {one.other.rate / 1e6:#.3g} " in text
     for study in (first, other):
         (cell,) = [cell for cell in study.cells if cell.cell == THREADS]
         assert str(cell.speedup) in stream.getvalue()

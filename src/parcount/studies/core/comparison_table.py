@@ -26,9 +26,9 @@ UNITS = {
 """The units of rates in the table, with their sizes in units of work."""
 
 LEGEND = (
-    "Rates are medians. The ratio has the 95 % interval of these rounds: of twenty cells that are equal, one may be called "
-    "faster or slower by chance. It does not cover what changes between runs; two runs on one machine show how much that "
-    "is. Speedups are relative to the serial cell, or in transports to the work alone, in the same round."
+    "Rates are medians. The ratio has the 95 % interval of these rounds: of twenty cells that are equal, one may be "
+    "called faster or slower by chance. It does not cover what changes between runs; two runs on one machine show how "
+    "much that is. Speedups are relative to the serial cell, or in transports to the work alone, in the same round."
 )
 
 Column = tuple[str, Callable[[ComparedCell], str | Text]]
