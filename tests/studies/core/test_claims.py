@@ -34,6 +34,7 @@ class TestClaim:
         assert found.holds is None
         assert found.estimate is not None
         assert (found.estimate.low, found.estimate.high) == (0.5, 2.0)
+        assert found.samples == [1.25] * 20
 
     def test_doubts_are_told_with_the_numbers(self) -> None:
         assert on_doubts([claim(*[1.0, 1.2] * 20), claim(*[2.0] * 20), claim(1.0)]) == [

@@ -37,6 +37,8 @@ class CellResult(Cell):
         Units of work per second, median.
     speedup : Estimate or None
         Ratio of the rate to that of its baseline in the same round.
+    ratios : list
+        The ratios of which `speedup` is the median: one for each round that has both cells.
     startup : float or None
         Seconds by which the first result of new workers is later than one of running workers.
     break_even : int or None
@@ -56,6 +58,7 @@ class CellResult(Cell):
     lost: list[int] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     server: list[float] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
 
     @property
     def disturbed(self) -> bool:
@@ -117,6 +120,7 @@ def analyse(
                 lost=[sample.lost for sample in samples],
                 cpu=[sample.cpu for sample in samples if sample.cpu is not None],
                 server=[sample.server for sample in samples if sample.server is not None],
+                ratios=speedups,
             )
         results.append(result)
     return results

@@ -47,6 +47,8 @@ class Claim:
         if there were too few rounds.
     holds : bool or None
         Whether the claim is true; None if that is undecided.
+    samples : list of float
+        The quantity in each round. Where only a range is known of it, the middle of the range.
     """
 
     statement: str
@@ -55,6 +57,7 @@ class Claim:
     bound: float
     estimate: Estimate | None
     holds: bool | None
+    samples: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -113,13 +116,14 @@ def make_claim(
     >>> make_claim("threads pay", [cell], "speedup", 1.1, [1.9, 1.8, 2.0] * 5).holds
     True
     """
-    least = median_sequence(samples, ERROR)
-    most = median_sequence(samples if upper is None else upper, ERROR)
+    upper = samples if upper is None else upper
+    least, most = median_sequence(samples, ERROR), median_sequence(upper, ERROR)
     estimate = None
     if least is not None and most is not None:
         estimate = Estimate((least.median + most.median) / 2, least.low, most.high)
     holds = None if estimate is None else estimate.exceeds(bound)
-    return Claim(statement, [str(cell.cell) for cell in cells], quantity, bound, estimate, holds)
+    middle = [(low + high) / 2 for low, high in zip(samples, upper, strict=True)]
+    return Claim(statement, [str(cell.cell) for cell in cells], quantity, bound, estimate, holds, middle)
 
 
 def parallel_share(speedup: float, possible: float) -> tuple[float, float]:

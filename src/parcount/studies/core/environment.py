@@ -30,7 +30,12 @@ def environment() -> dict[str, Any]:
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "platform": platform.platform(),
         "cpu": _cpu(),
-        "cores": {"available": limits.available, "parallel": limits.parallel, "reason": limits.reason, **asdict(limits)},
+        "cores": {
+            "available": limits.available,
+            "parallel": limits.parallel,
+            "reason": limits.reason,
+            **asdict(limits),
+        },
         "python": {
             "version": platform.python_version(),
             "implementation": platform.python_implementation(),

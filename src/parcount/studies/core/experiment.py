@@ -81,6 +81,11 @@ class Experiment(ABC):
     """The options besides ``seed`` and ``seconds``, which all studies have."""
     fixed_options: ClassVar[Mapping[str, Any]] = {}
     """The fields of `Options` that this study does not let its user choose."""
+    unit_options: ClassVar[Mapping[str, Collection[str]]] = {"size": ()}
+    """The options on which it depends what a unit of work costs, each with the workloads that it concerns; () is all.
+
+    Results that differ in them are not compared. Other options choose cells, the order, or the number of rounds.
+    """
     target: ClassVar[float]
     """Seconds that one run of a calibrated cell takes."""
     startup_of_each_cell: ClassVar[bool] = True

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,7 @@ class GilExperiment(Experiment):
             lambda path: None if path is None else os.fspath(path),
         ),
     )
+    unit_options: ClassVar[Mapping[str, Collection[str]]] = {"size": (), "data": ("bincount",)}
     # In shorter runs the milliseconds count that the system needs to spread the workers over the cores.
     target = 0.06
     claims = staticmethod(verdict.claims)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -67,6 +67,7 @@ class IoExperiment(Experiment):
         ),
     )
     fixed_options: ClassVar[Mapping[str, Any]] = {"workloads": (FETCH, CONTROL), "variants": (CLIENT, LOOP)}
+    unit_options: ClassVar[Mapping[str, Collection[str]]] = {"size": (FETCH,), "delay": (FETCH,)}
     target = 0.15  # in which each worker fetches some pages one after the other
     wrong = "WRONG PAGES OR COUNTS"
     all_exact = "gave every page as it was sent, and the exact counts"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -57,6 +57,7 @@ class TransportsExperiment(Experiment):
         ),
     )
     fixed_options: ClassVar[Mapping[str, Any]] = {"executions": ("serial", "processes"), "workers": (1,)}
+    unit_options: ClassVar[Mapping[str, Collection[str]]] = {}  # the size is part of the workloads' names
     target = 0.005
     startup_of_each_cell = False
     wrong = "WRONG ARRAYS"

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import io
+import json
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from parcount.studies.core.comparison import (
+    FASTER,
+    NO_DIFFERENCE,
+    SLOWER,
+    ComparedCell,
+    StudyComparison,
+    compare_studies,
+    ratio_of_medians,
+)
+from parcount.studies.core.environment import environment
+from parcount.studies.core.findings import Findings
+from parcount.studies.core.options import Options
+from parcount.studies.core.result import Study
+from parcount.studies.gil.experiment import GilExperiment
+from tests.studies.core.synthetic import CELLS, HELD, PROCESSES, QUIET, THREADS, Machine, results
+
+Factory = Callable[..., Study]
+
+
+@pytest.fixture(scope="module")
+def measured() -> Factory:
+    """Makes a study of a machine with a noise of 1 %, whose cells take the given shares of their usual time."""
+    described = {**environment(), "load": []}
+
+    def make(*, seed: int = 0, rounds: int = 8, shares: Any = None, **options: Any) -> Study:
+        noise = random.Random(seed)
+        machine = Machine(
+            {cell: seconds * (shares or {}).get(cell, 1.0) for cell, seconds in QUIET.items()},
+            slow=lambda _cell, _run: noise.lognormvariate(0.0, 0.01),
+        )
+        found = results([{cell: machine.run(cell) for cell in CELLS} for _ in range(rounds)])
+        verdict = GilExperiment.build_verdict(Findings(found, [], 2, True))
+        chosen = replace(Options(workloads=("tally",), variants=("cython",), executions=("threads",)), **options)
+        return Study(described, chosen.asdict(), found, verdict, complete=True)
+
+    return make
+
+
+def by_cell(comparison: StudyComparison) -> dict[Any, ComparedCell]:
+    (pair,) = comparison.pairs
+    return {cell.first.cell: cell for cell in pair.cells}
+
+
+def test_a_faster_a_slower_and_an_equal_cell(measured: Factory) -> None:
+    shares = {THREADS: 0.5, PROCESSES: 1.25}
+    compared = compare_studies([measured(seed=1), measured(seed=2, shares=shares)], ["old", "new"])
+    cells = by_cell(compared)
+    assert list(cells) == CELLS
+    assert cells[THREADS].ratio == pytest.approx(2, rel=0.03)
+    assert cells[PROCESSES].ratio == pytest.approx(0.8, rel=0.03)
+    expected = dict.fromkeys(CELLS, NO_DIFFERENCE) | {THREADS: FASTER, PROCESSES: SLOWER}
+    assert {cell: one.difference for cell, one in cells.items()} == expected
+    assert compared.sentences[0] == "new against old: 1 cell faster, 1 cell slower, 4 cells with no difference shown."
+    assert compared.sentences[1].startswith("The most faster: tally/cython/threads/2, 2.0")
+    assert compared.sentences[2].startswith("The most slower: tally/python/processes/2, 0.8")
+
+
+def test_equal_machines_rarely_differ(measured: Factory) -> None:
+    many = [measured(seed=seed) for seed in range(41)]
+    cells = [cell for pair in compare_studies(many).pairs for cell in pair.cells]
+    assert len(cells) == 240
+    assert sum(cell.difference != NO_DIFFERENCE for cell in cells) <= 24  # of which 5 % are expected
+
+
+def test_the_ratio_is_that_of_the_rates_whatever_the_work(measured: Factory) -> None:
+    first, other = measured(seed=1), measured(seed=2)
+    longer = [
+        replace(cell, work=4 * (cell.work or 0), seconds=[4 * seconds for seconds in cell.seconds])
+        for cell in other.cells
+    ]
+    usual, scaled = (by_cell(compare_studies([first, replace(other, cells=cells)])) for cells in (other.cells, longer))
+    for cell, compared in usual.items():
+        assert compared.ratio == pytest.approx(compared.other.rate / compared.first.rate)
+        assert scaled[cell].ratio == pytest.approx(compared.ratio)
+        assert (scaled[cell].low, scaled[cell].high) == pytest.approx((compared.low, compared.high))
+
+
+def test_few_rounds_give_a_ratio_without_an_interval_which_shows_no_difference(measured: Factory) -> None:
+    compared = compare_studies([measured(), measured(rounds=4, shares={THREADS: 0.1})])
+    one = by_cell(compared)[THREADS]
+    assert (one.low, one.high, one.difference) == (None, None, NO_DIFFERENCE)
+    assert one.ratio == pytest.approx(10, rel=0.05)
+    assert "Fewer than 5 rounds, too few for an interval: tally/python/serial/1, " in "\n".join(compared.sentences)
+
+
+def test_samples_without_a_ratio_have_none() -> None:
+    assert ratio_of_medians([1.0] * 5, [0.0] * 5) is None
+    assert ratio_of_medians([0.0] * 5, [0.0] * 5) is None
+    assert ratio_of_medians([1e300] * 5, [1e-300] * 5) is None
+
+
+def test_three_results_are_each_compared_with_the_first(measured: Factory) -> None:
+    half = measured(shares=dict.fromkeys(CELLS, 0.5))
+    compared = compare_studies([measured(), half, half], ["a", "b", "c"])
+    assert [(pair.first, pair.other) for pair in compared.pairs] == [("a", "b"), ("a", "c")]
+    assert all(cell.difference == FASTER for pair in compared.pairs for cell in pair.cells)
+
+
+def test_cells_of_one_result_and_cells_that_failed_are_named(measured: Factory) -> None:
+    first, other = measured(), measured()
+    kept = [replace(cell, status="failed", reason="") if cell.cell == THREADS else cell for cell in other.cells[1:]]
+    compared = compare_studies([first, replace(other, cells=kept)], ["old", "new"])
+    assert by_cell(compared)[THREADS].difference is None
+    (pair,) = compared.pairs
+    assert [cell.cell for cell in pair.only_first] == CELLS[:1]
+    assert pair.only_other == []
+    assert "Not measured in both: tally/cython/threads/2." in compared.sentences
+    assert "Only in old: tally/python/serial/1." in compared.sentences
+
+
+def test_what_differs_in_the_environments_is_told(measured: Factory) -> None:
+    first, other = measured(), measured(seed=1)
+    python = {**first.environment["python"], "version": "3.99.1", "gil": not first.environment["python"]["gil"]}
+    versions = {**first.environment["versions"], "numba": None, "newer": "1.0"}
+    described = {**first.environment, "cpu": "Z80", "python": python, "versions": versions, "load": ["a compiler"]}
+    options = {**other.options, "seed": 7, "seconds": 1.0}
+    compared = compare_studies([first, replace(other, environment=described, options=options)], ["old", "new"])
+    expected = {"CPU", "Python", "GIL", "newer", "Other load", "Seed"}
+    expected |= {"Numba"} if first.environment["versions"]["numba"] else set()
+    assert set(compared.differences) == expected
+    assert f"CPU: {first.environment['cpu']} in old; Z80 in new." in compared.sentences
+    assert "Other load: none in old; a compiler in new." in compared.sentences
+    assert compare_studies([first, first]).differences == {}
+
+
+def test_an_interrupted_and_a_wrong_result_are_told(measured: Factory) -> None:
+    first, other = measured(), measured()
+    wrong = replace(other.cells[0], status="failed", exact=False)
+    studies = [replace(first, complete=False), replace(other, cells=[wrong, *other.cells[1:]])]
+    sentences = compare_studies(studies, ["old", "new"]).sentences
+    assert "old was interrupted." in sentences
+    assert "new has wrong results: none of its numbers can be trusted." in sentences
+
+
+@pytest.mark.parametrize(
+    ("option", "values", "workload"),
+    [
+        ("size", (None, 1000), "tally"),
+        ("size", (2000, 1000), "tally"),
+        ("data", (None, "/tmp/text"), "bincount"),
+        ("data", ("/tmp/texts", "/tmp/text"), "bincount"),
+    ],
+)
+def test_options_that_change_the_unit_of_work_are_refused(
+    option: str, values: tuple[Any, Any], workload: str, measured: Factory
+) -> None:
+    studies = [measured(**{option: value}) for value in values]
+    studies = [replace(one, cells=[replace(cell, workload=workload) for cell in one.cells]) for one in studies]
+    with pytest.raises(ValueError, match=rf"old was measured with {option} .* and new with {option} .*: .* units"):
+        compare_studies(studies, ["old", "new"])
+
+
+def test_a_delay_is_a_part_of_fetching_and_not_of_counting(measured: Factory) -> None:
+    studies = [measured(study="io", delay=delay) for delay in (1.0, 10.0)]
+    assert compare_studies(studies).pairs
+    fetching = [replace(one, cells=[replace(cell, workload="fetch") for cell in one.cells]) for one in studies]
+    with pytest.raises(ValueError, match="delay 1 and result 2 with delay 10"):
+        compare_studies(fetching)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ({"seed": 1}, {"seed": 2}),
+        ({"seconds": 1.0}, {"seconds": 2.0}),
+        ({"data": None}, {"data": "text"}),  # of bincount, which no cell counts here
+        ({"study": "transports", "size": 1024}, {"study": "transports", "size": 4096}),
+    ],
+)
+def test_other_options_are_not(options: tuple[dict[str, Any], dict[str, Any]], measured: Factory) -> None:
+    assert compare_studies([measured(**one) for one in options]).pairs
+
+
+def test_a_file_of_the_same_name_elsewhere_is_the_same_data(measured: Factory) -> None:
+    studies = [measured(data=data) for data in ("/home/a/text", "C:\\b\\text")]
+    counting = [replace(one, cells=[replace(cell, workload="bincount") for cell in one.cells]) for one in studies]
+    assert compare_studies(counting).pairs
+
+
+def test_what_has_nothing_in_common_is_refused(measured: Factory) -> None:
+    first = measured()
+    with pytest.raises(ValueError, match="at least two"):
+        compare_studies([first])
+    with pytest.raises(ValueError, match="old is the study 'gil' and new the study 'io'"):
+        compare_studies([first, measured(study="io")], ["old", "new"])
+    with pytest.raises(ValueError, match="no cell in common"):
+        compare_studies([first, replace(first, cells=[replace(cell, workers=64) for cell in first.cells])])
+    with pytest.raises(ValueError, match="no cell that was measured in both"):
+        compare_studies([first, replace(first, cells=[replace(cell, status="failed") for cell in first.cells])])
+
+
+def test_the_content_is_json_with_the_numbers(measured: Factory) -> None:
+    compared = compare_studies([measured(), measured(shares={HELD: 2.0})], ["old", "new"])
+    content = json.loads(json.dumps(compared.content(), allow_nan=False))
+    assert content["names"] == ["old", "new"]
+    (pair,) = content["comparisons"]
+    (held,) = [cell for cell in pair["cells"] if (cell["variant"], cell["workers"]) == ("cython-gil", 2)]
+    assert held["difference"] == SLOWER
+    assert held["ratio"] == pytest.approx(held["rates"][1] / held["rates"][0]) == pytest.approx(0.5, rel=0.03)
+    assert held["low"] <= held["ratio"] <= held["high"]
+    assert held["speedups"][1]["median"] == pytest.approx(0.5, rel=0.03)
+    assert content["sentences"] == compared.sentences
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_table_shows_whole_rows_without_colour(
+    width: int, measured: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rich")
+    from parcount.report import terminal
+    from parcount.studies.core import comparison_table
+
+    monkeypatch.setattr(terminal, "WIDTH_OF_A_FILE", width)
+    monkeypatch.setenv("COLUMNS", str(width))
+    first, other = measured(), measured(shares={THREADS: 0.5, HELD: 2.0})
+    stream = io.StringIO()
+    comparison_table.show(compare_studies([first, other], ["old", "new"]), stream)
+    lines = stream.getvalue().splitlines()
+    assert "\x1b" not in stream.getvalue()
+    assert max(map(len, lines)) <= width
+    assert ("B / A  difference          speedup A          speedup B" in stream.getvalue()) == (width == 120)
+    one = by_cell(compare_studies([first, other]))[THREADS]
+    text = " ".join(stream.getvalue().split())
+    assert f"{one.ratio:.2f}× [{one.low:.2f}–{one.high:.2f}] faster" in text
+    assert f"threads 2 {one.first.rate / 1e6:#.3g} {one.other.rate / 1e6:#.3g} " in text
+    for study in (first, other):
+        (cell,) = [cell for cell in study.cells if cell.cell == THREADS]
+        assert str(cell.speedup) in stream.getvalue()
