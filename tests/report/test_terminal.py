@@ -60,7 +60,7 @@ def test_it_fits_the_terminal(study: Study, columns: str, monkeypatch: pytest.Mo
 
 
 def test_workers_beyond_the_cores_are_marked(study: Study) -> None:
-    environment = {**study.environment, "cores": {**study.environment["cores"], "available": 1}}
+    environment = {**study.environment, "cores": {**study.environment["cores"], "available": 1, "parallel": 1}}
     text = shown(replace(study, environment=environment))
     assert "2 workers*" in text
     assert "* more workers than the 1 cores available" in text

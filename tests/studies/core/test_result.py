@@ -26,7 +26,7 @@ def study() -> Study:
     found = results(rounds)
     verdict = GilExperiment.build_verdict(Findings(found, rounds, 2, True))
     real = environment()
-    described = {**real, "load": [], "cores": {**real["cores"], "available": 2}}
+    described = {**real, "load": [], "cores": {**real["cores"], "available": 2, "parallel": 2}}
     return Study(described, GilExperiment.check_options().asdict(), found, verdict, complete=True)
 
 

@@ -57,7 +57,7 @@ def _all_loops(found: Findings) -> list[Loops]:
             found.widest(workload, "cython", "processes"),
         )
         for workload in dict.fromkeys(result.workload for result in found.results)
-        if (released := found.widest(workload, "cython", "threads")) is not None
+        if (released := found.widest(workload, "cython", "threads")) is not None and released.work != 0
     ]
 
 
