@@ -90,7 +90,9 @@ def test_each_claim_has_its_interval() -> None:
 def test_where_the_machine_gives_nothing_no_more_is_claimed() -> None:
     found = verdict({**QUIET, THREADS: 0.98, APART: 0.98})
     assert found.answer == "undecided"
-    assert found.sentences[0].startswith("Undecided: this machine gives several workers no more than one.")
+    assert found.sentences[0].startswith(
+        "Undecided: this machine gives several workers no more than one (the reason is not known). On 2 threads, "
+    )
     assert [claim.holds for claim in found.claims] == [False]
 
 

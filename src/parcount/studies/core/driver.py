@@ -64,7 +64,8 @@ def run_study(
             baseline=experiment.baseline,
             intervals=intervals,
         )
-        return Findings(results, rounds, limits.parallel, gil_enabled(), load, limits.reason)
+        reason = limits.reason if limits.parallel < limits.machine or limits.quota is not None else ""
+        return Findings(results, rounds, limits.parallel, gil_enabled(), load, reason)
 
     def undecided() -> set[Cell]:
         claims = experiment.claims(findings(intervals=False))

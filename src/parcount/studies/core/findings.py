@@ -26,7 +26,7 @@ class Findings:
     load : sequence of str
         What else kept the machine busy.
     reason : str
-        What limits `available`.
+        What limits `available`, if it is less than the cores of the machine.
     comparisons : dict of (Cell, Cell) to Comparison
         The results of `compare`, without those that are None.
     """

@@ -98,7 +98,8 @@ def _answer(loops: Loops, found: Findings) -> tuple[str, str]:
     gives = claims[GIVES].holds if GIVES in claims else True
     holding = claims[HOLDING].holds if HOLDING in claims else False
     if gives is False:
-        return UNDECIDED, f"Undecided: this machine gives several workers no more than one{_because(found)}. {numbers}."
+        why = found.reason or ("see below" if found.load else "the reason is not known")
+        return UNDECIDED, f"Undecided: this machine gives several workers no more than one ({why}). {numbers}."
     pays, fully = claims[PAYS].holds, claims[FULLY].holds
     if fully is not True and any(cell is not None and cell.disturbed for cell in loops):
         return UNDECIDED, f"Undecided: other programs, or the host of this virtual machine, use the cores. {numbers}."
@@ -143,15 +144,12 @@ def _why_not_asked(found: Findings) -> str:
     if not any(result.work for result in found.results if result.seconds):
         return "There was nothing to count."
     if found.available == 1:
-        return f"One core is available here{_because(found)}. Nothing can run in parallel, and nothing is claimed about it."
+        why = f" ({found.reason})" if found.reason else ""
+        return f"One core is available here{why}. Nothing can run in parallel, and nothing is claimed about it."
     return (
         "Whether releasing the GIL makes threads parallel was not asked. That takes the cython variant with threads, "
         f"and 2 to {found.available} workers."
     )
-
-
-def _because(found: Findings) -> str:
-    return f" ({found.reason})" if found.reason else ""
 
 
 def _on_compiling(found: Findings) -> list[str]:
