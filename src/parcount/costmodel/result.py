@@ -13,12 +13,47 @@ from parcount.costmodel.jobs import PlannedJob, make_job
 from parcount.costmodel.model import SERIAL, Model, Setup
 from parcount.costmodel.parameters import PARAMETERS, parse_cost
 from parcount.costmodel.summary import summary_sentences
-from parcount.report.output import read_json, write_json
+from parcount.report.json_schema import known_part
+from parcount.report.output import check_schema, read_json, write_json
 from parcount.report.units import plural
 from parcount.studies.core.options import worker_counts
 
 SCHEMA = 1
 WHAT = "a file of parcount plan"
+
+TEXT, NUMBER, COUNT = {"type": "string"}, {"type": "number"}, {"type": "integer", "minimum": 1}
+COUNTS = {"type": "array", "items": COUNT, "minItems": 1}
+
+
+def _object(properties: Mapping[str, Any], others: Any = False) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": list(properties),
+        "properties": properties,
+        "additionalProperties": others,
+    }
+
+
+FORMAT = _object(
+    {
+        "environment": _object(
+            {
+                "cpu": TEXT,
+                "cores": _object({"available": COUNT}, {}),
+                "python": _object({"version": TEXT}, {}),
+                "versions": _object({"numpy": {"type": ["string", "null"]}}, {}),
+            },
+            {},
+        ),
+        "job": _object({"workload": TEXT, "dtype": {"type": ["string", "null"]}, "bins": COUNT, "size": COUNT}),
+        "costs": _object(
+            {name: _object({"value": NUMBER, "low": NUMBER, "high": NUMBER, "source": TEXT}) for name in PARAMETERS}
+        ),
+        "workers": COUNTS,
+        "nodes": COUNTS,
+    }
+)
+"""The JSON Schema of the file, without the predictions, which are computed again."""
 
 LOCAL_SETUPS = (Setup("threads"), Setup("processes"), Setup("processes", sent=True))
 """The setups of one machine, without their number of workers."""
@@ -158,29 +193,27 @@ class Plan:
         ValueError
             If it is not a file of `save`, has an unknown schema, or contains an invalid cost.
         """
-        return cls.from_content(read_json(path, SCHEMA, WHAT), path)
+        return cls.from_content(read_json(path), path)
 
     @classmethod
-    def from_content(cls, content: Mapping[str, Any], path: str | os.PathLike[str]) -> Plan:
+    def from_content(cls, content: Any, path: str | os.PathLike[str]) -> Plan:
         """The plan with the content of a file; ValueError, with the path in its message, as `load`."""
+        check_schema(content, path, SCHEMA, WHAT, "costs")
         try:
-            plan = cls(
-                content["environment"],
-                make_job(**content["job"]),
-                {name: _cost(name, content["costs"][name]) for name in PARAMETERS},
-                worker_counts(content["workers"]),
-                worker_counts(content["nodes"]),
+            known = known_part(content, FORMAT)
+            return cls(
+                known["environment"],
+                make_job(**known["job"]),
+                {name: _cost(name, known["costs"][name]) for name in PARAMETERS},
+                worker_counts(known["workers"]),
+                worker_counts(known["nodes"]),
             )
-            _ = plan.machine
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not {WHAT}: {error!r}") from error
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
-        return plan
+            raise ValueError(f"{path} is not {WHAT} that this version of parcount can read: {error}") from None
 
 
 def _cost(name: str, content: Mapping[str, Any]) -> Cost:
-    value, low, high = (parse_cost(name, float(content[each])) for each in ("value", "low", "high"))
+    value, low, high = (parse_cost(name, content[each]) for each in ("value", "low", "high"))
     if (source := content["source"]) not in SOURCES:
         raise ValueError(f"the source of {name} is one of {', '.join(SOURCES)}, not {source!r}")
     return Cost(value, low, high, source)

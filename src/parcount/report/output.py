@@ -80,16 +80,48 @@ def write_json(path: str | os.PathLike[str], schema: int, content: Mapping[str, 
     write_output(path, f"{text}\n".encode())
 
 
-def read_json(path: str | os.PathLike[str], schema: int, what: str) -> dict[str, Any]:
-    """Read such an object; OSError if that fails, ValueError if it is something else or has another schema."""
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read JSON; OSError if the file cannot be read, ValueError with its name if it is not JSON."""
+    return parse_json(Path(path).read_bytes(), path)
+
+
+def parse_json(data: bytes, path: str | os.PathLike[str]) -> Any:
+    """Parse the JSON of a file; ValueError, with the file's name and in plain words, if it is something else."""
+    if not data.strip():
+        raise ValueError(f"{path} is empty")
     try:
-        content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-        found = content.pop("schema")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not {what}: {error!r}") from error
+        text = data.decode(json.detect_encoding(data))  # some shells redirect output in UTF-16
+        return json.loads(text, parse_constant=_refuse_constant)
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not JSON: it is not text") from None
+    except json.JSONDecodeError as error:
+        if text.lstrip()[:1] in ("{", "[") and (error.pos >= len(text.rstrip()) or "Unterminated" in error.msg):
+            raise ValueError(f"{path} is not complete: its JSON ends in line {text.count(chr(10)) + 1}") from None
+        raise ValueError(f"{path} is not JSON: see line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+
+
+def check_schema(content: Any, path: str | os.PathLike[str], schema: int, what: str, field: str) -> None:
+    """Raise ValueError unless parsed JSON is an object with this number of its schema.
+
+    `what` is what such files are called, and `field` is a field that they have had in all versions.
+    """
+    if not isinstance(content, dict) or field not in content or type(content.get("schema")) is not int:
+        raise ValueError(f"{path} is not {what}")
+    found = content["schema"]
     if found != schema:
-        raise ValueError(f"{path} has schema {found!r}; this version of parcount reads {schema}")
-    return content
+        age, advice = ("an older", "measure again") if found < schema else ("a newer", "update parcount")
+        raise ValueError(
+            f"{path} was written by {age} version of parcount: it has schema {found}, and this version reads {schema}; "
+            f"{advice}"
+        )
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number")
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -62,7 +62,7 @@ def test_cells_that_did_not_run_stand_in_the_result_with_their_reason() -> None:
 
 def test_a_cell_interrupted_before_its_first_run_says_so() -> None:
     (result,) = analyse([SERIAL], [], work=WORK, startup={}, unmeasured={})
-    assert (result.status, result.seconds) == ("failed", [])
+    assert (result.status, result.seconds) == ("interrupted", [])
     assert "interrupted" in result.reason
 
 

@@ -80,26 +80,82 @@ def test_saving_keeps_the_usual_modes(study: Study, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("data", "message"),
     [
-        ("", "not a result file"),
-        ("[]", "not a result file"),
-        ("{}", "not a result file"),
-        ('{"schema": 3}', "has schema 3; this version of parcount reads 2"),
-        ('{"schema": 2}', "not a result file"),
-        ('{"schema": 2, "cells": [{"speedup": null}]}', "not a result file"),
+        (b"", r"is empty"),
+        (b" \n", r"is empty"),
+        (b"\x89PNG\xff\xfe", r"is not JSON: it is not text"),
+        (b"\x00\x01\x02\x03", r"is not JSON"),
+        (b"cells", r"is not JSON: see line 1, column 1"),
+        (b'{"schema": 2, "cells": [', r"is not complete: its JSON ends in line 1"),
+        (b'{"schema": 2,\n "ce', r"is not complete: its JSON ends in line 2"),
+        (b"[" * 100_000, r"is nested too deeply|is not complete"),
+        (b'{"schema": 2, "cells": NaN}', r"is not JSON: NaN is not a number"),
+        (b'{"schema": 2, "cells": ' + b"9" * 5000 + b"}", r"is not JSON: "),
+        (b"[]", r"is not a result file of parcount study$"),
+        (b"7", r"is not a result file of parcount study$"),
+        (b"{}", r"is not a result file of parcount study$"),
+        (b'{"schema": 2}', r"is not a result file of parcount study$"),
+        (b'{"schema": "2", "cells": []}', r"is not a result file of parcount study$"),
+        (b'{"schema": true, "cells": []}', r"is not a result file of parcount study$"),
+        (b'{"schema": 1, "cells": []}', r"by an older version of parcount: .* this version reads 2; measure again$"),
+        (b'{"schema": 3, "cells": []}', r"by a newer version of parcount: .* this version reads 2; update parcount$"),
+        (b'{"schema": 2, "cells": []}', r"is not a result file .* can read: environment is missing$"),
+        (b"<html></html>", r"is not JSON"),
     ],
 )
-def test_what_is_no_result_file_is_refused(text: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text(text)
-    with pytest.raises(ValueError, match=message):
+def test_what_is_no_result_file_is_refused(data: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(data)
+    with pytest.raises(ValueError, match=message) as caught:
         Study.load(tmp_path / "a.json")
+    assert str(caught.value).startswith(str(tmp_path / "a.json"))
 
 
-def test_a_study_of_what_only_a_newer_version_asks_is_refused_by_name(study: Study, tmp_path: Path) -> None:
-    replace(study, options={**study.options, "study": "weather"}).save(tmp_path / "a.json")
-    with pytest.raises(ValueError, match=r"the study 'weather'; this version of parcount has gil, counters"):
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("complete",), "yes", "complete must be true or false, not 'yes'"),
+        (("options", "study"), "weather", "options.study must be one of 'gil', .*, not 'weather'"),
+        (("options", "workers", 0), 0, r"options.workers\[0\] is out of range: 0"),
+        (("environment", "cores"), None, "environment.cores must be an object, not null"),
+        (("environment", "cpu"), "\ud800", "environment.cpu has half a character"),
+        (("cells", 1, "workers"), True, r"cells\[1\].workers must be an integer, not true"),
+        (("cells", 1, "seconds", 0), "1", r"cells\[1\].seconds\[0\] must be a number, not '1'"),
+        (("cells", 1, "seconds", 0), -1, r"cells\[1\].seconds\[0\] is out of range: -1"),
+        (("cells", 1, "work"), 10**400, r"cells\[1\].work must be a finite number"),
+        (("cells", 1, "rate"), 0, r"cells\[1\].rate is out of range: 0"),
+        (("cells", 1, "speedup"), {"median": 1}, r"cells\[1\].speedup.low is missing"),
+        (("cells", 1, "status"), "x" * 100, rf"cells\[1\].status must be one of .*, not '{'x' * 59}…"),
+        (("verdict", "sentences"), [], "verdict.sentences has the wrong length"),
+    ],
+)
+def test_a_wrong_value_is_named(study: Study, place: tuple[Any, ...], value: Any, message: str, tmp_path: Path) -> None:
+    content = study.content()
+    *parents, last = place
+    parent = content
+    for step in parents:
+        parent = parent[step]
+    parent[last] = value
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message) as caught:
         Study.load(tmp_path / "a.json")
+    assert str(caught.value).startswith(
+        f"{tmp_path / 'a.json'} is not a result file of parcount study that this version"
+    )
+
+
+def test_fields_of_a_later_version_are_ignored(study: Study, tmp_path: Path) -> None:
+    content = study.content()
+    for place in (content, content["options"], content["environment"], content["cells"][0], content["verdict"]):
+        place["weather"] = "fine"
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert Study.load(tmp_path / "a.json") == study
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_files_of_shells_that_write_other_encodings_are_read(study: Study, encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(study.content()), encoding=encoding)
+    assert Study.load(tmp_path / "a.json") == study
 
 
 def test_exact_only_if_every_cell_is(study: Study) -> None:

@@ -154,6 +154,9 @@ def test_ctrl_c_before_the_first_round_gives_an_empty_study() -> None:
     result = pc.study("gil", workloads="tally", variants="cython", progress=interrupt)
     assert not result.complete
     assert all(cell.seconds == [] for cell in result.cells)
+    assert {cell.status for cell in result.cells} == {"interrupted"}
+    assert not result.measured
+    assert str(result) == "The study was interrupted before the first round: nothing was measured."
 
 
 def test_progress_tells_the_time_that_there_is() -> None:

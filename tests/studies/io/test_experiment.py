@@ -487,7 +487,7 @@ class TestVerdict:
         assert "takes several threads" in found.sentences[0]
 
     def test_nothing_measured_says_so(self) -> None:
-        cell = CellResult(*SERIAL.key, "failed", "interrupted before its first run")
+        cell = CellResult(*SERIAL.key, "interrupted", "the study was interrupted before its first run")
         found = IoExperiment.build_verdict(Findings([cell], [], 2, True), partial=True)
-        assert found.answer == "not asked"
-        assert "interrupted" in text(found)
+        assert found.answer == "undecided"
+        assert found.sentences == ["The study was interrupted before the first round: nothing was measured."]

@@ -540,10 +540,12 @@ class TestVerdict:
         assert found.comparisons == []
 
     def test_nothing_measured_says_so(self) -> None:
-        cell = CellResult(*cell_of(INTEGER, "pipe").key, "failed", "interrupted before its first run")
+        cell = CellResult(
+            *cell_of(INTEGER, "pipe").key, "interrupted", "the study was interrupted before its first run"
+        )
         found = TransportsExperiment.build_verdict(Findings([cell], [], 2, True), partial=True)
-        assert found.answer == "not asked"
-        assert "interrupted" in text(found)
+        assert found.answer == "undecided"
+        assert found.sentences == ["The study was interrupted before the first round: nothing was measured."]
 
     def test_close_transports_get_more_rounds(self) -> None:
         close = {cell_of(SMALLEST, "shared_memory"): times()[cell_of(SMALLEST, "pipe")]}

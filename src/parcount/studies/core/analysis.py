@@ -15,6 +15,7 @@ MEASURED = "measured"
 NOT_INSTALLED = "not installed"
 NOT_SUPPORTED = "not supported"
 FAILED = "failed"
+INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class CellResult(Cell):
 
     Attributes
     ----------
-    status : {"measured", "not installed", "not supported", "failed"}
+    status : {"measured", "not installed", "not supported", "failed", "interrupted"}
         Whether it ran.
     reason : str or None
         Why it did not.
@@ -94,7 +95,7 @@ def analyse(
     results: list[CellResult] = []
     for cell in cells:
         samples = [one[cell] for one in rounds if cell in one]
-        never = (FAILED, "interrupted before its first run")
+        never = (INTERRUPTED, "the study was interrupted before its first run")
         status, reason = unmeasured.get(cell, (MEASURED, None) if samples else never)
         result = CellResult(**asdict(cell), status=status, reason=reason)
         if samples:

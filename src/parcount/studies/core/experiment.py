@@ -283,6 +283,9 @@ class Experiment(ABC):
     @classmethod
     def build_verdict(cls, found: Findings, *, partial: bool = False) -> Verdict:
         """Return the verdict on a study, which is `partial` if it was interrupted."""
+        measured = [result for result in found.results if result.seconds]
+        if partial and not measured:
+            return Verdict(UNDECIDED, ["The study was interrupted before the first round: nothing was measured."])
         wrong = [result for result in found.results if result.exact is False and result.status == FAILED]
         if wrong:
             cells = "; ".join(str(result.cell) for result in wrong)
@@ -295,7 +298,6 @@ class Experiment(ABC):
             undecided = verdict.answer == UNDECIDED or any(claim.holds is None for claim in verdict.claims)
             again = " Measure again on a quiet machine." if undecided else ""
             sentences.append(f"Meanwhile {'; '.join(found.load)}.{again}")
-        measured = [result for result in found.results if result.seconds]
         if measured and not wrong and cls.all_exact:
             where = f"{plural(len(measured), 'cell')} in {plural(len([*filter(None, found.rounds)]), 'round')}"
             sentences.append(f"Every run of {where} {cls.all_exact}.")

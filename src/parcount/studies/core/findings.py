@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from parcount.studies.core.analysis import FAILED, MEASURED, CellResult, rate_ratios
+from parcount.studies.core.analysis import FAILED, INTERRUPTED, MEASURED, CellResult, rate_ratios
 from parcount.studies.core.cells import Cell, Round
 from parcount.studies.core.claims import ERROR, Claim, Comparison, make_claim
 from parcount.studies.core.statistics import median_sequence
@@ -46,7 +46,7 @@ class Findings:
             for one in self.results
             if (one.workload, one.variant, one.execution) == (workload, variant, execution)
             and 2 <= one.workers <= self.available
-            and one.status in (MEASURED, FAILED)
+            and one.status in (MEASURED, FAILED, INTERRUPTED)
         ]
         return max(found, key=lambda one: one.workers, default=None)
 

@@ -6,15 +6,20 @@ says what the fields mean.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, TypeVar
 
-from parcount.report.output import read_json, write_json
+from parcount.report.json_schema import known_part
+from parcount.report.output import check_schema, parse_json, read_json, write_json
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.claims import Claim, Comparison, Verdict
-from parcount.studies.core.registry import DEFAULT, STUDIES
+from parcount.studies.core.registry import DEFAULT
 from parcount.studies.core.statistics import Estimate
 
 SCHEMA = 2
@@ -60,6 +65,15 @@ class Study:
         """Whether the result of every run was right, except in cells whose losses are measured."""
         return all(cell.exact is not False or cell.status == MEASURED for cell in self.cells)
 
+    @property
+    def measured(self) -> bool:
+        """Whether there is a sample: not if the study was interrupted before its first round."""
+        return any(cell.seconds for cell in self.cells)
+
+    def content(self) -> dict[str, Any]:
+        """Return what the result file has: plain values with the number of its schema."""
+        return {"schema": SCHEMA, **asdict(self)}
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result file: a regular file atomically, a device or a pipe in place, "-" to standard output.
 
@@ -81,20 +95,63 @@ class Study:
         ValueError
             If it is not a result file, or of a schema or a study that this version does not know.
         """
-        content = read_json(path, SCHEMA, WHAT)
+        return cls.from_content(read_json(path), path)
+
+    @classmethod
+    def from_content(cls, content: Any, path: str | os.PathLike[str]) -> Study:
+        """Return the study with the content of a result file; ValueError, with the file's name, as `load`.
+
+        Fields that this version does not know are left out.
+        """
+        check_schema(content, path, SCHEMA, WHAT, "cells")
         try:
-            cells = [_with_estimate(CellResult, cell) for cell in content.pop("cells")]
-            verdict = content.pop("verdict")
-            claims = [_with_estimate(Claim, claim, "estimate") for claim in verdict["claims"]]
-            comparisons = [_with_estimate(Comparison, one) for one in verdict["comparisons"]]
-            verdict = Verdict(**{**verdict, "claims": claims, "comparisons": comparisons})
-            study = cls(cells=cells, verdict=verdict, **content)
-            name = study.name
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is not {WHAT}: {error!r}") from error
-        if name not in STUDIES:
-            raise ValueError(f"{path} is the study {name!r}; this version of parcount has {', '.join(STUDIES)}")
-        return study
+            known = known_part(content, _schema())
+        except ValueError as error:
+            raise ValueError(f"{path} is not {WHAT} that this version of parcount can read: {error}") from None
+        verdict = known["verdict"]
+        return cls(
+            known["environment"],
+            known["options"],
+            [_with_estimate(CellResult, cell) for cell in known["cells"]],
+            Verdict(
+                verdict["answer"],
+                verdict["sentences"],
+                [_with_estimate(Claim, claim, "estimate") for claim in verdict["claims"]],
+                [_with_estimate(Comparison, one) for one in verdict["comparisons"]],
+            ),
+            known["complete"],
+        )
+
+
+def load_studies(path: str | os.PathLike[str]) -> list[Study]:
+    """Read a result file, or the results in a page of ``parcount report``.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        As `Study.load`.
+    ImportError
+        If it is a page and Jinja2 is not installed.
+    """
+    data = Path(path).read_bytes()
+    if not data.lstrip().startswith(b"<"):
+        return [Study.from_content(parse_json(data, path), path)]
+    from parcount.report.html import read_embedded
+
+    try:
+        contents = read_embedded(data.decode())
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path} is HTML, and not a report of parcount") from None
+    return [Study.from_content(content, path) for content in contents]
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    text = files("parcount.studies.core").joinpath("result.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
 
 
 def _with_estimate(kind: type[Part], content: Mapping[str, Any], name: str = "speedup") -> Part:
