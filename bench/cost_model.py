@@ -28,7 +28,7 @@ from parcount.costmodel.jobs import PlannedJob, make_job
 from parcount.costmodel.model import SERIAL, Setup
 from parcount.costmodel.parameters import PARAMETERS, format_cost
 from parcount.costmodel.result import Plan
-from parcount.costmodel.table import HEADER, legend, rows
+from parcount.costmodel.table import legend, tables
 
 SCHEMA = 1
 
@@ -183,9 +183,10 @@ def predictions(plans: list[Plan]) -> str:
         larger = replace(one, job=replace(one.job, size=PREDICTED))
         first, *others = larger.sentences
         said = "\n".join(f"- {sentence}" for sentence in others)
-        body = [[cell.replace("*", r"\*") for cell in row] for row in rows(larger)]
-        texts.append(f"{first}\n\n{table(list(HEADER), body)}\n\n{said}")
-    return "\n\n".join([*texts, legend(plans[0]).replace("*", r"\*").replace("\n", "\n\n")])
+        shown, _ = tables(larger)
+        body = [[cell.replace("*", r"\*") for cell in row] for row in shown.body()]
+        texts.append(f"{first}\n\n{table([column.name for column in shown.columns], body)}\n\n{said}")
+    return "\n\n".join([*texts, *(line.replace("*", r"\*") for line in legend(plans[0]))])
 
 
 def checks(plans: list[Plan], done: list[Check]) -> str:

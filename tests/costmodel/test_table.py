@@ -18,12 +18,13 @@ def shown(plan: Plan) -> str:
     return stream.getvalue()
 
 
-def test_costs_then_predictions_then_words() -> None:
+def test_predictions_then_costs_then_words() -> None:
     plan = synthetic()
     text = shown(plan)
     lines = [line.split() for line in text.splitlines()]
     assert ["kernel", "1", "ns", "given", "to", "count", "one", "key,", "on", "one", "core"] in lines
-    assert ["on", "time", "speedup", "pays", "from", "started", "useful"] in lines
+    assert ["on", "workers", "time", "speedup", "pays", "from", "started", "useful"] in lines
+    assert text.index("useful") < text.index("meaning")
     rows = [line for line in text.splitlines() if "×" in line]
     assert len(rows) == len(plan.predictions)
     assert rows[0].split()[:5] == ["threads", "2", "5.05", "ms", "1.98×"]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from parcount.report.units import plural
 
 if TYPE_CHECKING:
-    from parcount.studies.core.analysis import CellResult
     from parcount.studies.core.result import Study
 
 # Distinct in hue and in lightness, also in grey and for colour-blind readers
@@ -39,15 +38,3 @@ def libraries(study: Study) -> str:
         f"Python {environment['python']['version']} ({gil}), NumPy {environment['versions']['numpy']}, "
         f"Numba {environment['versions']['numba'] or 'not installed'}."
     )
-
-
-def start_up(cell: CellResult) -> str:
-    """Return the start-up time of a cell's workers, for a table."""
-    return "" if cell.startup is None else f"{cell.startup * 1000:.{0 if cell.startup > 0.01 else 1}f} ms"
-
-
-def speedup(cell: CellResult, intervals: bool) -> str:
-    """Return a cell's speedup, with its interval or without, for a table."""
-    if cell.speedup is None:
-        return "–"
-    return str(cell.speedup) if intervals else f"{cell.speedup.median:.2f}×"

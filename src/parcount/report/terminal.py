@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import sys
+import os
+import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
-WIDTH_OF_A_FILE = 120
-"""Columns of the table where it is not written to a terminal."""
+from parcount.report.table import GAP, Table
+
+WIDTH_OF_A_FILE = 80
+"""Columns of what is not written to a terminal, unless the variable COLUMNS is set."""
 
 
 class _Console(Console):
@@ -43,54 +46,66 @@ def progress_bar(stream: TextIO) -> Iterator[Callable[[str, float, float], None]
         yield report
 
 
-def open_console(stream: TextIO) -> Console:
-    """Return a console that prints on a stream, as wide as the terminal or wide enough for the tables."""
+def open_console(stream: TextIO, width: int | None = None) -> Console:
+    """Return a console that prints on a stream with a width: by default the terminal's, or `WIDTH_OF_A_FILE`."""
     console = _Console(file=stream, highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, WIDTH_OF_A_FILE)
+    if width is not None:
+        console.width = width
+    elif not console.is_terminal and not os.environ.get("COLUMNS", "").isdecimal():
+        console.width = WIDTH_OF_A_FILE
     return console
 
 
-def make_table(
-    header: Sequence[str], rows: Iterable[Sequence[str | Text]], left: Sequence[str] = (), wrapped: str | None = None
-) -> Table:
-    """Return a table. The first cell of a row is left out if it equals that of the row before.
+def print_table(console: Console, table: Table, *, details: bool = False) -> None:
+    """Print a table below its title.
 
-    The columns in `left` and the one that may be `wrapped` are aligned to the left.
+    Columns that do not fit are left out, and named. With details, they follow in further tables.
     """
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in header:
-        table.add_column(name, justify="left" if name in (*left, wrapped) else "right", no_wrap=name != wrapped)
-    before: str | Text | None = None
-    for first, *cells in rows:
-        table.add_row("" if first == before else first, *cells)
-        before = first
-    return table
-
-
-def print_table(console: Console, title: str, wide: Table, narrow: Table) -> None:
-    """Print the wide form of a table, or the narrow one where that does not fit, below its title, if it has one."""
     console.print()
-    if title:
-        console.print(Text(title, style="bold"))
-    unbounded = console.options.update(max_width=sys.maxsize)
-    console.print(wide if console.measure(wide, options=unbounded).maximum <= console.width else narrow)
+    if table.title:
+        _print_text(console, table.title, "bold")
+    wanted = table if details else table.first_sight()
+    parts = [*wanted.parts(console.width)] if details else [wanted.fit(console.width)]
+    for part in parts:
+        for row in part.header():
+            _print_row(console, part, row, "dim")
+        for row in part.body():
+            _print_row(console, part, row)
+    shown = {column for part in parts for column in part.columns}
+    if left_out := dict.fromkeys(column.name for column in wanted.columns if column not in shown):
+        names = ", ".join(name.replace("\n", " ") for name in left_out)
+        print_legend(console, [f"Left out for lack of width: {names}."])
+
+
+def _print_row(console: Console, table: Table, row: Sequence[str], style: str = "") -> None:
+    """Print a row in one line, also where that is wider than the console."""
+    texts = [Text(text, getattr(cell, "style", style)) for cell, text in zip(row, table.aligned(row), strict=True)]
+    line = Text(GAP).join(texts)
+    line.rstrip()
+    console.print(line, soft_wrap=True)
 
 
 def print_legend(console: Console, lines: Iterable[str]) -> None:
     """Print what the columns of tables mean."""
-    console.print(Text("\n".join(lines), style="dim"))
+    for line in lines:
+        _print_text(console, line, "dim")
+
+
+def print_answer(console: Console, sentence: str) -> None:
+    """Print the sentence that matters most."""
+    _print_text(console, sentence, "bold")
 
 
 def print_sentences(console: Console, sentences: Sequence[str]) -> None:
-    """Print a verdict, its first sentence in bold."""
-    console.print()
-    first, *others = sentences
-    console.print(Text(first, style="bold"))
-    for sentence in others:
-        console.print(Text(sentence))
+    """Print sentences, each from the start of a line on, after an empty line."""
+    if sentences:
+        console.print()
+    for sentence in sentences:
+        _print_text(console, sentence)
 
 
-def failed(status: str) -> Text:
-    """Return the status of a cell that was not measured."""
-    return Text(status, style="red")
+def _print_text(console: Console, text: str, style: str = "") -> None:
+    """Print text in lines that fit, and no number on two of them."""
+    whole = re.sub(r"(?<=[\d×]) (?=[\d\[%]|([nµm]?s|[kMG]B)\b)", "\xa0", text)
+    for line in textwrap.wrap(whole, console.width, break_long_words=False, break_on_hyphens=False):
+        console.print(Text(line.replace("\xa0", " "), style=style), soft_wrap=True)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from string import ascii_uppercase
 from typing import TextIO
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from parcount.report.style import machine
-from parcount.report.terminal import failed, make_table, open_console, print_legend, print_sentences, print_table
+from parcount.report.table import Column, Styled, Table
+from parcount.report.terminal import open_console, print_legend, print_sentences, print_table
 from parcount.report.units import grouped
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.comparison import FASTER, SLOWER, ComparedCell, StudyComparison, format_ratio
@@ -31,8 +29,6 @@ LEGEND = (
     "much that is. Speedups are relative to the serial cell, or in transports to the work alone, in the same round."
 )
 
-Column = tuple[str, Callable[[ComparedCell], str | Text]]
-
 
 def show(comparison: StudyComparison, stream: TextIO) -> None:
     """Print what is compared, the sentences and the tables; columns for which a table has no room follow in another."""
@@ -43,21 +39,8 @@ def show(comparison: StudyComparison, stream: TextIO) -> None:
     print_sentences(console, comparison.sentences)
     for pair, letter in zip(comparison.pairs, letters[1:], strict=True):
         for title, cells in _by_workload(pair.cells):
-            for table in _fitting(console, cells, _columns(letters[0], letter)):
-                print_table(console, title, table, table)
-                title = ""
+            print_table(console, _table(title, cells, letters[0], letter), details=True)
     print_legend(console, [LEGEND])
-
-
-def _fitting(console: Console, cells: Sequence[ComparedCell], columns: Sequence[Column]) -> Iterator[Table]:
-    """Yield as few tables as can have all columns."""
-    unbounded = console.options.update(max_width=sys.maxsize)
-    while columns:
-        count = len(columns)
-        while count > 1 and console.measure(_table(cells, columns[:count]), options=unbounded).maximum > console.width:
-            count -= 1
-        yield _table(cells, columns[:count])
-        columns = columns[count:]
 
 
 def _by_workload(cells: Sequence[ComparedCell]) -> Iterator[tuple[str, list[ComparedCell]]]:
@@ -66,41 +49,44 @@ def _by_workload(cells: Sequence[ComparedCell]) -> Iterator[tuple[str, list[Comp
         yield f"{workload}: {UNITS[found[0].first.unit][0]} per second", found
 
 
-def _table(cells: Sequence[ComparedCell], columns: Sequence[Column]) -> Table:
-    rows = [(cell.first.variant, _place(cell.first), *(value(cell) for _, value in columns)) for cell in cells]
-    return make_table(["variant", "on", *(name for name, _ in columns)], rows, ("variant", "on", "difference"))
-
-
-def _columns(first: str, other: str) -> list[Column]:
-    return [
-        (first, lambda cell: _rate(cell.first)),
-        (other, lambda cell: _rate(cell.other)),
-        (f"{other} / {first}", format_ratio),
-        ("difference", _difference),
-        (f"speedup {first}", lambda cell: _speedup(cell.first)),
-        (f"speedup {other}", lambda cell: _speedup(cell.other)),
+def _table(title: str, cells: Sequence[ComparedCell], first: str, other: str) -> Table:
+    names = (first, other, f"{other} / {first}", "difference", f"speedup {first}", f"speedup {other}")
+    columns = [Column(name, rank, left=name == "difference") for rank, name in enumerate(names, 1)]
+    rows = [
+        (
+            cell.first.variant,
+            _place(cell.first),
+            _rate(cell.first),
+            _rate(cell.other),
+            format_ratio(cell),
+            _difference(cell),
+            _speedup(cell.first),
+            _speedup(cell.other),
+        )
+        for cell in cells
     ]
+    return Table(title, [Column("variant", left=True), Column("on", left=True), *columns], rows)
 
 
 def _place(cell: CellResult) -> str:
     return "serial" if cell.execution == "serial" else f"{cell.execution} {cell.workers}"
 
 
-def _rate(cell: CellResult) -> str | Text:
+def _rate(cell: CellResult) -> str:
     if cell.status != MEASURED:
-        return failed(cell.status)
+        return Styled(cell.status, "red")
     if cell.rate is None:
         return "–"
     rate = float(f"{cell.rate / UNITS[cell.unit][1]:.3g}")
     return grouped(rate) if rate >= 100 else f"{rate:#.3g}"
 
 
-def _difference(cell: ComparedCell) -> str | Text:
+def _difference(cell: ComparedCell) -> str:
     if cell.difference is None:
         return ""
     if cell.difference not in (FASTER, SLOWER):
         return "none shown"
-    return Text(cell.difference, style="green" if cell.difference == FASTER else "red")
+    return Styled(cell.difference, "green" if cell.difference == FASTER else "red")
 
 
 def _speedup(cell: CellResult) -> str:

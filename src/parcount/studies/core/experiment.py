@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from importlib import import_module
+from io import StringIO
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TextIO, TypeVar
 
@@ -24,12 +25,15 @@ from parcount.studies.core.cells import Cell, Sample
 from parcount.studies.core.claims import UNDECIDED, Claim, Verdict
 from parcount.studies.core.findings import Findings
 from parcount.studies.core.options import SECONDS, Option, Options
+from parcount.studies.core.tables import claims_table
 from parcount.system.cores import available_cores
 from parcount.system.load import Watch, stolen_time, waiting_time
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from rich.console import Console
 
+    from parcount.report.table import Table
     from parcount.studies.core.result import Study
 
 Outcome = TypeVar("Outcome")
@@ -54,7 +58,7 @@ class Experiment(ABC):
 
     A subclass defines the design. The base class opens the workers, measures start-up times, calibrates, notices
     disturbance, sets failing cells aside and composes the verdict. Beside the subclass, a module ``table`` has
-    ``tables(study, intervals)`` and ``legend(study)``, and a module ``figure`` has ``draw(study)``.
+    ``tables(study)`` and ``legend(study, details)``, and a module ``figure`` has ``draw(study)``.
 
     Parameters
     ----------
@@ -306,17 +310,47 @@ class Experiment(ABC):
         return verdict
 
     @classmethod
-    def show(cls, study: Study, stream: TextIO) -> None:
-        """Print a study's tables and its verdict."""
+    def tables(cls, study: Study, *, details: bool = False) -> list[Table]:
+        """Return a study's tables; with details, those of details too, and the table of claims."""
+        if not (study.complete or study.measured):
+            return []  # interrupted before the first round
+        shown = [table for table in cls._module("table").tables(study) if details or not table.details]
+        return [*shown, claims_table(study.verdict.claims)] if details and study.verdict.claims else shown
+
+    @classmethod
+    def legend(cls, study: Study, *, details: bool = False) -> list[str]:
+        """Return what the columns mean, and why cells were left out; with details, the environment too."""
         from parcount.report.style import libraries
-        from parcount.report.terminal import open_console, print_legend, print_sentences, print_table
+
+        return [*cls._module("table").legend(study, details=details), *([libraries(study)] if details else [])]
+
+    @classmethod
+    def show(cls, study: Study, stream: TextIO, details: bool = False) -> None:
+        """Print a study: the answer, the tables, and the other sentences of the verdict."""
+        from parcount.report.terminal import open_console, print_answer, print_sentences
 
         console = open_console(stream)
-        module = cls._module("table")
-        for (title, wide), (_, narrow) in zip(module.tables(study), module.tables(study, intervals=False), strict=True):
-            print_table(console, title, wide, narrow)
-        print_legend(console, [*module.legend(study), libraries(study)])
-        print_sentences(console, study.verdict.sentences)
+        answer, *others = study.verdict.sentences
+        print_answer(console, answer)
+        cls._print_tables(console, study, details=details)
+        print_sentences(console, others)
+
+    @classmethod
+    def table_text(cls, study: Study, *, details: bool, width: int) -> str:
+        """Return a study's tables, and what their columns mean, as text."""
+        from parcount.report.terminal import open_console
+
+        cls._print_tables(open_console(text := StringIO(), width), study, details=details)
+        return text.getvalue().strip("\n")
+
+    @classmethod
+    def _print_tables(cls, console: Console, study: Study, *, details: bool) -> None:
+        from parcount.report.terminal import print_legend, print_table
+
+        if tables := cls.tables(study, details=details):
+            for table in tables:
+                print_table(console, table, details=details)
+            print_legend(console, cls.legend(study, details=details))
 
     @classmethod
     def draw(cls, study: Study) -> Figure:

@@ -1,57 +1,105 @@
-"""The table of the study of counters: the cost of an increment, and losses."""
+"""The tables of the study of counters: the cost of an increment, and losses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.table import Table
-from rich.text import Text
-
-from parcount.report.terminal import failed, make_table
-from parcount.report.units import plural
+from parcount.report.table import Column, Styled, Table
 from parcount.studies.core.analysis import MEASURED, CellResult
+from parcount.studies.core.cells import Cell
+from parcount.studies.core.claims import Comparison
 from parcount.studies.core.result import Study
-from parcount.studies.counters.verdict import cost, increments, lost_share, total_lost
+from parcount.studies.core.statistics import Estimate, estimate
+from parcount.studies.core.tables import INTERVAL, interval, status
+from parcount.studies.counters.methods import METHODS
+from parcount.studies.counters.verdict import CHEAPER, increments, lost_share, total_lost
 
-LEGEND = """\
-ns: wall-clock time of one increment, median. Several workers share the increments: two that do not slow each other down
-take half the time. lost: the share of the increments made by the most workers that is missing from the total."""
-
-
-def tables(study: Study, *, intervals: bool = True) -> Iterator[tuple[str, Table]]:  # noqa: ARG001 - none to show
-    """Yield the title and the table."""
-    workers = sorted({cell.workers for cell in study.cells})
-    header = ["method", "on", *(plural(count, "worker") for count in workers), "lost"]
-    yield "counter: one total that all workers increment", make_table(header, _rows(study.cells, workers), header[:2])
+LEGEND = (
+    "Times: wall-clock time of one increment, median with its 95 % interval. The workers share the increments: two "
+    "that do not slow each other down take half the time. place: one more than the number of exact methods that are "
+    "measurably cheaper, in the same rounds or by their intervals. lost: share of the increments that is missing."
+)
 
 
-def legend(_: Study) -> Iterator[str]:
+def tables(study: Study) -> Iterator[Table]:
+    """Yield a table for each execution; if there is none, one for the methods alone."""
+    alone = {cell.variant: cell for cell in study.cells if cell.execution == "serial"}
+    executions = dict.fromkeys(cell.execution for cell in study.cells if cell.execution != "serial")
+    for execution in executions or ["serial"]:
+        rows: dict[str, dict[int, CellResult]] = {}
+        for cell in study.cells:
+            if cell.execution == execution:
+                rows.setdefault(cell.variant, {1: alone[cell.variant]})[cell.workers] = cell
+        workers = sorted({count for row in rows.values() for count in row})
+        widest = [row[max(row)] for row in rows.values()]
+        places = _places(widest, study.verdict.comparisons)
+        yield Table(
+            f"{execution}: one total that every worker increments",
+            _columns(execution, workers),
+            [
+                _row(cell, rows[cell.variant], workers, places)
+                for cell in sorted(widest, key=lambda cell: places.get(cell.variant, len(widest) + 1))
+            ],
+        )
+
+
+def legend(study: Study, *, details: bool = False) -> Iterator[str]:  # noqa: ARG001 - there are none
     """Yield what the columns mean."""
     yield LEGEND
 
 
-def _rows(cells: Sequence[CellResult], workers: Sequence[int]) -> Iterator[Sequence[str | Text]]:
-    """A row for each method and execution: nanoseconds by itself and with several workers, and losses."""
-    alone = {cell.variant: cell for cell in cells if cell.execution == "serial"}
-    rows: dict[tuple[str, str], dict[int, CellResult]] = {}
-    for cell in cells:
-        if cell.execution != "serial":
-            rows.setdefault((cell.variant, cell.execution), {})[cell.workers] = cell
-    for (variant, execution), several in (rows or {(variant, ""): {} for variant in alone}).items():
-        together = {1: alone[variant], **several}
-        yield variant, execution, *(_cost(together.get(count)) for count in workers), _lost(together[max(together)])
+def price(cell: CellResult) -> Estimate | None:
+    """Return the wall-clock nanoseconds of an increment; None if there were none."""
+    return estimate([1e9 * seconds / cell.work for seconds in cell.seconds]) if cell.work and cell.seconds else None
 
 
-def _cost(cell: CellResult | None) -> str | Text:
+def _columns(execution: str, workers: Sequence[int]) -> list[Column]:
+    """The most important cost is that with the most workers, then that of one."""
+    most = max(workers)
+    columns = [Column("method", left=True), Column("place", 3)]
+    for rank, count in enumerate(workers):
+        name = "1 worker" if count == 1 else f"{count} {execution}"
+        columns += [
+            Column(name, 1 if count == most else 10 + rank),
+            Column(INTERVAL, 4 if count == most else 100 + rank),
+        ]
+    return [*columns, Column("lost", 2)]
+
+
+def _row(cell: CellResult, row: dict[int, CellResult], workers: Sequence[int], places: dict[str, int]) -> Sequence[str]:
+    costs = [text for count in workers for text in _cost(row.get(count))]
+    return cell.variant, str(places.get(cell.variant, "–")), *costs, _lost(cell)
+
+
+def _places(cells: Sequence[CellResult], comparisons: Sequence[Comparison]) -> dict[str, int]:
+    """The place of each exact method. Those of which no pair can be told apart share one."""
+    compared = {
+        (one.execution, one.workers, one.variant, one.against): one.speedup.exceeds(CHEAPER) is True
+        for one in comparisons
+    }
+    prices = {
+        cell.cell: found
+        for cell in cells
+        if cell.status == MEASURED and not METHODS[cell.variant].may_lose and (found := price(cell)) is not None
+    }
+
+    def is_cheaper(one: Cell, other: Cell) -> bool:
+        apart = CHEAPER * prices[one].high < prices[other].low
+        return compared.get((one.execution, one.workers, one.variant, other.variant), apart)
+
+    return {cell.variant: 1 + sum(is_cheaper(other, cell) for other in prices) for cell in prices}
+
+
+def _cost(cell: CellResult | None) -> tuple[str, str]:
     if cell is None:
-        return ""
-    if cell.status != MEASURED:
-        return failed(cell.status)
-    nanoseconds = cost(cell)
-    return "–" if nanoseconds is None else f"{nanoseconds:.{0 if nanoseconds >= 100 else 1}f} ns"
+        return "", ""
+    if cell.status != MEASURED or (found := price(cell)) is None:
+        return status(cell), ""
+    digits = 0 if found.median >= 100 else 1
+    return f"{found.median:.{digits}f} ns", interval(found, digits)
 
 
-def _lost(cell: CellResult) -> str | Text:
+def _lost(cell: CellResult) -> str:
     if not increments(cell):
         return "–"
-    return Text(f"{lost_share(cell):.2g} %", style="red") if total_lost(cell) else "none"
+    return Styled(f"{lost_share(cell):.2g} %", "red") if total_lost(cell) else "none"

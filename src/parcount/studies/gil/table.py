@@ -4,43 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.table import Table
-from rich.text import Text
-
 from parcount.kernels import WORKLOADS
-from parcount.report.style import speedup, start_up
-from parcount.report.terminal import failed, make_table
+from parcount.report.table import Column, Styled, Table
 from parcount.report.units import in_words, plural, two_decimals
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.claims import left_out
 from parcount.studies.core.result import Study
+from parcount.studies.core.tables import DETAIL, speedup_cells, speedup_columns, start_up
 
-LEGEND = """\
-M/s: million increments per second, with the most workers. Speedups are relative to the same variant, serial,
-in the same round: median [95 % interval]. start-up: time that new workers need beyond that of warm ones.
-pays from: number of increments from which starting workers pays."""
+LEGEND = (
+    "M/s: million increments per second, serial. The other columns: how many times as fast, the median of the ratios "
+    "in each round, with its 95 % interval."
+)
+
+DETAILS = (
+    "start-up: time that new workers, the most, need beyond that of running ones. pays from: number of increments from "
+    "which starting them pays."
+)
 
 
-def tables(study: Study, *, intervals: bool = True) -> Iterator[tuple[str, Table]]:
-    """Yield the title and the table of each workload."""
+def tables(study: Study) -> Iterator[Table]:
+    """Yield the table of each workload."""
     available = study.environment["cores"]["parallel"]
     for workload in dict.fromkeys(cell.workload for cell in study.cells):
         cells = [cell for cell in study.cells if cell.workload == workload]
         workers = sorted({cell.workers for cell in cells if cell.execution != "serial"})
-        columns = [f"{plural(count, 'worker')}{'*' if count > available else ''}" for count in workers]
-        header = ["variant", "on", "M/s", *columns, "start-up", "pays from"]
-        table = make_table(header, _rows(cells, workers, intervals), ("variant", "on"))
-        yield f"{workload}: {WORKLOADS[workload].summary}", table
+        columns = [
+            Column("variant", left=True),
+            Column("on", left=True),
+            Column("M/s", 2 if workers else 1),
+            *speedup_columns(workers, available),
+            Column("start-up", DETAIL, details=True),
+            Column("pays from", DETAIL + 1, details=True),
+        ]
+        yield Table(f"{workload}: {WORKLOADS[workload].summary}", columns, [*_rows(cells, workers)])
 
 
-def legend(study: Study) -> Iterator[str]:
+def legend(study: Study, *, details: bool = False) -> Iterator[str]:
     """Yield what the columns mean, and what was left out."""
     available = study.environment["cores"]["parallel"]
     yield LEGEND
-    if any(cell.variant == "numba-parallel" and cell.execution == "threads" for cell in study.cells):
-        yield "numba-parallel on threads: Numba's own."
+    if details:
+        yield DETAILS
     if any(cell.workers > available for cell in study.cells):
-        yield f"* more workers than the {available} cores available."
+        yield f"* more workers than the {plural(available, 'core')} available."
     measured = {cell.variant for cell in study.cells if cell.status == MEASURED}
     yield from left_out(
         study.cells,
@@ -52,28 +59,22 @@ def legend(study: Study) -> Iterator[str]:
         yield f"bincount counted bytes of {data}: the first {most} of them, fewer in slower variants."
 
 
-def _rows(cells: Sequence[CellResult], workers: Sequence[int], intervals: bool) -> Iterator[Sequence[str | Text]]:
-    """A row for each variant and execution: its rate, and its speedup at each number of workers."""
-    before = None
-    for variant, execution in dict.fromkeys((cell.variant, cell.execution) for cell in cells):
-        row = {cell.workers: cell for cell in cells if (cell.variant, cell.execution) == (variant, execution)}
-        widest = max(row.values(), key=lambda cell: (cell.status == MEASURED, cell.workers))
-        if widest.status == MEASURED:
-            alone = execution == "serial"
-            speeds = [_speed(row.get(count), intervals) if not alone else "" for count in workers]
-            rate = "–" if widest.rate is None else two_decimals(widest.rate / 1e6)
+def _rows(cells: Sequence[CellResult], workers: Sequence[int]) -> Iterator[Sequence[str]]:
+    """A row for each variant and execution: the rate of the serial cell, and the speedup at each number of workers."""
+    for variant in dict.fromkeys(cell.variant for cell in cells):
+        several = [cell for cell in cells if cell.variant == variant]
+        serial = [cell for cell in several if cell.execution == "serial"]
+        rate = next((two_decimals(cell.rate / 1e6) for cell in serial if cell.rate), "–")
+        if all(cell.status != MEASURED for cell in several):
+            texts = {cell.status for cell in several}
+            yield variant, Styled(min(texts), "red" if "failed" in texts else "dim"), *[""] * (3 + 2 * len(workers))
+            continue
+        for execution in dict.fromkeys(cell.execution for cell in several if cell not in serial) or ["serial"]:
+            row = {cell.workers: cell for cell in several if cell.execution == execution}
+            widest = max(row.values(), key=lambda cell: (cell.status == MEASURED, cell.workers))
+            several_workers = row if execution != "serial" else {}
+            speeds = [text for count in workers for text in speedup_cells(several_workers.get(count))]
             yield variant, execution, rate, *speeds, start_up(widest), _even(widest)
-        elif variant != before:
-            yield variant, Text(execution, style="dim"), failed(widest.status)
-        before = variant
-
-
-def _speed(cell: CellResult | None, intervals: bool) -> str | Text:
-    if cell is None:
-        return ""
-    if cell.status != MEASURED:
-        return failed(cell.status)
-    return speedup(cell, intervals)
 
 
 def _even(cell: CellResult) -> str:
