@@ -30,6 +30,7 @@ import planted_loops
 import parcount as pc
 from parcount.kernels import VARIANTS, WORKLOADS, Kernel, TallyJob
 from parcount.kernels.job import count_part
+from parcount.studies.core.claims import SHARE
 from parcount.studies.core.options import SECONDS
 from parcount.studies.core.result import Study
 
@@ -120,11 +121,11 @@ def plant(seconds: float) -> bool:
         kernels = ChainMap({"cython": loop}, planted_loops.KERNELS)  # type: ignore[arg-type, dict-item]
         with mock.patch.object(type(WORKLOADS["tally"]), "kernels", kernels):
             verdict = pc.study("gil", variants=["cython", "cython-gil"], workers=[1, 2], seconds=seconds).verdict
-        share = next(claim.estimate for claim in verdict.claims if claim.quantity == "parallel share")
+        shares = [claim.estimate for claim in verdict.claims if claim.quantity == SHARE]
         met &= verdict.answer == expected
-        print(
-            f"{loop.__name__}: {verdict.answer}, expected {expected}; parallel share {share}\n  {verdict.sentences[0]}"
-        )
+        told = shares[0].percent if shares and shares[0] else "unknown"
+        print(f"{loop.__name__}: {verdict.answer}, expected {expected}; parallel share {told}")
+        print(f"  {verdict.sentences[0]}")
     return met
 
 

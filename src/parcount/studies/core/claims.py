@@ -23,6 +23,9 @@ ERROR = 0.0025
 """Probability that the interval of a claim ever misses the true median. At most four claims decide an answer, which is
 thus wrong in at most 1 % of all studies."""
 
+SHARE = "parallel share"
+"""The quantity that is told in percent."""
+
 LARGEST = 10.0
 """Bound of what is known of a parallel share: result files have no infinite numbers."""
 
@@ -156,7 +159,9 @@ def on_doubts(claims: Sequence[Claim]) -> list[str]:
         if claim.holds is None:
             why = "there were too few rounds"
             if claim.estimate is not None:
-                why = f"the {claim.quantity} is {claim.estimate}, and the limit is {claim.bound:g}"
+                limit = f"{claim.bound:.0%}".replace("%", " %") if claim.quantity == SHARE else f"{claim.bound:g}"
+                found = claim.estimate.percent if claim.quantity == SHARE else claim.estimate
+                why = f"the {claim.quantity} is {found}, and the limit is {limit}"
             sentences.append(f"Undecided whether {claim.statement}: {why}.")
     return sentences
 

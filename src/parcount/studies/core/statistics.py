@@ -30,6 +30,11 @@ class Estimate:
             return True
         return False if self.high <= bound else None
 
+    @property
+    def percent(self) -> str:
+        """The same in percent."""
+        return f"{100 * self.median:.0f} % [{100 * self.low:.0f}–{100 * self.high:.0f}]"
+
     def __str__(self) -> str:
         return f"{self.median:.2f}× [{self.low:.2f}–{self.high:.2f}]"
 

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from parcount.studies.core.analysis import CellResult
-from parcount.studies.core.claims import NOT_ASKED, UNDECIDED, Claim, make_claim, on_doubts, parallel_share
+from parcount.studies.core.claims import NOT_ASKED, SHARE, UNDECIDED, Claim, make_claim, on_doubts, parallel_share
 from parcount.studies.core.findings import Findings, serial
-from parcount.studies.core.statistics import Estimate
 
 WORTH = 1.1
 """Speedup from which more workers are worth it."""
@@ -76,7 +75,7 @@ def _claims_on(loops: Loops, found: Findings) -> dict[str, Claim]:
             return {GIVES: gives}  # nothing else can be known
         made.append(gives)
     least, most = [low for low, _ in shares], [high for _, high in shares]
-    made.append(make_claim(FULLY, cells, "parallel share", PARALLEL, least, most))
+    made.append(make_claim(FULLY, cells, SHARE, PARALLEL, least, most))
     if held is None:
         made.append(make_claim(PAYS, [released], "speedup", WORTH, _alone(found, released)))
     else:
@@ -111,8 +110,9 @@ def _answer(loops: Loops, found: Findings) -> tuple[str, str]:
     if (pays, fully, holding) == (True, True, False):
         return "yes", f"Yes. {numbers}."
     if (pays, fully, holding) == (True, False, False):
-        share = f"as if {_percent(claims[FULLY].estimate)} of its work were parallel"
-        return "partly", f"Partly. {numbers}; {share}."
+        share = claims[FULLY].estimate
+        assert share is not None
+        return "partly", f"Partly. {numbers}; as if {share.percent} of its work were parallel."
     if (gives, pays, holding) == (True, False, False):
         return "no", f"No. {numbers}."
     if (pays, holding) == (False, True):
@@ -129,15 +129,10 @@ def _numbers(loops: Loops, found: Findings) -> str:
     if separate is not None and separate.speedup is not None:
         ratio = found.compare(released, separate)
         reached = f"what {separate.workers} processes reach ({separate.speedup.median:.2f}×)"
-        text += f", {_percent(ratio.speedup)} of {reached}" if ratio else f"; compare {reached}"
+        text += f", {ratio.speedup.percent} of {reached}" if ratio else f"; compare {reached}"
     if held is not None and held.speedup is not None:
         text += f"; the same loop holding the GIL, {held.speedup.median:.2f}×"
     return text
-
-
-def _percent(estimate: Estimate | None) -> str:
-    assert estimate is not None
-    return f"{100 * estimate.median:.0f} % [{100 * estimate.low:.0f}–{100 * estimate.high:.0f}]"
 
 
 def _why_not_asked(found: Findings) -> str:
