@@ -91,8 +91,8 @@ def _hash(text: str) -> str:
 def _describe(study: Study, prefix: str) -> dict[str, Any]:
     """Return what the template shows of a study; `prefix` begins the ids of its elements."""
     answer, rest = _split(study.verdict.sentences[0])
-    ids = {str(cell.cell): f"{prefix}c{number}" for number, cell in enumerate(study.cells)}
     ran = [cell for cell in study.cells if cell.seconds]
+    ids = {str(cell.cell): f"{prefix}c{number}" for number, cell in enumerate(ran)}
     intervals = [cell.speedup for cell in ran if cell.speedup is not None]
     scale = Scale.of([1.0, *(end for one in intervals for end in (one.low, one.high))], CHART)
     workloads: dict[str, list[dict[str, Any]]] = {}
@@ -192,11 +192,13 @@ def _lost(cell: CellResult) -> str:
 
 
 def _absent(cells: Iterable[CellResult]) -> dict[tuple[str, str], list[str]]:
-    """Return which cells did not run, by their status and reason."""
+    """Return which cells were not measured, by their status and reason."""
     found: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
-        if not cell.seconds:
-            found.setdefault((cell.status, cell.reason or ""), []).append(f"{cell.workload}, {cell.variant}, {_who(cell)}")
+        if cell.status != "measured":
+            found.setdefault((cell.status, cell.reason or ""), []).append(
+                f"{cell.workload}, {cell.variant}, {_who(cell)}"
+            )
     return found
 
 

@@ -46,10 +46,8 @@ class Scale:
 
     def __call__(self, value: float) -> float:
         """Return where a value is."""
-        if self.low:
-            share = math.log(value / self.low) / math.log(self.high / self.low)
-        else:
-            share = value / self.high
+        linear = not self.low
+        share = value / self.high if linear else math.log(value / self.low) / math.log(self.high / self.low)
         return round(self.length * share, 1)
 
 
@@ -64,7 +62,13 @@ def interval_chart(estimate: Estimate, scale: Scale, kind: str) -> Markup:
         '<path class="one" d="M{one} 0v16"/><path class="bar" d="M{low} 8H{high}"/>'
         '<path class="median" d="M{middle} 3v10"/></svg>'
     ).format(
-        kind=kind, width=scale.length + 6, text=estimate, one=scale(1), low=low, high=max(high, low + 0.5), middle=middle
+        kind=kind,
+        width=scale.length + 6,
+        text=estimate,
+        one=scale(1),
+        low=low,
+        high=max(high, low + 0.5),
+        middle=middle,
     )
 
 
@@ -92,7 +96,9 @@ def rounds_chart(values: Sequence[float], reference: float | None, label: Callab
         right=WIDTH - 8,
         foot=HEIGHT - 4,
         title=f"{len(values)} rounds from {label(min(values))} to {label(max(values))}, median {label(middle)}",
-        reference="" if reference is None else Markup('<path class="one" d="M{} {}H{}"/>').format(LEFT, y(reference), WIDTH),
+        reference=""
+        if reference is None
+        else Markup('<path class="one" d="M{} {}H{}"/>').format(LEFT, y(reference), WIDTH),
         middle=y(middle),
         dots=dots,
         ends=Markup("").join(
@@ -132,7 +138,7 @@ def inline_figure(figure: Figure, title: str, prefix: str) -> Markup:
             attributes["href"] = attributes.pop(HREF).replace("#", f"#{prefix}")
         if "clip-path" in attributes:
             attributes["clip-path"] = attributes["clip-path"].replace("#", f"#{prefix}")
-        if (name := attributes.pop("id", None)) in used:
+        if (name := attributes.pop("id", "")) in used:
             attributes["id"] = f"{prefix}{name}"
         for name in ("d", "points"):
             if name in attributes:
