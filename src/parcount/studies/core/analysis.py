@@ -9,7 +9,7 @@ from operator import attrgetter
 import numpy as np
 
 from parcount.studies.core.cells import DISTURBED, Cell, Round
-from parcount.studies.core.statistics import Estimate, estimate
+from parcount.studies.core.statistics import Estimate, estimate, significant
 
 MEASURED = "measured"
 NOT_INSTALLED = "not installed"
@@ -112,16 +112,16 @@ def analyse(
                 result,
                 exact=exact,
                 work=size,
-                seconds=seconds,
+                seconds=[round(value, 9) for value in seconds],  # clocks have no more digits
                 rate=rate,
                 speedup=speedup,
                 startup=startup.get(cell),
                 break_even=_break_even(rate, speedup, startup.get(cell)),
-                waited=[sample.waited for sample in samples],
+                waited=[round(sample.waited, 4) for sample in samples],
                 lost=[sample.lost for sample in samples],
                 cpu=[sample.cpu for sample in samples if sample.cpu is not None],
                 server=[sample.server for sample in samples if sample.server is not None],
-                ratios=speedups,
+                ratios=[significant(ratio) for ratio in speedups],
             )
         results.append(result)
     return results

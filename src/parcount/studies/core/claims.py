@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from parcount.studies.core.analysis import MEASURED, CellResult
-from parcount.studies.core.statistics import Estimate, median_sequence
+from parcount.studies.core.statistics import Estimate, median_sequence, significant
 
 UNDECIDED = "undecided"
 
@@ -125,7 +125,7 @@ def make_claim(
     if least is not None and most is not None:
         estimate = Estimate((least.median + most.median) / 2, least.low, most.high)
     holds = None if estimate is None else estimate.exceeds(bound)
-    middle = [(low + high) / 2 for low, high in zip(samples, upper, strict=True)]
+    middle = [significant((low + high) / 2) for low, high in zip(samples, upper, strict=True)]
     return Claim(statement, [str(cell.cell) for cell in cells], quantity, bound, estimate, holds, middle)
 
 

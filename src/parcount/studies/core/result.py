@@ -13,14 +13,17 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from parcount.report.json_schema import known_part
 from parcount.report.output import check_schema, parse_json, read_json, write_json
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.claims import Claim, Comparison, Verdict
-from parcount.studies.core.registry import DEFAULT
+from parcount.studies.core.registry import DEFAULT, find_experiment
 from parcount.studies.core.statistics import Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SCHEMA = 2
 WHAT = "a result file of parcount study"
@@ -69,6 +72,10 @@ class Study:
     def measured(self) -> bool:
         """Whether there is a sample: not if the study was interrupted before its first round."""
         return any(cell.seconds for cell in self.cells)
+
+    def plot(self) -> Figure:
+        """Return the figure of the study; this takes Matplotlib."""
+        return find_experiment(self.name).draw(self)
 
     def content(self) -> dict[str, Any]:
         """Return what the result file has: plain values with the number of its schema."""
