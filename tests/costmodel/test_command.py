@@ -74,7 +74,7 @@ def test_saved_costs_are_not_measured_again(
         (["--cost", "colonel=1ns"], "no cost 'colonel'"),
         (["--seconds", "0"], "is not a positive number of seconds"),
         (["--from", "no/such/file"], "cannot read no/such/file"),
-        (["--from", __file__], "is not a file of parcount plan"),
+        (["--from", __file__], "is not JSON: see line 1"),
         (["--json", "no/such/folder/a.json"], "cannot write no/such/folder/a.json"),
         (["--frobnicate"], "unrecognized arguments"),
     ],

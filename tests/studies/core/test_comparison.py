@@ -83,13 +83,14 @@ def test_the_ratio_is_that_of_the_rates_whatever_the_work(measured: Factory) -> 
     for cell, compared in usual.items():
         assert compared.ratio == pytest.approx(compared.other.rate / compared.first.rate)
         assert scaled[cell].ratio == pytest.approx(compared.ratio)
-        assert (scaled[cell].low, scaled[cell].high) == pytest.approx((compared.low, compared.high))
+        assert scaled[cell].interval.low == pytest.approx(compared.interval.low)
+        assert scaled[cell].interval.high == pytest.approx(compared.interval.high)
 
 
 def test_few_rounds_give_a_ratio_without_an_interval_which_shows_no_difference(measured: Factory) -> None:
     compared = compare_studies([measured(), measured(rounds=4, shares={THREADS: 0.1})])
     one = by_cell(compared)[THREADS]
-    assert (one.low, one.high, one.difference) == (None, None, NO_DIFFERENCE)
+    assert (one.interval, one.difference) == (None, NO_DIFFERENCE)
     assert one.ratio == pytest.approx(10, rel=0.05)
     assert "Fewer than 5 rounds, too few for an interval: tally/python/serial/1, " in "\n".join(compared.sentences)
 
@@ -208,32 +209,33 @@ def test_the_content_is_json_with_the_numbers(measured: Factory) -> None:
     (held,) = [cell for cell in pair["cells"] if (cell["variant"], cell["workers"]) == ("cython-gil", 2)]
     assert held["difference"] == SLOWER
     assert held["ratio"] == pytest.approx(held["rates"][1] / held["rates"][0]) == pytest.approx(0.5, rel=0.03)
-    assert held["low"] <= held["ratio"] <= held["high"]
+    assert held["interval"][0] <= held["ratio"] <= held["interval"][1] < 1
     assert held["speedups"][1]["median"] == pytest.approx(0.5, rel=0.03)
     assert content["sentences"] == compared.sentences
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("details", [False, True])
 def test_the_table_shows_whole_rows_without_colour(
-    width: int, measured: Factory, monkeypatch: pytest.MonkeyPatch
+    width: int, details: bool, measured: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("rich")
-    from parcount.report import terminal
     from parcount.studies.core import comparison_table
 
-    monkeypatch.setattr(terminal, "WIDTH_OF_A_FILE", width)
     monkeypatch.setenv("COLUMNS", str(width))
     first, other = measured(), measured(shares={THREADS: 0.5, HELD: 2.0})
     stream = io.StringIO()
-    comparison_table.show(compare_studies([first, other], ["old", "new"]), stream)
-    lines = stream.getvalue().splitlines()
-    assert "\x1b" not in stream.getvalue()
-    assert max(map(len, lines)) <= width
-    assert ("B / A  difference          speedup A          speedup B" in stream.getvalue()) == (width == 120)
-    one = by_cell(compare_studies([first, other]))[THREADS]
+    comparison = compare_studies([first, other], ["old", "new"])
+    comparison_table.show(comparison, stream, details)
     text = " ".join(stream.getvalue().split())
-    assert f"{one.ratio:.2f}× [{one.low:.2f}–{one.high:.2f}] faster" in text
-    assert f"threads 2 {one.first.rate / 1e6:#.3g} {one.other.rate / 1e6:#.3g} " in text
-    for study in (first, other):
-        (cell,) = [cell for cell in study.cells if cell.cell == THREADS]
-        assert str(cell.speedup) in stream.getvalue()
+    assert text.startswith("new against old: 1 cell faster, 1 cell slower, 4 cells with no difference shown. A: old, ")
+    assert "\x1b" not in text
+    assert max(map(len, stream.getvalue().splitlines())) <= width
+    one = by_cell(comparison)[THREADS]
+    ratio = f"{one.ratio:.2f}× [{one.interval.low:.2f}–{one.interval.high:.2f}]"
+    rates = f"threads 2 {one.first.rate / 1e6:#.3g} {one.other.rate / 1e6:#.3g}"
+    assert ratio in text
+    assert (f"{rates} {ratio} faster" in text) == (width > 60)
+    assert (f"faster {one.first.speedup} {one.other.speedup}" in text) == (width == 120)
+    assert (str(one.first.speedup) in text) == (width == 120 or details)
+    assert ("Left out for lack of width: " in text) == (width < 120 and not details)

@@ -40,24 +40,23 @@ class ComparedCell:
         Its results.
     ratio : float or None
         The rate of the other divided by that of the first; None if one of them has no rate, or wrong results.
-    low, high : float or None
-        The 95 % interval of the ratio; None if one of them has fewer than five samples.
+    interval : Estimate or None
+        The ratio with its 95 % interval; None if one of them has fewer than five samples.
     """
 
     first: CellResult
     other: CellResult
     ratio: float | None = None
-    low: float | None = None
-    high: float | None = None
+    interval: Estimate | None = None
 
     @property
     def difference(self) -> str | None:
         """Which side of 1 the whole interval is on: `FASTER`, `SLOWER`, `NO_DIFFERENCE`; None without a ratio."""
         if self.ratio is None:
             return None
-        if self.low is not None and self.low > 1:
-            return FASTER
-        return SLOWER if self.high is not None and self.high < 1 else NO_DIFFERENCE
+        if self.interval is None or self.interval.low <= 1 <= self.interval.high:
+            return NO_DIFFERENCE
+        return FASTER if self.interval.low > 1 else SLOWER
 
 
 @dataclass(frozen=True)
@@ -92,8 +91,8 @@ class Pair:
             found = [cell for cell in self.cells if cell.difference == word]
             if found:
                 one = most(found, key=lambda cell: cell.ratio or 0.0)
-                sentences.append(f"The most {word}: {one.first.cell}, {format_ratio(one)}.")
-        if few := [cell.first for cell in self.cells if cell.ratio is not None and cell.low is None]:
+                sentences.append(f"The most {word}: {one.first.cell}, {one.interval}.")
+        if few := [cell.first for cell in self.cells if cell.ratio is not None and cell.interval is None]:
             sentences.append(f"Fewer than {LEAST_SAMPLES} rounds, too few for an interval: {_named(few)}.")
         if counts[None]:
             unmeasured = [cell.first for cell in self.cells if cell.difference is None]
@@ -185,6 +184,35 @@ def compare_studies(studies: Sequence[Study], names: Sequence[str] | None = None
     return StudyComparison([*studies], names, pairs, _differences(studies))
 
 
+def compare_results(results: Sequence[tuple[str, Study]], *, alone: bool = False) -> list[StudyComparison]:
+    """Compare results by their study, each with the first of the same study.
+
+    Parameters
+    ----------
+    results : sequence of (str, Study)
+        The file of each result, and the result. Several may be from one file.
+    alone : bool, optional
+        Whether a study may have a single result. It is then in no comparison.
+
+    Raises
+    ------
+    ValueError
+        As `compare_studies`, or if a study has a single result.
+    """
+    comparisons = []
+    for study in dict.fromkeys(study.name for _, study in results):
+        files, found = zip(*((file, one) for file, one in results if one.name == study), strict=True)
+        if len(found) > 1:
+            names = [
+                file if files.count(file) == 1 else f"{file} ({files[: index + 1].count(file)})"
+                for index, file in enumerate(files)
+            ]
+            comparisons.append(compare_studies(found, names))
+        elif not alone:
+            raise ValueError(f"{files[0]} is the study {study!r}, and there is no other result of it to compare with")
+    return comparisons
+
+
 def ratio_of_medians(over: Sequence[float], under: Sequence[float]) -> Estimate | None:
     """Return the ratio of the medians of two independent sets of samples, with a percentile bootstrap interval.
 
@@ -218,15 +246,6 @@ def ratio_of_medians(over: Sequence[float], under: Sequence[float]) -> Estimate 
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(ratios[:-1], [tail, 1 - tail])
     return Estimate(float(ratios[-1]), float(low), float(high))
-
-
-def format_ratio(cell: ComparedCell) -> str:
-    """Return a ratio with its interval as text."""
-    if cell.ratio is None:
-        return "–"
-    if cell.low is None or cell.high is None:
-        return f"{cell.ratio:.2f}×"
-    return str(Estimate(cell.ratio, cell.low, cell.high))
 
 
 def _pair(first: Study, other: Study, first_name: str, other_name: str) -> Pair:
@@ -270,7 +289,7 @@ def _compare(first: CellResult, other: CellResult) -> ComparedCell:
         )
     if interval is None:
         return ComparedCell(first, other, other.rate / first.rate)
-    return ComparedCell(first, other, interval.median, interval.low, interval.high)
+    return ComparedCell(first, other, interval.median, interval)
 
 
 def _identity(cell: CellResult) -> tuple[object, ...]:
@@ -327,7 +346,6 @@ def _content(cell: ComparedCell) -> dict[str, Any]:
         "rates": [result.rate for result in results],
         "speedups": [None if result.speedup is None else asdict(result.speedup) for result in results],
         "ratio": cell.ratio,
-        "low": cell.low,
-        "high": cell.high,
+        "interval": None if cell.interval is None else [cell.interval.low, cell.interval.high],
         "difference": cell.difference,
     }

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from string import ascii_uppercase
 from typing import TextIO
 
-from rich.text import Text
-
 from parcount.report.style import machine
 from parcount.report.table import Column, Styled, Table
-from parcount.report.terminal import open_console, print_legend, print_sentences, print_table
+from parcount.report.terminal import open_console, print_answer, print_legend, print_sentences, print_table
 from parcount.report.units import grouped
 from parcount.studies.core.analysis import MEASURED, CellResult
-from parcount.studies.core.comparison import FASTER, SLOWER, ComparedCell, StudyComparison, format_ratio
+from parcount.studies.core.comparison import FASTER, SLOWER, ComparedCell, StudyComparison
+from parcount.studies.core.tables import INTERVAL, interval, status
 
 UNITS = {
     "increment": ("million increments", 1e6),
@@ -30,53 +29,67 @@ LEGEND = (
 )
 
 
-def show(comparison: StudyComparison, stream: TextIO) -> None:
-    """Print what is compared, the sentences and the tables; columns for which a table has no room follow in another."""
+def show(comparison: StudyComparison, stream: TextIO, details: bool = False) -> None:
+    """Print the answer, what is compared, the tables, and the other sentences."""
     console = open_console(stream)
-    letters = [ascii_uppercase[index] if index < 26 else f"#{index + 1}" for index in range(len(comparison.names))]
-    for letter, name, study in zip(letters, comparison.names, comparison.studies, strict=True):
-        console.print(Text(f"{letter}: {name}, measured {study.environment['time']} on {machine(study)}"))
-    print_sentences(console, comparison.sentences)
-    for pair, letter in zip(comparison.pairs, letters[1:], strict=True):
-        for title, cells in _by_workload(pair.cells):
-            print_table(console, _table(title, cells, letters[0], letter), details=True)
+    answer, *others = comparison.sentences
+    print_answer(console, answer)
+    names = letters(len(comparison.names))
+    compared = zip(names, comparison.names, comparison.studies, strict=True)
+    print_sentences(
+        console,
+        [f"{letter}: {name}, {study.environment['time']}, {machine(study)}." for letter, name, study in compared],
+    )
+    for table in tables(comparison):
+        print_table(console, table, details=details)
     print_legend(console, [LEGEND])
+    print_sentences(console, others)
 
 
-def _by_workload(cells: Sequence[ComparedCell]) -> Iterator[tuple[str, list[ComparedCell]]]:
-    for workload in dict.fromkeys(cell.first.workload for cell in cells):
-        found = [cell for cell in cells if cell.first.workload == workload]
-        yield f"{workload}: {UNITS[found[0].first.unit][0]} per second", found
+def tables(comparison: StudyComparison) -> Iterator[Table]:
+    """Yield a table of each workload for each pair: a row for each cell that both have."""
+    first, *others = letters(len(comparison.names))
+    for pair, other in zip(comparison.pairs, others, strict=True):
+        columns = [
+            Column("variant", left=True),
+            Column("on", left=True),
+            Column(first, 3),
+            Column(other, 3),
+            Column(f"{other} / {first}", 1),
+            Column(INTERVAL, 1),
+            Column("difference", 2, left=True),
+            Column(f"speedup {first}", 4),
+            Column(f"speedup {other}", 5),
+        ]
+        for workload in dict.fromkeys(cell.first.workload for cell in pair.cells):
+            cells = [cell for cell in pair.cells if cell.first.workload == workload]
+            title = f"{workload}: {UNITS[cells[0].first.unit][0]} per second"
+            yield Table(title, columns, [_row(cell) for cell in cells])
 
 
-def _table(title: str, cells: Sequence[ComparedCell], first: str, other: str) -> Table:
-    names = (first, other, f"{other} / {first}", "difference", f"speedup {first}", f"speedup {other}")
-    columns = [Column(name, rank, left=name == "difference") for rank, name in enumerate(names, 1)]
-    rows = [
-        (
-            cell.first.variant,
-            _place(cell.first),
-            _rate(cell.first),
-            _rate(cell.other),
-            format_ratio(cell),
-            _difference(cell),
-            _speedup(cell.first),
-            _speedup(cell.other),
-        )
-        for cell in cells
-    ]
-    return Table(title, [Column("variant", left=True), Column("on", left=True), *columns], rows)
+def letters(count: int) -> list[str]:
+    """Return short names of results, for the heads of columns."""
+    return [ascii_uppercase[index] if index < len(ascii_uppercase) else f"#{index + 1}" for index in range(count)]
 
 
-def _place(cell: CellResult) -> str:
-    return "serial" if cell.execution == "serial" else f"{cell.execution} {cell.workers}"
+def _row(cell: ComparedCell) -> Sequence[str]:
+    first, other = cell.first, cell.other
+    return (
+        first.variant,
+        "serial" if first.execution == "serial" else f"{first.execution} {first.workers}",
+        _rate(first),
+        _rate(other),
+        "–" if cell.ratio is None else f"{cell.ratio:.2f}×",
+        interval(cell.interval),
+        _difference(cell),
+        _speedup(first),
+        _speedup(other),
+    )
 
 
 def _rate(cell: CellResult) -> str:
-    if cell.status != MEASURED:
-        return Styled(cell.status, "red")
-    if cell.rate is None:
-        return "–"
+    if cell.status != MEASURED or cell.rate is None:
+        return status(cell)
     rate = float(f"{cell.rate / UNITS[cell.unit][1]:.3g}")
     return grouped(rate) if rate >= 100 else f"{rate:#.3g}"
 
