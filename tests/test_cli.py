@@ -19,6 +19,8 @@ from parcount.cli import main, run
 from parcount.kernels import VARIANTS
 from parcount.studies.core.cells import Cell
 from parcount.studies.core.registry import STUDIES, find_experiment
+from parcount.studies.core.result import load_studies
+from parcount.studies.counters.experiment import CountersExperiment
 from parcount.studies.counters.methods import METHODS
 from parcount.studies.gil.experiment import GilExperiment
 
@@ -149,7 +151,9 @@ def small_studies(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("small_studies")
 def test_all_studies_one_after_the_other_a_file_for_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["all", "--workers", "1", "--seconds", "0.04", "--seed", "3"]
-    assert main(["study", *words, "--json", f"{tmp_path}/a.json", "--plot", f"{tmp_path}/a.svg"]) == 0
+    pytest.importorskip("jinja2")
+    files = ["--json", f"{tmp_path}/a.json", "--plot", f"{tmp_path}/a.svg", "--html", f"{tmp_path}/a.html"]
+    assert main(["study", *words, *files]) == 0
     out = " ".join(capsys.readouterr().out.split())
     for name in STUDIES:
         content = json.loads((tmp_path / f"a-{name}.json").read_text())
@@ -158,17 +162,47 @@ def test_all_studies_one_after_the_other_a_file_for_each(tmp_path: Path, capsys:
         assert content["options"]["seconds"] == 0.04 / len(STUDIES)
         assert content["verdict"]["sentences"][0] in out
         assert "<svg" in (tmp_path / f"a-{name}.svg").read_text()
-    assert len(list(tmp_path.iterdir())) == 2 * len(STUDIES)
+    assert len(list(tmp_path.iterdir())) == 2 * len(STUDIES) + 1
+    assert [study.name for study in load_studies(tmp_path / "a.html")] == [*STUDIES]
 
 
 @pytest.mark.usefixtures("small_studies")
-def test_ctrl_c_ends_all_studies_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["gil", "all"])
+def test_ctrl_c_before_the_first_round_says_so_and_leaves_the_files_of_before(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(self: GilExperiment, cell: Cell) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(GilExperiment, "run", interrupted)
-    assert main(["study", "all", "--workers", "1", "--json", f"{tmp_path}/a.json"]) == 130
-    assert [path.name for path in tmp_path.iterdir()] == ["a-gil.json"]
+    (tmp_path / "a.html").write_text("from before")
+    files = ["--json", f"{tmp_path}/a.json", "--plot", f"{tmp_path}/a.png", "--html", f"{tmp_path}/a.html"]
+    assert main(["study", name, "--workers", "1", *files]) == 130
+    message = "parcount study gil: The study was interrupted before the first round: nothing was measured.\n"
+    assert capsys.readouterr() == ("", message)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
+    assert (tmp_path / "a.html").read_text() == "from before"
+
+
+@pytest.mark.usefixtures("small_studies")
+@pytest.mark.parametrize("page", ["a.html", "-"])
+def test_ctrl_c_in_a_later_study_keeps_the_earlier_ones(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(self: CountersExperiment, cell: Cell) -> None:
+        raise KeyboardInterrupt
+
+    pytest.importorskip("jinja2")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(CountersExperiment, "run", interrupted)
+    assert main(["study", "all", "--workers", "1", "--seconds", "0.04", "--json", "a.json", "--html", page]) == 130
+    out, err = capsys.readouterr()
+    assert "parcount study counters: The study was interrupted before the first round" in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({"a-gil.json", page} - {"-"})
+    text = out if page == "-" else Path(page).read_text()
+    assert text.count("<!DOCTYPE html>") == 1
+    (tmp_path / "b.html").write_text(text)
+    assert [study.name for study in load_studies(tmp_path / "b.html")] == ["gil"]
 
 
 def test_a_file_given_by_data_is_counted(tmp_path: Path, study: Callable[..., Done]) -> None:
@@ -240,6 +274,8 @@ def test_numba_not_installed_stands_in_the_table(tmp_path: Path) -> None:
         (["--json", "."], "cannot write ."),
         (["--plot", "no/such/folder/a.png"], "cannot write no/such/folder/a.png"),
         (["--plot", "a.pdf"], ".png or .svg"),
+        (["--html", "no/such/folder/a.html"], "argument --html: cannot write no/such/folder/a.html"),
+        (["io", "--html", "."], "argument --html: cannot write ."),
         (["--frobnicate"], "unrecognized arguments"),
         (["gil", "everything"], "unrecognized arguments"),
     ],
@@ -454,7 +490,7 @@ def test_an_ascii_terminal_gets_ascii(words: list[str]) -> None:
     assert done.returncode == 0
     assert done.stderr == ""
     assert done.stdout.isascii()
-    assert words is not TINY or re.search(r"\dx \[\d", done.stdout)
+    assert words is not TINY or re.search(r"\dx +\[\d", done.stdout)
 
 
 @DEVICES
