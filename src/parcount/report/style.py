@@ -9,12 +9,15 @@ from parcount.report.units import plural
 if TYPE_CHECKING:
     from parcount.studies.core.result import Study
 
-# Distinct in hue and in lightness, also in grey and for colour-blind readers
-# (Okabe and Ito's palette, 2008).
+NEUTRAL = "#777777"
+"""The color of text and axes."""
+
+# Distinct in hue and in lightness, also in grey and for colour-blind readers (Okabe and Ito's palette, 2008), and none
+# so light or so dark that it is lost on a white or on a dark page.
 STYLES: dict[str, dict[str, Any]] = {
-    "threads": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
+    "threads": {"color": "#1A80C4", "marker": "o", "linestyle": "-"},
     "processes": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
-    "interpreters": {"color": "#CC79A7", "marker": "D", "linestyle": ":"},
+    "interpreters": {"color": "#C4659B", "marker": "D", "linestyle": ":"},
     "asyncio": {"color": "#009E73", "marker": "^", "linestyle": "-."},
 }
 

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from parcount.report.figure import finish, label_ticks, name_panel, plain_axes, plot_speedups
+from parcount.report.figure import (
+    finish,
+    in_style,
+    label_ends,
+    label_ticks,
+    name_panel,
+    plain_axes,
+    plot_ideal,
+    plot_speedups,
+)
+from parcount.report.style import NEUTRAL
 from parcount.studies.core.analysis import CellResult
 from parcount.studies.core.result import Study
 
 COLUMNS = 3
 
+POSSIBLE = ("cython", "processes")
+"""The variant and the execution of what the machine can give: processes share nothing, and this loop only counts."""
 
+ROOM = 0.42
+"""The share of a panel's width for the labels of its lines."""
+
+
+@in_style
 def draw(study: Study) -> Figure:
     """Return the figure: a panel for each variant that was measured with workers."""
     panels: dict[tuple[str, str], list[CellResult]] = {}
@@ -23,15 +41,18 @@ def draw(study: Study) -> Figure:
             panels.setdefault((cell.workload, cell.variant), []).append(cell)
     columns = min(COLUMNS, len(panels)) or 1
     rows = math.ceil(len(panels) / columns) or 1
-    figure = Figure(figsize=(3.4 * columns + 0.4, 2.7 * rows + 1.3), layout="constrained")
-    available = study.environment["cores"]["parallel"]
+    figure = Figure(figsize=(3.6 * columns + 0.4, 2.7 * rows + 1.3), layout="constrained")
+    cores = study.environment["cores"]["parallel"]
     shown = [cell for cells in panels.values() for cell in cells]
     workers = sorted({cell.workers for cell in shown})
-    highest = max([*workers, *(cell.speedup.high for cell in shown if cell.speedup)], default=1)
+    highest = max([1.0, *(cell.speedup.high for cell in shown if cell.speedup)])
+    top = 1.1 * max(highest, min(1.25 * highest, cores, max(workers, default=1)))
     workloads = list(dict.fromkeys(workload for workload, _ in panels))
     for index, ((workload, variant), cells) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, index + 1)
-        _panel(axes, cells, workers, highest, available)
+        axes.set_ylim(0, top)
+        possible = [cell for cell in panels.get((workload, POSSIBLE[0]), []) if cell.execution == POSSIBLE[1]]
+        _panel(axes, cells, workers, cores, possible if variant != POSSIBLE[0] else [])
         name_panel(axes, f"{workload}: {variant}" if len(workloads) > 1 else variant)
         if index % columns == 0:
             axes.set_ylabel("times as fast as serial")
@@ -42,32 +63,27 @@ def draw(study: Study) -> Figure:
     return finish(figure, f"Speedup by more workers: {', '.join(workloads)}", study)
 
 
-def _panel(axes: Axes, cells: Sequence[CellResult], workers: Sequence[int], highest: float, available: int) -> None:
-    """One variant: its executions against linear speedup."""
-    least, most = min(workers), max(workers)
-    ends = [least, max(least, min(most, available))]
-    axes.plot(ends, ends, color="#999999", linewidth=1, linestyle=":", label="linear speedup")
-    if most > available:
-        axes.axvspan(available, most * 1.05, color="#eeeeee", label="more workers than cores", zorder=0)
-    top = 1.08 * highest
-    _label(axes, most, sorted(plot_speedups(axes, cells)), top)
-    axes.set_ylim(0, top)
-    if len(workers) > 4:
-        axes.set_xscale("log", base=2)
-    label_ticks(axes, workers, [str(count) for count in workers])
-    margin = (most - least) or 1
-    axes.set_xlim(least - 0.12 * margin if len(workers) <= 4 else least * 0.85, most + 0.32 * margin)
+def _panel(
+    axes: Axes, cells: Sequence[CellResult], workers: Sequence[int], cores: int, possible: Sequence[CellResult]
+) -> None:
+    """One variant: its executions, at equal distances, against the ideal and what the machine can give."""
+    last = len(workers) - 1
+    beyond = [count for count in workers if count > cores]
+    if beyond:
+        start = workers.index(beyond[0]) - 0.5
+        axes.axvspan(
+            start, last + 0.2, color=NEUTRAL, alpha=0.13, linewidth=0, label="more workers than cores", zorder=0
+        )
+    plot_ideal(axes, workers, workers.index, cores)
+    band = sorted((workers.index(cell.workers), cell.speedup) for cell in possible if cell.speedup)
+    if band:
+        places, speeds = zip(*band, strict=True)
+        label = "what the machine can give: cython on processes"
+        wide: dict[str, Any] = {"color": NEUTRAL, "alpha": 0.35, "linewidth": 6, "solid_capstyle": "round", "zorder": 1}
+        axes.plot(places, [speed.median for speed in speeds], label=label, **wide)
+        lows, highs = [speed.low for speed in speeds], [speed.high for speed in speeds]
+        axes.fill_between(places, lows, highs, color=NEUTRAL, alpha=0.2, linewidth=0, zorder=1)
+    axes.set_xlim(-0.5, last + 0.5)
+    label_ends(axes, plot_speedups(axes, cells, workers.index), ROOM)
+    label_ticks(axes, range(len(workers)), [str(count) for count in workers])
     plain_axes(axes)
-
-
-def _label(axes: Axes, x: float, ends: Sequence[tuple[float, str]], top: float) -> None:
-    """Write each line's last value beside it, moved apart where two would overlap."""
-    apart = 0.09 * top
-    heights = [value for value, _ in ends]
-    for index in range(1, len(heights)):
-        if (lack := apart - (heights[index] - heights[index - 1])) > 0:
-            heights[index - 1] -= lack / 2
-            heights[index] += lack / 2
-    for height, (value, color) in zip(heights, ends, strict=True):
-        place = (x, height)
-        axes.annotate(f"{value:.2f}×", place, (8, 0), textcoords="offset points", va="center", color=color, fontsize=9)

@@ -9,7 +9,7 @@ from parcount.report.units import format_bytes, format_seconds
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.claims import Claim
 from parcount.studies.core.result import Study
-from parcount.studies.core.statistics import estimate
+from parcount.studies.core.statistics import Estimate, estimate
 from parcount.studies.core.tables import status
 from parcount.studies.transports.verdict import ALONE, BACK, METHODS, THERE, pace
 
@@ -59,6 +59,13 @@ def legend(study: Study, *, details: bool = False) -> Iterator[str]:  # noqa: AR
         yield DETAILS
 
 
+def time_of_trip(cell: CellResult) -> Estimate | None:
+    """Return the seconds of one trip; None if it was not measured."""
+    if cell.status != MEASURED or not (cell.work and cell.seconds):
+        return None
+    return estimate([seconds * (cell.array_bytes or 1) / cell.work for seconds in cell.seconds])
+
+
 def _row(cells: Mapping[str, CellResult], methods: Sequence[str], claims: Sequence[Claim]) -> list[str]:
     """A row of one size. Transports are marked if they are not slower than the fastest, and another is."""
     names = {str(cell.cell) for cell in cells.values()}
@@ -88,8 +95,7 @@ def _times(study: Study) -> Table:
     ]
     rows = []
     for cell in study.cells:
-        if cell.work and cell.seconds:
-            found = estimate([seconds * (cell.array_bytes or 1) / cell.work for seconds in cell.seconds])
-            ends = f"{format_seconds(found.low)} – {format_seconds(found.high)}"
-            rows.append((cell.workload, cell.variant, format_seconds(found.median), ends, str(len(cell.seconds))))
+        if (time := time_of_trip(cell)) is not None:
+            ends = f"{format_seconds(time.low)} – {format_seconds(time.high)}"
+            rows.append((cell.workload, cell.variant, format_seconds(time.median), ends, str(len(cell.seconds))))
     return Table("time of one trip", columns, rows, details=True)
