@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 
 from parcount.studies.core.analysis import analyse
@@ -15,15 +16,17 @@ from parcount.studies.gil.experiment import GilExperiment
 GAINS = {"python": 1.0, "numpy": 1.23, "cython": 1.97, "cython-gil": 1.0, "numba": 1.98, "numba-parallel": 1.97}
 """What two threads gain, by the variants of the default study."""
 
+FEW = ("python", "cython", "cython-gil")
+
 HOSTILE = "</script><script>alert(1)</script><!--\u2028 & \"quoted\" 'CPU' {{ 7 * 7 }}"
 
 
-def noisy_study(rounds: int = 14, *, partial: bool = False) -> Study:
+def noisy_study(rounds: int = 14, variants: Sequence[str] = tuple(GAINS), *, partial: bool = False) -> Study:
     """Return the default study of a machine of two cores with noise, on which the cells of claims run in all rounds."""
     noise = random.Random(0)
     cells = [
         Cell("tally", variant, execution, workers)
-        for variant in GAINS
+        for variant in variants
         for execution, workers in (("serial", 1), ("threads", 1), ("threads", 2), ("processes", 1), ("processes", 2))
     ]
     asked = [
@@ -39,7 +42,7 @@ def noisy_study(rounds: int = 14, *, partial: bool = False) -> Study:
         return Sample(0.08 / gain * noise.lognormvariate(0, 0.05), True, abs(noise.gauss(0, 0.02)))
 
     taken: list[Round] = [{cell: sample(cell) for cell in (cells if number < 8 else asked)} for number in range(rounds)]
-    apart = [Cell("tally", variant, "interpreters", 2) for variant in GAINS]
+    apart = [Cell("tally", variant, "interpreters", 2) for variant in variants]
     found = analyse(
         [*cells, *apart],
         taken,
@@ -56,7 +59,7 @@ def noisy_study(rounds: int = 14, *, partial: bool = False) -> Study:
 
 def hostile_study() -> Study:
     """Return a study in whose texts is what could end an element or begin a script."""
-    study = noisy_study(3)
+    study = noisy_study(3, FEW)
     failed = replace(study.cells[0], status="failed", reason=HOSTILE, exact=False)
     absent = replace(study.cells[-1], variant=HOSTILE, reason=HOSTILE)
     verdict = replace(study.verdict, sentences=[HOSTILE, HOSTILE])

@@ -155,7 +155,7 @@ def test_hostile_text_stays_text() -> None:
 def test_each_study_of_several_has_a_section(noisy: Study) -> None:
     shown = Page(render([noisy, noisy_study(3), hostile_study()]))
     labels = [attributes["aria-labelledby"] for attributes in shown.every("section")]
-    assert labels == ["s1-answer", "s2-answer", "s3-answer", "method"]
+    assert labels == ["s1-name s1-answer", "s2-name s2-answer", "s3-name s3-answer", "method"]
 
 
 def test_a_comparison_has_both_rates_the_ratio_and_the_difference(noisy: Study) -> None:

@@ -102,8 +102,9 @@ def _describe(study: Study, prefix: str) -> dict[str, Any]:
                 "cell": cell,
                 "id": ids[str(cell.cell)],
                 "who": _who(cell),
+                "kind": cell.execution if cell.execution in STYLES else "serial",
                 "seconds": median(cell.seconds),
-                "chart": cell.speedup and interval_chart(cell.speedup, scale, f"on-{_known(cell.execution)}"),
+                "chart": cell.speedup and interval_chart(cell.speedup, scale),
                 "series": [*_series(cell)],
                 "lost": _lost(cell),
             }
@@ -135,6 +136,9 @@ def _claim(claim: Claim, ids: Mapping[str, str]) -> dict[str, Any]:
     chart = rounds_chart(samples, claim.bound, _two_decimals) if samples else None
     return {
         "claim": claim,
+        "estimate": str(claim.estimate).replace("×", "" if claim.quantity == "parallel share" else "×")
+        if claim.estimate
+        else "",
         "cells": [(name, ids.get(name)) for name in claim.cells],
         "series": [(f"{claim.quantity} in each round; the dashed line is the limit", chart, _listed(samples))],
         "state": {True: "holds", False: "does not hold", None: "undecided"}[claim.holds],
@@ -174,10 +178,6 @@ def _who(cell: CellResult) -> str:
     if cell.workers == 1:
         return f"1 {one}"
     return f"{cell.workers} {one}s" if cell.execution == "asyncio" else f"{cell.workers} {cell.execution}"
-
-
-def _known(execution: str) -> str:
-    return execution if execution in STYLES else "serial"
 
 
 def _rate(cell: CellResult) -> str:

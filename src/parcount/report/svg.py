@@ -51,18 +51,14 @@ class Scale:
         return round(self.length * share, 1)
 
 
-def interval_chart(estimate: Estimate, scale: Scale, kind: str) -> Markup:
-    """Return a chart of an estimate: its interval as a bar, its median as a mark, and a line at 1.
-
-    `kind` is the class of the bar.
-    """
+def interval_chart(estimate: Estimate, scale: Scale) -> Markup:
+    """Return a chart of an estimate: its interval as a bar, its median as a mark, and a line at 1."""
     low, middle, high = (scale(value) for value in (estimate.low, estimate.median, estimate.high))
     return Markup(
-        '<svg class="interval {kind}" viewBox="-3 0 {width} 16" role="img"><title>{text}</title>'
+        '<svg class="interval" viewBox="-3 0 {width} 16" role="img"><title>{text}</title>'
         '<path class="one" d="M{one} 0v16"/><path class="bar" d="M{low} 8H{high}"/>'
         '<path class="median" d="M{middle} 3v10"/></svg>'
     ).format(
-        kind=kind,
         width=scale.length + 6,
         text=estimate,
         one=scale(1),
