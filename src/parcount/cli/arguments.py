@@ -57,6 +57,17 @@ def check_output(refuse: Refuse, option: str, path: str | Path | None) -> None:
         check_file(refuse, option, path, check_writable, "write")
 
 
+def check_page(refuse: Refuse, path: str | None) -> None:
+    """Refuse a page that cannot be written, or that takes libraries that are not installed, if one was asked for."""
+    check_output(refuse, "--html", path)
+    if path is not None:
+        try:
+            import parcount.report.figure
+            import parcount.report.html  # noqa: F401 - what write_page needs
+        except ImportError as error:
+            refuse(missing("--html", error))
+
+
 def read_results(refuse: Refuse, paths: Sequence[str]) -> list[tuple[str, Study]]:
     """Return the studies of result files and reports, each with its file; refuse what is neither."""
     results = []

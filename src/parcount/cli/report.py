@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from parcount.cli.arguments import DETAILS, HTML, add_option, check_output, missing, read_results, write_page
+from parcount.cli.arguments import DETAILS, HTML, add_option, check_page, missing, read_results, write_page
 from parcount.studies.core.comparison import compare_results
 from parcount.studies.core.registry import find_experiment
 
@@ -28,12 +28,9 @@ def add_to(commands: Any) -> None:
 
 def _report(words: argparse.Namespace) -> int:
     refuse = words.parser.error
-    check_output(refuse, "--html", words.html)
+    check_page(refuse, words.html)
     try:
         from parcount.studies.core import comparison_table
-
-        if words.html is not None:
-            from parcount.report import figure, html  # noqa: F401 - what write_page needs
     except ImportError as error:
         refuse(missing("a report", error))
     results = read_results(refuse, words.files)

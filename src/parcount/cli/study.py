@@ -16,6 +16,7 @@ from parcount.cli.arguments import (
     add_option,
     check_file,
     check_output,
+    check_page,
     missing,
     output_failed,
     positive_seconds,
@@ -104,8 +105,6 @@ def _study(words: argparse.Namespace) -> int:
 
         if words.plot is not None:
             from parcount.report import figure
-        if words.html is not None:
-            from parcount.report import figure, html  # noqa: F401 - what write_page needs
     except ImportError as error:
         refuse(missing("a study", error))
     if words.plot is not None:
@@ -179,4 +178,4 @@ def _check_files(refuse: Refuse, words: argparse.Namespace, names: Sequence[str]
     for option, file in (("--json", words.json), ("--plot", words.plot)):
         for name in names if file is not None else ():
             check_output(refuse, option, _file(file, name, names))
-    check_output(refuse, "--html", words.html)
+    check_page(refuse, words.html)

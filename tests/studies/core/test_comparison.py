@@ -15,6 +15,7 @@ from parcount.studies.core.comparison import (
     SLOWER,
     ComparedCell,
     StudyComparison,
+    compare_results,
     compare_studies,
     ratio_of_medians,
 )
@@ -201,11 +202,21 @@ def test_what_has_nothing_in_common_is_refused(measured: Factory) -> None:
         compare_studies([first, replace(first, cells=[replace(cell, status="failed") for cell in first.cells])])
 
 
+def test_results_are_compared_by_study(measured: Factory) -> None:
+    gil, io = measured(), measured(study="io", delay=1.0)
+    results = [("a", gil), ("a", io), ("b", io), ("b", gil), ("b", gil)]
+    names = {one.studies[0].name: one.names for one in compare_results(results)}
+    assert names == {"gil": ["a", "b (1)", "b (2)"], "io": ["a", "b"]}
+    with pytest.raises(ValueError, match="b is the study 'io', and there is no other result of it"):
+        compare_results([("a", gil), ("b", io), ("c", gil)])
+    assert [one.names for one in compare_results([("a", gil), ("b", io), ("c", gil)], alone=True)] == [["a", "c"]]
+
+
 def test_the_content_is_json_with_the_numbers(measured: Factory) -> None:
     compared = compare_studies([measured(), measured(shares={HELD: 2.0})], ["old", "new"])
     content = json.loads(json.dumps(compared.content(), allow_nan=False))
     assert content["names"] == ["old", "new"]
-    (pair,) = content["comparisons"]
+    (pair,) = content["pairs"]
     (held,) = [cell for cell in pair["cells"] if (cell["variant"], cell["workers"]) == ("cython-gil", 2)]
     assert held["difference"] == SLOWER
     assert held["ratio"] == pytest.approx(held["rates"][1] / held["rates"][0]) == pytest.approx(0.5, rel=0.03)

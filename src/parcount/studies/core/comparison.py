@@ -144,7 +144,7 @@ class StudyComparison:
             "study": self.studies[0].name,
             "names": self.names,
             "differences": self.differences,
-            "comparisons": [
+            "pairs": [
                 {
                     "first": pair.first,
                     "other": pair.other,
