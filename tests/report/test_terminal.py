@@ -180,3 +180,8 @@ def test_no_bar_elsewhere() -> None:
     with progress_bar(stream) as told:
         told("round 1", 1.0, 10.0)
     assert stream.getvalue() == ""
+
+
+def test_text_of_a_given_width_is_plain(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b" not in GilExperiment.table_text(study, details=True, width=80)

@@ -10,6 +10,7 @@ from parcount.costmodel.costs import GIVEN, SECONDS, assumed_costs, measure, unm
 from parcount.costmodel.jobs import SIZE, make_job
 from parcount.costmodel.parameters import PARAMETERS, parse_cost
 from parcount.costmodel.result import Plan
+from parcount.report.notebook import shown_progress
 from parcount.studies.core.driver import Progress
 from parcount.studies.core.environment import environment
 from parcount.studies.core.options import doublings, worker_counts
@@ -58,7 +59,8 @@ def plan(
     seconds : float, optional
         The time to measure.
     progress : callable, optional
-        Called with a description of the current step, the seconds passed and the seconds expected.
+        Called with a description of the current step, the seconds passed and the seconds expected. By default a
+        notebook shows a bar.
 
     Returns
     -------
@@ -109,7 +111,8 @@ def plan(
     machine = environment()
     known = assumed_costs() | given
     if any(name not in known for name in PARAMETERS):
-        known = measure(job, seconds, progress) | known
+        with shown_progress(progress) as shown:
+            known = measure(job, seconds, shown) | known
     return Plan(
         machine,
         job,

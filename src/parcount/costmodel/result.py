@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from parcount.costmodel.costs import SOURCES, Cost
 from parcount.costmodel.jobs import PlannedJob, make_job
@@ -17,6 +17,9 @@ from parcount.report.json_schema import known_part
 from parcount.report.output import check_schema, read_json, write_json
 from parcount.report.units import plural
 from parcount.studies.core.options import worker_counts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SCHEMA = 1
 WHAT = "a file of parcount plan"
@@ -119,6 +122,29 @@ class Plan:
 
     def __str__(self) -> str:
         return "\n".join(self.sentences)
+
+    def __repr__(self) -> str:
+        return (
+            f"<parcount plan: {self.job}, {plural(self.cores, 'core')}, {plural(len(self.predictions), 'prediction')}>"
+        )
+
+    def _repr_html_(self) -> str:
+        from parcount.costmodel import table
+        from parcount.report.notebook import to_html
+
+        return to_html(self.sentences, table.tables(self), table.legend(self), self.plot)
+
+    def table(self, *, width: int = 80) -> str:
+        """Return the predictions and the costs as text, for ``print``; this takes rich."""
+        from parcount.costmodel.table import table_text
+
+        return table_text(self, width)
+
+    def plot(self) -> Figure:
+        """Return the figure of the predicted speedups; this takes Matplotlib."""
+        from parcount.costmodel.figure import draw
+
+        return draw(self)
 
     @property
     def sentences(self) -> list[str]:

@@ -74,7 +74,7 @@ def rows(plan: Plan) -> Iterator[Sequence[str]]:
     before = None
     for one in plan.predictions:
         setup = one.setup
-        name = _label(setup, keys=bool(plan.job.key_bytes))
+        name = setup_label(setup, keys=bool(plan.job.key_bytes))
         yield (
             name,
             f"{setup.size}{'*' if setup.nodes or setup.size > plan.cores else ''}",
@@ -87,7 +87,8 @@ def rows(plan: Plan) -> Iterator[Sequence[str]]:
         before = name
 
 
-def _label(setup: Setup, *, keys: bool) -> str:
+def setup_label(setup: Setup, *, keys: bool) -> str:
+    """Return what a setup is called, without its numbers."""
     if setup.nodes is not None:
         return "nodes, sent" if setup.sent else "nodes"
     if setup.execution != "processes" or not keys:

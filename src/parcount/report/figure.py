@@ -8,9 +8,9 @@ import os
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from matplotlib import rc_context, style
+from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,6 +22,8 @@ from parcount.report.style import NEUTRAL, STYLES, machine
 if TYPE_CHECKING:
     from parcount.studies.core.analysis import CellResult
     from parcount.studies.core.result import Study
+
+Result = TypeVar("Result")
 
 FORMATS = (".png", ".svg")
 
@@ -65,22 +67,13 @@ def image_format(path: str | os.PathLike[str]) -> str:
     return suffix[1:]
 
 
-def to_svg(figure: Figure) -> str:
-    """Return a figure as an SVG element for a page: text and axes have the page's color, and text stays text."""
-    content = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "parcount"}):
-        figure.savefig(content, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    svg = content.getvalue()
-    return svg[svg.index("<svg") :].replace(NEUTRAL, "currentColor")
-
-
-def in_style(draw: Callable[[Study], Figure]) -> Callable[[Study], Figure]:
+def in_style(draw: Callable[[Result], Figure]) -> Callable[[Result], Figure]:
     """Have a function draw in the style of all figures, whatever the settings of matplotlib are."""
 
     @wraps(draw)
-    def styled(study: Study) -> Figure:
+    def styled(result: Result) -> Figure:
         with style.context(["default", RC]):
-            return draw(study)
+            return draw(result)
 
     return styled
 

@@ -17,6 +17,8 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
+from parcount.report.style import NEUTRAL
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -108,8 +110,8 @@ def rounds_chart(values: Sequence[float], reference: float | None, label: Callab
 def inline_figure(figure: Figure, title: str, prefix: str) -> Markup:
     """Return a figure of Matplotlib as an SVG element of an HTML page.
 
-    Its text stays text, its background is transparent, and its style attributes become presentation attributes. The
-    `prefix` keeps its ids apart from those of other figures of the page.
+    Its text stays text, and what is neutral has the color of the page's text. Its background is transparent, and its
+    style attributes become presentation attributes. The `prefix` keeps its ids apart from those of other figures.
     """
     import matplotlib as mpl
 
@@ -148,4 +150,4 @@ def inline_figure(figure: Figure, title: str, prefix: str) -> Markup:
     heading = ElementTree.Element(f"{{{SVG}}}title")
     heading.text = title
     root.insert(0, heading)
-    return Markup(ElementTree.tostring(root, encoding="unicode"))
+    return Markup(ElementTree.tostring(root, encoding="unicode").replace(NEUTRAL, "currentColor"))

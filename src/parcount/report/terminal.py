@@ -47,8 +47,12 @@ def progress_bar(stream: TextIO) -> Iterator[Callable[[str, float, float], None]
 
 
 def open_console(stream: TextIO, width: int | None = None) -> Console:
-    """Return a console that prints on a stream with a width: by default the terminal's, or `WIDTH_OF_A_FILE`."""
-    console = _Console(file=stream, highlight=False)
+    """Return a console that prints on a stream.
+
+    It is as wide as the terminal, or `WIDTH_OF_A_FILE`. If a width is given, it prints plain text.
+    """
+    plain = False if width is not None else None
+    console = _Console(file=stream, highlight=False, force_jupyter=False, force_terminal=plain)
     if width is not None:
         console.width = width
     elif not console.is_terminal and not os.environ.get("COLUMNS", "").isdecimal():

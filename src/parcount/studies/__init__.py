@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from parcount.report.notebook import shown_progress
 from parcount.studies.core.driver import Progress, run_study
 from parcount.studies.core.options import QUICK_SECONDS, SECONDS
 from parcount.studies.core.registry import DEFAULT, find_experiment
@@ -47,7 +48,8 @@ def study(
     seconds : float, optional
         Time to take instead.
     progress : callable, optional
-        Called with a description of the current step, the seconds passed and the seconds expected.
+        Called with a description of the current step, the seconds passed and the seconds expected. By default a
+        notebook shows a bar.
     **options
         Options of the study; see Notes.
 
@@ -109,4 +111,6 @@ def study(
     experiment = find_experiment(name)
     if seconds is None:
         seconds = QUICK_SECONDS if quick else SECONDS
-    return run_study(experiment(seed=seed, seconds=seconds, **options), progress)
+    opened = experiment(seed=seed, seconds=seconds, **options)
+    with shown_progress(progress) as shown:
+        return run_study(opened, shown)

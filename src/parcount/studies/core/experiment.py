@@ -344,6 +344,13 @@ class Experiment(ABC):
         return text.getvalue().strip("\n")
 
     @classmethod
+    def html(cls, study: Study) -> str:
+        """Return a study as HTML for a notebook."""
+        from parcount.report.notebook import to_html
+
+        return to_html(study.verdict.sentences, cls.tables(study), cls.legend(study), lambda: cls.draw(study))
+
+    @classmethod
     def _print_tables(cls, console: Console, study: Study, *, details: bool) -> None:
         from parcount.report.terminal import print_legend, print_table
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from parcount.report.json_schema import known_part
 from parcount.report.output import check_schema, parse_json, read_json, write_json
+from parcount.report.units import plural
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.claims import Claim, Comparison, Verdict
 from parcount.studies.core.registry import DEFAULT, find_experiment
@@ -72,6 +73,28 @@ class Study:
     def measured(self) -> bool:
         """Whether there is a sample: not if the study was interrupted before its first round."""
         return any(cell.seconds for cell in self.cells)
+
+    def __repr__(self) -> str:
+        measured = sum(bool(cell.seconds) for cell in self.cells)
+        rounds = plural(max((len(cell.seconds) for cell in self.cells), default=0), "round")
+        state = "complete" if self.complete else "interrupted"
+        found = f"{self.verdict.answer}, {measured} of {plural(len(self.cells), 'cell')}, {rounds}, {state}"
+        return f"<parcount study {self.name!r}: {found}>"
+
+    def _repr_html_(self) -> str:
+        return find_experiment(self.name).html(self)
+
+    def table(self, *, details: bool = False, width: int = 80) -> str:
+        """Return the tables that the command prints as text, for ``print``; this takes rich.
+
+        Parameters
+        ----------
+        details : bool, optional
+            Whether to have all columns, and the claims.
+        width : int, optional
+            The most characters in a line. Columns that do not fit are left out; with details, they follow below.
+        """
+        return find_experiment(self.name).table_text(self, details=details, width=width)
 
     def plot(self) -> Figure:
         """Return the figure of the study; this takes Matplotlib."""
