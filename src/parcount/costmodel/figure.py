@@ -13,7 +13,7 @@ from parcount.costmodel.model import SERIAL, Setup
 from parcount.costmodel.table import setup_label
 from parcount.report.figure import End, in_style, label_ends, plain_axes
 from parcount.report.style import NEUTRAL, STYLES
-from parcount.report.units import in_words, plural
+from parcount.report.units import in_words
 
 if TYPE_CHECKING:
     from parcount.costmodel.result import Plan
@@ -56,8 +56,7 @@ def draw(plan: Plan) -> Figure:
         axes.fill_between(
             sizes, serial / times[:, 1], serial / times[:, 0], color=look["color"], alpha=0.15, linewidth=0
         )
-        unit = "node" if setup.nodes is not None else "worker"
-        ends.append(End(sizes[-1], float(medians[-1]), f"{label} ({plural(setup.size, unit)})", look["color"]))
+        ends.append(End(sizes[-1], float(medians[-1]), f"{setup.size} {label}", look["color"]))
         speeds += [*medians]
     axes.set_ylim(max(1e-2, 0.7 * min(speeds)), 1.5 * max(speeds))
     axes.axhline(1, color=NEUTRAL, linewidth=1)
@@ -65,9 +64,9 @@ def draw(plan: Plan) -> Figure:
     axes.annotate("this job", (keys, axes.get_ylim()[1]), (4, -4), textcoords="offset points", va="top", fontsize=9)
     axes.set_xlabel("keys")
     axes.set_ylabel("times as fast as one core")
-    label_ends(axes, ends, 0.28)
+    label_ends(axes, ends, 0)
     axes.set_xticks([10**power for power in range(LEAST, MOST + 1, 2)])
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: in_words(int(value))))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: in_words(int(value)).replace(".0 ", " ")))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_minor_locator(NullLocator())

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TextIO
 from parcount.costmodel.costs import MEASURED
 from parcount.costmodel.model import MIN_GAIN, Setup
 from parcount.costmodel.parameters import PARAMETERS, format_cost, format_value
-from parcount.costmodel.result import Plan
 from parcount.report.table import Column, Table
 from parcount.report.terminal import open_console, print_answer, print_legend, print_sentences, print_table
 from parcount.report.units import in_words, plural
@@ -18,6 +17,8 @@ from parcount.studies.core.tables import INTERVAL
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from parcount.costmodel.result import Plan
 
 
 def show(plan: Plan, stream: TextIO) -> None:
