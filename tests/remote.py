@@ -110,6 +110,18 @@ class DieOn:
 
 
 @dataclass(frozen=True)
+class HangOn:
+    """Item `victim` hangs; the others come back."""
+
+    victim: int
+
+    def __call__(self, item: int) -> int:
+        if item == self.victim:
+            hang(item)
+        return item
+
+
+@dataclass(frozen=True)
 class AnswerThenDie:
     """Item 1 answers with an array; item 0 sees that array in shared memory, then kills its worker."""
 

@@ -45,6 +45,17 @@ class TestMap:
     def test_no_items(self, pool: pc.Execution) -> None:
         assert pool.map(plain.double, []) == []
 
+    def test_several_iterables_end_with_the_shortest(self, pool: pc.Execution) -> None:
+        assert pool.map(pow, [2, 3, 4], (exponent for exponent in (10, 2))) == [1024, 9]
+
+    def test_each_item_of_starmap_is_the_arguments_of_a_call(self, pool: pc.Execution) -> None:
+        assert pool.starmap(divmod, [(7, 2), [9, 4]]) == [(3, 1), (2, 1)]
+        assert pool.starmap(divmod, []) == []
+
+    def test_no_iterable_is_a_type_error(self, pool: pc.Execution) -> None:
+        with pytest.raises(TypeError, match="at least one iterable"):
+            pool.map(plain.double)
+
     def test_items_from_a_generator(self, pool: pc.Execution) -> None:
         assert pool.map(plain.double, (x for x in "abc")) == ["aa", "bb", "cc"]
 
@@ -203,7 +214,7 @@ class TestErrors:
 
 
 class TestCallers:
-    @pytest.mark.timeout(plain.TIME_LIMIT, method="thread")  # no exception would free them
+    @pytest.mark.timeout(plain.TIME_LIMIT, method="thread", func_only=True)  # no exception would free them
     def test_several_threads_may_call_at_once(self, pool: pc.Execution, call: str) -> None:
         def ask(number: int) -> bool:
             items = [number * WORKERS + item for item in range(pool.workers)]

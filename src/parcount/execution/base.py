@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
+from functools import partial
 from threading import RLock
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
+from parcount.execution.chunks import apply_star
 from parcount.execution.stream import Function, TaskStream, stream_results
 from parcount.system.cores import available_cores
 
@@ -84,26 +86,31 @@ class Execution(ABC):
 
     def map(
         self,
-        function: Callable[[Item], Result],
-        items: Iterable[Item],
-        *,
+        function: Callable[..., Result],
+        *iterables: Iterable[Any],
         idempotent: bool = True,
         progress: Callable[[int, int], object] | None = None,
+        chunksize: int | None = None,
     ) -> list[Result]:
         """Apply `function` to every item.
 
         Parameters
         ----------
         function : callable
-            Of one item.
-        items : iterable
-            Any number of items.
+            Of one item, or of as many arguments as there are iterables.
+        *iterables : iterable
+            The items. Of several iterables, as by `map` of Python, the shortest one ends.
         idempotent : bool, optional
             Whether an item may be run again, up to the `retries` of `Processes`, if a worker died while running it.
             With False, the death of a worker that has begun its item raises `WorkerDied`: for functions with side
             effects, such as counts in shared memory.
         progress : callable, optional
             Called in this thread as ``progress(done, total)`` after each item. An exception in it ends the call.
+        chunksize : int, optional
+            The number of items that travel to a worker process together. By default it is measured during the call:
+            tiny items travel together, large ones and long ones alone. Items travel alone in any case if they may not
+            be run again (``idempotent=False``, or no `retries`), or if workers are replaced after a number of items.
+            Executions whose workers share memory send each item by itself.
 
         Returns
         -------
@@ -121,13 +128,51 @@ class Execution(ABC):
         >>> import parcount as pc
         >>> pc.Threads(2).map(abs, [-1, -2, 3])
         [1, 2, 3]
+        >>> pc.Threads(2).map(pow, [2, 3], [10, 2])
+        [1024, 9]
         """
-        items = list(items)
+        if len(iterables) != 1:
+            if not iterables:
+                raise TypeError("map needs at least one iterable")
+            return self.starmap(
+                function, zip(*iterables, strict=False), idempotent=idempotent, progress=progress, chunksize=chunksize
+            )
+        if chunksize is not None:
+            chunksize = integer("chunksize", chunksize)
+        items = list(iterables[0])
         function = self._prepare(function, items)
         with self:
-            if progress is None:
-                return self._map(function, items, idempotent)
-            return self._map_stream(function, items, idempotent, progress)
+            return self._map(function, items, idempotent, progress, chunksize)
+
+    def starmap(
+        self,
+        function: Callable[..., Result],
+        items: Iterable[Iterable[Any]],
+        *,
+        idempotent: bool = True,
+        progress: Callable[[int, int], object] | None = None,
+        chunksize: int | None = None,
+    ) -> list[Result]:
+        """Apply `function` to every item, a sequence of arguments.
+
+        Parameters
+        ----------
+        function : callable
+            Of the arguments in one item.
+        items : iterable of iterable
+            The arguments of each call.
+        idempotent, progress, chunksize
+            As for `map`, which also has the same result and raises the same exceptions.
+
+        Examples
+        --------
+        >>> import parcount as pc
+        >>> pc.Threads(2).starmap(divmod, [(7, 2), (9, 4)])
+        [(3, 1), (2, 1)]
+        """
+        arguments = [tuple(item) for item in items]
+        spread = partial(apply_star, self._prepare(function, ()))
+        return self.map(spread, arguments, idempotent=idempotent, progress=progress, chunksize=chunksize)
 
     def imap(
         self, function: Callable[[Item], Result], items: Iterable[Item], *, idempotent: bool = True
@@ -258,23 +303,22 @@ class Execution(ABC):
     def _open_stream(self, function: Function, idempotent: bool) -> TaskStream:
         """Create the stream of one call; the workers have been started."""
 
-    def _map(self, function: Function, items: Sequence[Any], idempotent: bool) -> list[Any]:
-        """Implement `map`; the workers have been started."""
-        return self._map_stream(function, items, idempotent, lambda _done, _total: None)
-
-    def _map_stream(
+    def _map(
         self,
         function: Function,
         items: Sequence[Any],
         idempotent: bool,
-        progress: Callable[[int, int], object],
+        progress: Callable[[int, int], object] | None,
+        chunksize: int | None,
     ) -> list[Any]:
+        """Implement `map`; the workers have been started."""
         done: dict[int, Any] = {}
         stream = self._open_stream(function, idempotent)
         with closing(stream_results(stream, items, max_ahead=self._max_ahead)) as results:
             for position, result in results:
                 done[position] = result
-                progress(len(done), len(items))
+                if progress is not None:
+                    progress(len(done), len(items))
         return [done[position] for position in range(len(items))]
 
     @abstractmethod

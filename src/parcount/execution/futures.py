@@ -30,7 +30,16 @@ class FutureExecution(Execution):
     def _open_stream(self, function: Function, idempotent: bool) -> FuturesStream:
         return FuturesStream(self, function)
 
-    def _map(self, function: Function, items: Sequence[Any], idempotent: bool) -> list[Any]:
+    def _map(
+        self,
+        function: Function,
+        items: Sequence[Any],
+        idempotent: bool,
+        progress: Callable[[int, int], object] | None = None,
+        chunksize: int | None = None,
+    ) -> list[Any]:
+        if progress is not None:
+            return super()._map(function, items, idempotent, progress, chunksize)
         return self._open_stream(function, idempotent).run(items)
 
     def _together(self, function: Function, items: Sequence[Any], idempotent: bool) -> tuple[list[Any], float]:

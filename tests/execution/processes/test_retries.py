@@ -55,7 +55,7 @@ def nothing_is_left() -> Iterator[None]:
 @pytest.mark.parametrize(("times", "victim"), [(1, 0), (2, 5), (1, 9)])
 def test_an_item_whose_worker_is_killed_is_tried_again(pool: pc.Processes, times: int, victim: int) -> None:
     tried = pc.shared_array(10)
-    assert pool.map(remote.DieAtFirst(tried, victim, times), range(10)) == list(range(10))
+    assert pool.map(remote.DieAtFirst(tried, victim, times), range(10), chunksize=1) == list(range(10))
     assert tried[victim] == times + 1
     assert tried.sum() == 10 + times  # no other was begun twice
 

@@ -105,6 +105,13 @@ class TestCrossing:
         assert np.array_equal(back["a"][1][1], LAYOUTS["shared"])
         assert back["b"] == "text"
 
+    @pytest.mark.parametrize("array", [np.arange(3), large(), LAYOUTS["shared"]], ids=["small", "large", "shared"])
+    def test_two_references_to_one_array_arrive_as_one(self, pool: pc.Processes, array: np.ndarray) -> None:
+        (back,) = pool.map(remote.echo, [[array, {"the same": array}, array[1:]]])
+        assert back[0] is back[1]["the same"]
+        np.testing.assert_array_equal(back[0], array)
+        assert back[2] is not back[0]
+
     def test_a_subclass_stays_one(self, pool: pc.Processes) -> None:
         masked = np.ma.masked_equal(large() % 7, 3)
         (back,) = pool.map(remote.echo, [masked])

@@ -11,18 +11,22 @@ import multiprocessing
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from functools import partial
 from heapq import heappop, heappush
-from time import perf_counter
+from itertools import count
+from time import monotonic, perf_counter
 from typing import Any, Literal, Self
 
 from parcount.execution.base import Execution, check_initializer, integer
+from parcount.execution.chunks import ChunkSize, apply_to_each
 from parcount.execution.errors import RemoteTraceback, WorkerDied
 from parcount.execution.pickling import make_picklable, prepare_initializer, unpicklable
 from parcount.execution.processes.channel import ERROR, GO, HOLD, READY, TASK, Received
-from parcount.execution.processes.serialisation import check, dumps, loads
+from parcount.execution.processes.serialisation import Message, check, dumps, loads
 from parcount.execution.processes.supervisor import MAX_FAILED_STARTS, PendingTask, Worker, WorkerPool
 from parcount.execution.processes.transports import TRANSPORTS, TransportName
-from parcount.execution.stream import Function, Outcome, TaskStream
+from parcount.execution.stream import Function, Outcome, TaskStream, stream_results
 
 StartMethod = Literal["fork", "forkserver", "spawn"]
 
@@ -185,6 +189,28 @@ class Processes(Execution):
     def _open_stream(self, function: Function, idempotent: bool) -> TaskStream:
         return _ProcessStream(self, function, idempotent)
 
+    def _map(
+        self,
+        function: Function,
+        items: Sequence[Any],
+        idempotent: bool,
+        progress: Callable[[int, int], object] | None,
+        chunksize: int | None,
+    ) -> list[Any]:
+        alone = not idempotent or self.retries == 0 or self.max_tasks_per_worker is not None
+        if alone or chunksize == 1 or len(items) <= self.concurrency:
+            return super()._map(function, items, idempotent, progress, chunksize)
+        sizes = ChunkSize(chunksize, self.concurrency)
+        done: dict[int, list[Any]] = {}
+        total = 0
+        with closing(stream_results(_ChunkStream(self, function, sizes), sizes.chunks(items))) as results:
+            for position, values in results:
+                done[position] = values
+                if progress is not None:
+                    for total in range(total + 1, total + len(values) + 1):
+                        progress(total, len(items))
+        return [value for position in range(len(done)) for value in done[position]]
+
     def _together(self, function: Function, items: Sequence[Any], idempotent: bool) -> tuple[list[Any], float]:
         tries, futile = 1, 0
         while True:
@@ -252,15 +278,17 @@ class _ProcessStream(TaskStream):
 
     def submit(self, position: int, item: Any) -> None:
         """Send an item to a free worker."""
-        worker = self._free()
-        assert worker is not None
         try:
             message, copies = dumps((self.function, item), self.packing)
         except Exception as error:  # an object's own __reduce__ may raise anything
             raise unpicklable(f"item {position}", item, error) from error
-        hold = self._holds
-        worker.pending[position] = PendingTask(item, copies, self.pool.deadline(), started=not hold)
-        worker.send(HOLD if hold else TASK, position, message)
+        self._send(position, PendingTask(item, copies, self.pool.deadline(), started=not self._holds), message)
+
+    def _send(self, position: int, task: PendingTask, message: Message) -> None:
+        worker = self._free()
+        assert worker is not None
+        worker.pending[position] = task
+        worker.send(TASK if task.started else HOLD, position, message)
 
     def poll(self) -> list[Outcome]:
         """Wait for an event and return the new outcomes; replace workers that have died or exceed a deadline."""
@@ -271,8 +299,8 @@ class _ProcessStream(TaskStream):
                 exitcode = self.pool.remove(worker)
                 for position, task in lost.items():
                     self._try_again(position, task, exitcode)
-            elif outcome := self._handle(worker, message):
-                outcomes.append(outcome)
+            elif (outcome := self._handle(worker, message)) is not None:
+                outcomes += self._collect(outcome)
                 self.pool.task_done(worker)
         self._end_overdue()
         self.pool.start_missing()
@@ -311,6 +339,10 @@ class _ProcessStream(TaskStream):
             raised.__cause__ = RemoteTraceback(text)
             return Outcome(position, error=raised)
         return Outcome(position, value)
+
+    def _collect(self, outcome: Outcome) -> list[Outcome]:
+        """Return the outcomes of items of the call that follow from the outcome of a task."""
+        return [outcome]
 
     def _end_overdue(self) -> None:
         if self.pool.timeout is None:
@@ -372,6 +404,75 @@ class _SimultaneousStream(_ProcessStream):
     def _arrived(self, worker: Worker, position: int) -> None:
         self.arrived.append((worker, position))
         worker.pending[position].deadline = None  # it waits for the others now
+
+
+class _ChunkStream(_ProcessStream):
+    """The items of one call in chunks: pairs of the position of the first item and a list of items.
+
+    The items of a chunk whose worker died are tried again one by one, so that the guilty one is known.
+    """
+
+    def __init__(self, on: Processes, function: Function, sizes: ChunkSize) -> None:
+        super().__init__(on, function, idempotent=True)
+        self.each = partial(apply_to_each, function)
+        self.sizes = sizes
+        self.sent: dict[int, tuple[float, int, int]] = {}  # when, how many items, and bytes
+        self.ids = count(1 << 40)  # of tasks that are single items, beyond any number of chunks
+        self.singles: dict[int, tuple[int, int, int]] = {}
+        self.split: dict[int, list[Outcome | None]] = {}
+
+    def submit(self, position: int, item: Any) -> None:
+        """Send a chunk, or a single item of one, to a free worker."""
+        if position in self.singles:
+            super().submit(position, item)
+            return
+        start, items = item
+        try:
+            message, copies = dumps((self.each, items), self.packing)
+        except Exception as error:  # an object's own __reduce__ may raise anything
+            raise self._guilty(start, items, error) from error
+        deadline = None if self.pool.timeout is None else monotonic() + len(items) * self.pool.timeout
+        self.sent[position] = perf_counter(), len(items), message.nbytes
+        self._send(position, PendingTask(item, copies, deadline, started=True), message)
+
+    def _guilty(self, start: int, items: Sequence[Any], error: Exception) -> Exception:
+        """Return the exception that names the item of a chunk that cannot be pickled."""
+        for position, item in enumerate(items, start):
+            try:
+                check(item)
+            except Exception as its:  # noqa: BLE001 - as above
+                return unpicklable(f"item {position}", item, its)
+        return error
+
+    def _collect(self, outcome: Outcome) -> list[Outcome]:
+        if outcome.position not in self.singles:
+            began, items, size = self.sent.pop(outcome.position)
+            self.sizes.adjust(items, perf_counter() - began, size)
+            return [outcome]
+        chunk, offset, _ = self.singles.pop(outcome.position)
+        parts = self.split[chunk]
+        parts[offset] = outcome
+        if None in parts:
+            return []
+        del self.split[chunk]
+        whole = [part for part in parts if part is not None]
+        failed = next((part.error for part in whole if part.error is not None), None)
+        return [Outcome(chunk, [part.value for part in whole], failed)]
+
+    def _try_again(self, position: int, task: PendingTask, exitcode: int | None, timeout: float | None = None) -> None:
+        if position in self.singles:
+            try:
+                super()._try_again(position, task, exitcode, timeout)
+            except WorkerDied as death:
+                raise WorkerDied(self.singles[position][2], exitcode, death.tries, timeout) from None
+            return
+        start, items = task.item
+        self.split[position] = [None] * len(items)
+        for offset, item in enumerate(items):
+            single = next(self.ids)
+            self.singles[single] = position, offset, start + offset
+            self.tries[single] = 1  # as part of the chunk: which item ended the worker is not known
+            heappush(self.again, (single, item))
 
 
 def _seconds(timeout: float | None) -> float | None:

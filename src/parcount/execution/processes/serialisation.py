@@ -11,6 +11,7 @@ import io
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,11 @@ class Message:
 
     data: bytes = b""
     out_of_band: list[Any] = field(default_factory=list)  # the memory of arrays, sent after the data
+
+    @property
+    def nbytes(self) -> int:
+        """Its size in bytes."""
+        return len(self.data) + sum(memoryview(buffer).nbytes for buffer in self.out_of_band)
 
 
 def dumps(value: Any, packing: Packing, *, received: Sequence[Any] | None = None) -> tuple[Message, list[Block]]:
@@ -87,9 +93,12 @@ def loads(message: Message) -> tuple[Any, list[Any]]:
     lasting : list of Block and memmap
         The memory of those arrays. If the receiver keeps it, the next message need not map it again.
     """
-    unpickler = _Unpickler(message)
-    value = unpickler.load()
-    return value, unpickler.lasting
+    arrays, outer = _Arrays(message), getattr(_own, "arrays", None)
+    _own.arrays = arrays
+    try:
+        return pickle.loads(message.data), arrays.lasting
+    finally:
+        _own.arrays = outer  # a __setstate__ may load another message
 
 
 def check(value: Any) -> None:
@@ -107,9 +116,13 @@ class _Pickler(pickle.Pickler):
         self.copies: list[Block] = []
         self.out_of_band: list[Any] = []
 
-    def persistent_id(self, obj: Any) -> Any:
-        if not _is_plain(obj):
-            return None
+    # Not `persistent_id`, which is called for every integer too, and whose objects are sent anew at each reference.
+    def reducer_override(self, obj: Any) -> Any:
+        place = self._place(obj) if _is_plain(obj) else None
+        return NotImplemented if place is None else (_restore, place)
+
+    def _place(self, obj: NDArray[Any]) -> tuple[Any, ...] | None:
+        """Where the array's memory is to be found, and its layout; None if it is pickled as usual."""
         block = block_of(obj)
         if block is not None and (block.lasting if self.received is None else block in self.received):
             return ("lasting", block.name, *_layout(obj, block.address))
@@ -132,16 +145,17 @@ class _Pickler(pickle.Pickler):
         return any(isinstance(one, np.memmap) and str(one.filename) == place.filename for one in received)
 
 
-class _Unpickler(pickle.Unpickler):
+class _Arrays:
     """Opens the blocks and files of arrays that were sent by name."""
 
     def __init__(self, message: Message) -> None:
-        super().__init__(io.BytesIO(message.data))
         self.out_of_band = message.out_of_band
         self.lasting: list[Any] = []
 
-    def persistent_load(self, pid: Any) -> NDArray[Any]:
-        how, where, shape, dtype, offset, strides, writeable = pid
+    def open(
+        self, how: str, where: Any, shape: tuple[int, ...], dtype: Any, offset: int, strides: Any, writeable: bool
+    ) -> NDArray[Any]:
+        """Return the array at a place."""
         if how == "out_of_band":
             memory = self.out_of_band[where]
         elif how == "file":
@@ -160,11 +174,20 @@ class _Unpickler(pickle.Unpickler):
         return array
 
 
+_own = local()
+"""The arrays of the message that this thread unpickles."""
+
+
+def _restore(*place: Any) -> NDArray[Any]:
+    array: NDArray[Any] = _own.arrays.open(*place)
+    return array
+
+
 class _Check(pickle.Pickler):
     """Skips arrays."""
 
-    def persistent_id(self, obj: Any) -> Any:
-        return True if _is_plain(obj) else None
+    def reducer_override(self, obj: Any) -> Any:
+        return (int, ()) if _is_plain(obj) else NotImplemented
 
 
 class _Nowhere:
