@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 from parcount.studies.core.analysis import analyse
 from parcount.studies.core.cells import Cell, Round, Sample
@@ -21,6 +22,7 @@ FEW = ("python", "cython", "cython-gil")
 HOSTILE = "</script><script>alert(1)</script><!--\u2028 & \"quoted\" 'CPU' {{ 7 * 7 }}"
 
 
+@cache
 def noisy_study(rounds: int = 14, variants: Sequence[str] = tuple(GAINS), *, partial: bool = False) -> Study:
     """Return the default study of a machine of two cores with noise, on which the cells of claims run in all rounds."""
     noise = random.Random(0)
@@ -57,6 +59,7 @@ def noisy_study(rounds: int = 14, variants: Sequence[str] = tuple(GAINS), *, par
     return Study(described, GilExperiment.check_options().asdict(), found, verdict, not partial)
 
 
+@cache
 def hostile_study() -> Study:
     """Return a study in whose texts is what could end an element or begin a script."""
     study = noisy_study(3, FEW)

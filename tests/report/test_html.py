@@ -17,7 +17,7 @@ import pytest
 from parcount.report.html import read_embedded, render
 from parcount.studies.core.comparison import compare_studies
 from parcount.studies.core.result import Study
-from tests.report.pages import HOSTILE, hostile_study, noisy_study
+from tests.report.pages import FEW, HOSTILE, hostile_study, noisy_study
 
 VOID = {"br", "hr", "img", "input", "link", "meta"}
 FETCHING = {"src", "srcset", "data", "poster", "background", "action", "formaction", "style"}
@@ -75,9 +75,9 @@ def any_page(request: pytest.FixtureRequest, noisy: Study) -> str:
 def _kinds(noisy: Study) -> Iterator[tuple[str, list[Study]]]:
     yield "noisy", [noisy]
     yield "hostile", [hostile_study()]
-    yield "interrupted", [noisy_study(2, partial=True)]
-    yield "nothing", [noisy_study(0, partial=True)]
-    yield "several", [noisy, hostile_study()]
+    yield "interrupted", [noisy_study(2, FEW, partial=True)]
+    yield "nothing", [noisy_study(0, FEW, partial=True)]
+    yield "several", [noisy_study(3, FEW), hostile_study()]
 
 
 def test_the_answer_comes_first(page: str, noisy: Study) -> None:
@@ -85,6 +85,21 @@ def test_the_answer_comes_first(page: str, noisy: Study) -> None:
     assert noisy.verdict.sentences[0].startswith(heading)
     assert heading == "Yes."
     assert page.index(heading) < page.index("Claims")
+
+
+@pytest.mark.parametrize(
+    ("answer", "rest"),
+    [
+        ("No.", "On 2 threads it is 1.02×: no more."),
+        ("counter += 1, on 2 threads: none lost.", "That was observed."),
+        ("It is undecided:", f"{', '.join(['there are numbers'] * 5)}. More."),
+    ],
+)
+def test_only_the_beginning_of_a_long_answer_is_large(noisy: Study, answer: str, rest: str) -> None:
+    verdict = replace(noisy.verdict, sentences=[f"{answer} {rest}"])
+    shown = Page(render([replace(noisy, verdict=verdict)]))
+    assert shown.text("h2")[0] == answer
+    assert rest in shown.text("p")
 
 
 def test_every_claim_has_its_interval_its_limit_and_its_samples(page: str, noisy: Study) -> None:
@@ -132,7 +147,7 @@ def test_cells_that_did_not_run_are_listed_with_the_reason(page: str) -> None:
 
 
 def test_an_interrupted_study_says_so(noisy: Study) -> None:
-    shown = Page(render([noisy_study(2, partial=True)]))
+    shown = Page(render([noisy_study(2, FEW, partial=True)]))
     assert "interrupted" in shown.text("strong")
     assert "The study was interrupted. The verdict rests on the rounds before that." in shown.text("p")
     assert "interrupted" not in Page(render([noisy])).text("strong")
@@ -153,8 +168,8 @@ def test_hostile_text_stays_text() -> None:
     assert [json.loads(text)[0]["environment"]["cpu"] for text in shown.text("script") if "alert" in text] == [HOSTILE]
 
 
-def test_each_study_of_several_has_a_section(noisy: Study) -> None:
-    shown = Page(render([noisy, noisy_study(3), hostile_study()]))
+def test_each_study_of_several_has_a_section() -> None:
+    shown = Page(render([noisy_study(3, FEW), hostile_study(), hostile_study()]))
     labels = [attributes["aria-labelledby"] for attributes in shown.every("section")]
     assert labels == ["s1-name s1-answer", "s2-name s2-answer", "s3-name s3-answer", "method"]
 
@@ -233,7 +248,7 @@ class TestStructure:
 
 class TestReadingBack:
     def test_each_is_what_its_file_has(self, noisy: Study, tmp_path: Path) -> None:
-        studies = [noisy, hostile_study(), noisy_study(0, partial=True)]
+        studies = [noisy, hostile_study(), noisy_study(0, FEW, partial=True)]
         for study, content in zip(studies, read_embedded(render(studies)), strict=True):
             study.save(tmp_path / "a.json")
             assert json.loads((tmp_path / "a.json").read_text()) == content

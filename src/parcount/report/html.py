@@ -31,6 +31,9 @@ RATES = {" G": 1e9, " M": 1e6, " k": 1e3, "": 1.0}
 WORKER = {"threads": "thread", "processes": "process", "interpreters": "interpreter", "asyncio": "asyncio task"}
 """What one worker of each execution is called."""
 
+LONGEST = 90
+"""Characters of an answer in large type; of a longer one only the part before a colon is."""
+
 CHART = 150
 """Length of the scale of intervals."""
 
@@ -127,8 +130,13 @@ def _describe(study: Study, prefix: str) -> dict[str, Any]:
 
 def _split(sentence: str) -> tuple[str, str]:
     """Return the beginning of the verdict, such as "Yes.", and the numbers that follow."""
-    answer, stop, rest = sentence.partition(". ")
-    return answer + stop.rstrip(), rest
+    answer, rest = _cut(sentence, ". ")
+    return (answer, rest) if len(answer) <= LONGEST else _cut(sentence, ": ")
+
+
+def _cut(text: str, end: str) -> tuple[str, str]:
+    before, found, after = text.partition(end)
+    return before + found.rstrip(), after
 
 
 def _claim(claim: Claim, ids: Mapping[str, str]) -> dict[str, Any]:

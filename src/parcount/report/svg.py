@@ -107,6 +107,26 @@ def rounds_chart(values: Sequence[float], reference: float | None, label: Callab
     )
 
 
+def presentation(style: str) -> dict[str, str]:
+    """Return a style attribute of Matplotlib as presentation attributes, without the names of fonts.
+
+    Examples
+    --------
+    >>> presentation("font: bold 10px 'DejaVu Sans', sans-serif; text-anchor: middle; fill: none")
+    {'font-size': '10px', 'font-weight': 'bold', 'text-anchor': 'middle', 'fill': 'none'}
+    """
+    attributes = {}
+    for declaration in style.split(";"):
+        name, _, value = (part.strip() for part in declaration.partition(":"))
+        if name == "font" and (size := re.search(r"[\d.]+px", value)):  # of Matplotlib before 3.9
+            attributes["font-size"] = size[0]
+            if re.match("bold|[6-9]00", value):
+                attributes["font-weight"] = "bold"
+        elif name and name != "font-family":
+            attributes[name] = value
+    return attributes
+
+
 def inline_figure(figure: Figure, title: str, prefix: str) -> Markup:
     """Return a figure of Matplotlib as an SVG element of an HTML page.
 
@@ -128,10 +148,7 @@ def inline_figure(figure: Figure, title: str, prefix: str) -> Markup:
                 parent.remove(child)
     for element in root.iter():
         attributes = element.attrib
-        for declaration in filter(str.strip, attributes.pop("style", "").split(";")):
-            name, _, value = declaration.partition(":")
-            attributes[name.strip()] = value.strip()
-        attributes.pop("font-family", None)  # the page has its own
+        attributes.update(presentation(attributes.pop("style", "")))
         if HREF in attributes:
             attributes["href"] = attributes.pop(HREF).replace("#", f"#{prefix}")
         if "clip-path" in attributes:
