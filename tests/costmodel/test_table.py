@@ -23,7 +23,7 @@ def test_predictions_then_costs_then_words() -> None:
     text = shown(plan)
     lines = [line.split() for line in text.splitlines()]
     assert ["kernel", "1", "ns", "given", "to", "count", "one", "key,", "on", "one", "core"] in lines
-    assert ["on", "workers", "time", "speedup", "pays", "from", "started", "useful"] in lines
+    assert ["on", "number", "time", "speedup", "pays", "from", "started", "useful"] in lines
     assert text.index("useful") < text.index("meaning")
     rows = [line for line in text.splitlines() if "×" in line]
     assert len(rows) == len(plan.predictions)

@@ -46,7 +46,7 @@ def tables(plan: Plan) -> tuple[Table, Table]:
     """Return the table of the predictions, and that of the costs."""
     predictions = [
         Column("on", left=True),
-        Column("workers"),
+        Column("number"),
         *(Column(name, rank) for rank, name in enumerate(("time", "speedup", "pays from", "started", "useful"), 1)),
     ]
     costs = [
