@@ -7,7 +7,7 @@ import json
 import sys
 import sysconfig
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,15 @@ import pytest
 import parcount as pc
 from parcount.studies.core.analysis import CellResult
 from parcount.studies.core.cells import Cell, Sample
+from parcount.studies.core.claims import Comparison, Verdict
 from parcount.studies.core.findings import Findings
 from parcount.studies.core.result import Study
+from parcount.studies.core.statistics import Estimate
 from parcount.studies.counters import methods
 from parcount.studies.counters.experiment import CountersExperiment
 from parcount.studies.counters.methods import METHODS
+from parcount.studies.counters.table import tables
+from tests.studies.core.fitting import check_tables
 from tests.studies.core.test_result import SCHEMA
 
 SIZE = 20_000
@@ -126,6 +130,42 @@ def test_it_is_shown_in_a_table(study: Study) -> None:
         assert word in text
     for sentence in study.verdict.sentences:
         assert sentence in " ".join(text.split())
+
+
+def test_its_tables_fit(study: Study) -> None:
+    check_tables(study)
+
+
+def test_methods_that_cannot_be_told_apart_share_a_place(study: Study) -> None:
+    def timed(variant: str, seconds: list[float], lost: int = 0) -> CellResult:
+        cell = Cell("counter", variant, "threads", 2)
+        rate = 1e9 / seconds[1]
+        lost_each = [lost] * len(seconds)
+        return CellResult(**asdict(cell), status="measured", work=10**9, seconds=seconds, rate=rate, lost=lost_each)
+
+    several = [
+        timed("counter += 1", [1.0] * 3, lost=5),
+        timed("threading.Lock", [90.0, 100.0, 110.0]),
+        timed("LockedCounter", [30.0, 31.0, 32.0]),
+        timed("AtomicCounter", [30.5, 30.6, 30.7]),
+        timed("ShardedCounter", [20.0, 31.5, 40.0]),
+    ]
+    alone = [replace(cell, execution="serial", workers=1) for cell in several]
+    (table,) = tables(replace(study, cells=[*alone, *several]))
+    assert [row[:2] for row in table.rows] == [
+        ("LockedCounter", "1"),
+        ("AtomicCounter", "1"),
+        ("ShardedCounter", "1"),
+        ("threading.Lock", "4"),
+        ("counter += 1", "–"),
+    ]
+    assert table.rows[0][-3:-1] == ("31.0 ns", "[30.0–32.0]")
+    # What the verdict has compared in the same rounds is not judged by the intervals.
+    apart = Comparison("counter", "AtomicCounter", "threads", 2, "LockedCounter", Estimate(1.3, 1.2, 1.4))
+    decided = replace(study, cells=[*alone, *several], verdict=Verdict("lost", ["Lost."], [], [apart]))
+    places = {row[0]: row[1] for table in tables(decided) for row in table.rows}
+    assert places["LockedCounter"] == "2"
+    assert places["AtomicCounter"] == "1"
 
 
 def test_it_is_drawn(study: Study, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from parcount.studies.core.result import Study
 from parcount.studies.io.experiment import IoExperiment
 from parcount.studies.io.server import PAGE_BYTES, Server, page
 from tests.remote import TIME_LIMIT
+from tests.studies.core.fitting import check_tables
 from tests.studies.core.test_result import SCHEMA
 
 pytest.importorskip("httpx")
@@ -217,6 +218,9 @@ class TestStudy:
             assert word in text
         for sentence in study.verdict.sentences:
             assert sentence in text
+
+    def test_its_tables_fit(self, study: Study) -> None:
+        check_tables(study)
 
     def test_it_is_drawn(self, study: Study, tmp_path: Path) -> None:
         pytest.importorskip("matplotlib")

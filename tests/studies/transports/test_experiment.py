@@ -24,15 +24,17 @@ from parcount.report.units import format_bytes
 from parcount.shm import blocks
 from parcount.studies.core.analysis import CellResult, analyse
 from parcount.studies.core.cells import Cell, Round, Sample
-from parcount.studies.core.claims import Verdict
+from parcount.studies.core.claims import Claim, Verdict
 from parcount.studies.core.findings import Findings
 from parcount.studies.core.result import Study
+from parcount.studies.core.statistics import Estimate
 from parcount.studies.transports import experiment
 from parcount.studies.transports.experiment import TransportsExperiment, trips
 from parcount.studies.transports.payload import ITEM, checksum, expected_checksum, make
 from parcount.studies.transports.table import tables
 from parcount.studies.transports.verdict import ALONE, BACK, INTEGER, MAPPED, METHODS, SHARED, THERE
 from parcount.system.memory import FreeMemory
+from tests.studies.core.fitting import check_tables
 from tests.studies.core.test_result import SCHEMA
 
 QUICK: dict[str, Any] = {"size": 4096, "seconds": 0.01}
@@ -182,6 +184,25 @@ class TestStudy:
         assert [column.name.replace("_\n", "_").replace("\n", " ") for column in there.columns[1:]] == [ALONE, *METHODS]
         for sentence in study.verdict.sentences:
             assert sentence in text
+
+    def test_its_tables_fit(self, study: Study) -> None:
+        check_tables(study)
+
+    def test_only_transports_that_are_not_slower_are_marked(self, study: Study) -> None:
+        best, same, slow = (next(str(cell.cell) for cell in study.cells if cell.variant == name) for name in
+                            ("pipe", "pickle", "queue"))  # fmt: skip
+
+        def claim(other: str, holds: bool | None) -> Claim:
+            return Claim("faster", [best, other], "ratio", 1.05, Estimate(1.1, 1.0, 1.2), holds)
+
+        def marked(*claims: Claim) -> list[str]:
+            verdict = Verdict("pipe", ["Pipe."], list(claims))
+            there = next(iter(tables(replace(study, verdict=verdict))))
+            names = [column.name for column in there.columns]
+            return [name for name, text in zip(names, there.rows[0], strict=True) if text.endswith("*")]
+
+        assert marked(claim(same, None), claim(slow, True)) == ["pickle", "pipe"]
+        assert marked(claim(same, None), claim(slow, None)) == []
 
     def test_it_is_drawn(self, study: Study, tmp_path: Path) -> None:
         pytest.importorskip("matplotlib")
