@@ -177,6 +177,7 @@ def test_a_claim_leads_to_its_cells(browser: Browser, page: Path) -> None:
     link.click()
     target = browser.one(":target")
     assert target.text.startswith("cython 2 processes")
+    assert target.find_element("css selector", ".panel").is_displayed()
     assert link.text == "tally/cython/processes/2"
 
 

@@ -64,10 +64,14 @@ def render(studies: Sequence[Study], comparisons: Sequence[StudyComparison] = ()
     loader = environment.loader
     assert isinstance(loader, BaseLoader)
     style, script = (loader.get_source(environment, name)[0] for name in ("report.css", "report.js"))
+    names = {id(study): name for one in comparisons for name, study in zip(one.names, one.studies, strict=True)}
+    described = [
+        _describe(study, f"s{number}-") | {"file": names.get(id(study))} for number, study in enumerate(studies, 1)
+    ]
     content = json.dumps([study.content() for study in studies], separators=(",", ":"), allow_nan=False)
     return environment.get_template("report.html").render(
-        studies=[_describe(study, f"s{number}-") for number, study in enumerate(studies, 1)],
-        comparisons=comparisons,
+        studies=described,
+        comparisons=[_compared(one, f"c{number}-", described) for number, one in enumerate(comparisons, 1)],
         who=_who,
         style=Markup(style),
         script=Markup(script),
@@ -105,7 +109,7 @@ def _describe(study: Study, prefix: str) -> dict[str, Any]:
                 "cell": cell,
                 "id": ids[str(cell.cell)],
                 "who": _who(cell),
-                "kind": cell.execution if cell.execution in STYLES else "serial",
+                "kind": _kind(cell),
                 "seconds": median(cell.seconds),
                 "chart": cell.speedup and interval_chart(cell.speedup, scale),
                 "series": [*_series(cell)],
@@ -114,6 +118,7 @@ def _describe(study: Study, prefix: str) -> dict[str, Any]:
         )
     return {
         "study": study,
+        "ids": ids,
         "prefix": prefix,
         "machine": machine(study),
         "answer": answer,
@@ -125,6 +130,38 @@ def _describe(study: Study, prefix: str) -> dict[str, Any]:
         "absent": _absent(study.cells),
         "options": [*_rows(study.options)],
         "environment": [*_rows(study.environment)],
+    }
+
+
+def _compared(comparison: StudyComparison, prefix: str, described: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what the template shows of a comparison; rates lead to the cells of the described studies."""
+    ids = {id(one["study"]): one["ids"] for one in described}
+    shown = [[cell for cell in pair.cells if cell.first.seconds or cell.other.seconds] for pair in comparison.pairs]
+    intervals = [cell.interval for cells in shown for cell in cells if cell.interval is not None]
+    scale = Scale.of([1.0, *(end for one in intervals for end in (one.low, one.high))], CHART)
+    first, *others = (ids.get(id(study), {}) for study in comparison.studies)
+    return {
+        "comparison": comparison,
+        "prefix": prefix,
+        "pairs": [
+            (
+                pair,
+                [
+                    {
+                        "cell": cell,
+                        "who": _who(cell.first),
+                        "kind": _kind(cell.first),
+                        "chart": cell.interval and interval_chart(cell.interval, scale),
+                        "sides": [
+                            (cell.first, first.get(str(cell.first.cell)), pair.first),
+                            (cell.other, other.get(str(cell.other.cell)), pair.other),
+                        ],
+                    }
+                    for cell in cells
+                ],
+            )
+            for pair, cells, other in zip(comparison.pairs, shown, others, strict=True)
+        ],
     }
 
 
@@ -186,6 +223,11 @@ def _who(cell: CellResult) -> str:
     if cell.workers == 1:
         return f"1 {one}"
     return f"{cell.workers} {one}s" if cell.execution == "asyncio" else f"{cell.workers} {cell.execution}"
+
+
+def _kind(cell: CellResult) -> str:
+    """Return the class of a cell's charts."""
+    return cell.execution if cell.execution in STYLES else "serial"
 
 
 def _rate(cell: CellResult) -> str:

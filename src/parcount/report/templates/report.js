@@ -21,6 +21,14 @@
     link.click();
   });
 
+  // A link to a cell shows its rounds.
+  const reveal = () => {
+    const rounds = document.getElementById(location.hash.slice(1))?.querySelector("details.samples");
+    if (rounds) { rounds.open = true; }
+  };
+  addEventListener("hashchange", reveal);
+  reveal();
+
   // Not every browser opens them in print by the style sheet.
   let opened = [];
   addEventListener("beforeprint", () => {
