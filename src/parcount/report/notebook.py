@@ -50,7 +50,7 @@ def _table(table: Table) -> str:
 
     def cell(kind: str, text: str, side: str) -> str:
         style = STYLES.get(getattr(text, "style", ""), "")
-        return f'<{kind} style="text-align: {side}; {style}">{escape(text)}</{kind}>'
+        return f'<{kind} style="text-align: {side}; padding: 0.1em 0.7em 0.1em 0; {style}">{escape(text)}</{kind}>'
 
     names = [column.name.replace("\n", " ") for column in table.columns]
     header = "".join(cell("th", name, side) for name, side in zip(names, sides, strict=True))

@@ -79,7 +79,7 @@ def _panel(
     if band:
         places, speeds = zip(*band, strict=True)
         label = "what the machine can give: cython on processes"
-        wide: dict[str, Any] = {"color": NEUTRAL, "alpha": 0.35, "linewidth": 6, "solid_capstyle": "round", "zorder": 1}
+        wide: dict[str, Any] = {"color": NEUTRAL, "alpha": 0.3, "linewidth": 6, "solid_capstyle": "round", "zorder": 1}
         axes.plot(places, [speed.median for speed in speeds], label=label, **wide)
         lows, highs = [speed.low for speed in speeds], [speed.high for speed in speeds]
         axes.fill_between(places, lows, highs, color=NEUTRAL, alpha=0.2, linewidth=0, zorder=1)
