@@ -25,6 +25,8 @@ SIZE = 100_000_000
 
 MAX_BINS = 1 << 32
 
+MAX_SIZE = 1 << 62
+
 
 @dataclass(frozen=True)
 class PlannedJob:
@@ -95,8 +97,8 @@ def make_job(
         bins = BINS[workload] if dtype not in DTYPES else min(BINS[workload], int(np.iinfo(dtype).max) + 1)
     if not 1 <= bins <= MAX_BINS:
         raise ValueError(f"bins must be from 1 to 2**32, not {bins}")
-    if size < 1:
-        raise ValueError(f"the size must be at least 1, not {size}")
+    if not 1 <= size <= MAX_SIZE:
+        raise ValueError(f"the size must be at least 1 and at most 2**62, not {size}")
     if workload == "tally":
         if dtype is not None:
             raise ValueError("tally has no dtype: it generates its keys")

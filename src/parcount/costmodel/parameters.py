@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +30,9 @@ class Parameter:
 
 MIN_POSITIVE = 1e-15
 """The smallest valid value of a parameter that the model divides by."""
+
+MAX_VALUE = 1e30
+"""The largest valid value of a parameter: times and numbers of keys computed from it stay finite."""
 
 PARAMETERS: Mapping[str, Parameter] = {
     "call": Parameter("fixed cost of a call"),
@@ -84,9 +86,9 @@ def parse_cost(name: str, text: str | float) -> float:
         value = float(match[1].replace(" ", "")) * known[match[2]]
     else:
         value = float(text)
-    if not (parameter.least <= value < math.inf):
+    if not parameter.least <= value <= MAX_VALUE:
         least = "at least 0" if parameter.least == 0 else "more than 0"
-        raise ValueError(f"{name} must be {least} and finite, not {text!r}")
+        raise ValueError(f"{name} must be {least} and at most {MAX_VALUE:g}, not {text!r}")
     return value
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 WHAT = "a file of parcount plan"
 
-TEXT, NUMBER, COUNT = {"type": "string"}, {"type": "number"}, {"type": "integer", "minimum": 1}
+TEXT, NUMBER, COUNT = {"type": "string"}, {"type": "number"}, {"type": "integer", "minimum": 1, "maximum": 1 << 62}
 COUNTS = {"type": "array", "items": COUNT, "minItems": 1}
 
 

@@ -14,6 +14,8 @@ SECONDS = 120.0
 
 QUICK_SECONDS = 20.0
 
+MOST_WORKERS = 1_000_000
+
 
 @dataclass(frozen=True)
 class Options:
@@ -151,7 +153,7 @@ def names(
 
 
 def worker_counts(asked: int | Sequence[int] | None = None) -> tuple[int, ...]:
-    """Return numbers of workers in ascending order; ValueError if one is less than one or there is none.
+    """Return numbers of workers in ascending order; ValueError if one is out of range or there is none.
 
     By default they are the `doublings` of the available cores.
     """
@@ -159,8 +161,8 @@ def worker_counts(asked: int | Sequence[int] | None = None) -> tuple[int, ...]:
         return doublings(parallel_cores())
     asked = (asked,) if isinstance(asked, int) else asked
     for workers in asked:
-        if workers < 1:
-            raise ValueError(f"workers must be at least 1, not {workers}")
+        if not 1 <= workers <= MOST_WORKERS:
+            raise ValueError(f"workers must be at least 1 and at most {MOST_WORKERS}, not {workers}")
     if not asked:
         raise ValueError("no number of workers named")
     return tuple(sorted(set(asked)))
