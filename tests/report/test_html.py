@@ -17,6 +17,7 @@ import pytest
 from parcount.report.html import read_embedded, render
 from parcount.studies.core.comparison import compare_studies
 from parcount.studies.core.result import Study
+from parcount.studies.core.statistics import Estimate
 from tests.report.pages import FEW, HOSTILE, hostile_study, noisy_study
 
 VOID = {"br", "hr", "img", "input", "link", "meta"}
@@ -125,6 +126,22 @@ def test_every_cell_has_the_samples_of_its_numbers(page: str, noisy: Study) -> N
         if cell.execution != "serial":
             assert " ".join(f"{ratio:.3g}" for ratio in cell.ratios) in values
             assert str(cell.speedup) in Page(page).text("td")
+
+
+def test_the_tables_of_the_command_are_shown_with_what_they_mean(page: str, noisy: Study) -> None:
+    shown = Page(page)
+    (table,) = noisy.tables()
+    assert shown.text("caption")[0] == table.title
+    texts = shown.text("td", "th")
+    for row in table.first_sight().rows:
+        assert {text for text in row if text} <= set(texts)
+    assert set(noisy.legend()) <= set(shown.text("p"))
+
+
+def test_a_speedup_near_zero_keeps_its_digits(noisy: Study) -> None:
+    slow = replace(noisy.cells[1], speedup=Estimate(0.00123, 0.0011, 0.002))
+    shown = Page(render([replace(noisy, cells=[noisy.cells[0], slow, *noisy.cells[2:]])]))
+    assert "0.0012× [0.0011–0.002]" in shown.text("td")
 
 
 def test_links_lead_to_the_cells_of_a_claim(any_page: str) -> None:

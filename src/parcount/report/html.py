@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from parcount.studies.core.claims import Claim
     from parcount.studies.core.comparison import StudyComparison
     from parcount.studies.core.result import Study
+    from parcount.studies.core.statistics import Estimate
 
 RATES = {" G": 1e9, " M": 1e6, " k": 1e3, "": 1.0}
 
@@ -60,7 +61,13 @@ def render(studies: Sequence[Study], comparisons: Sequence[StudyComparison] = ()
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"rate": _rate, "plural": plural, "seconds": format_seconds, "words": in_words}
+    environment.filters |= {
+        "factor": _factor,
+        "plural": plural,
+        "rate": _rate,
+        "seconds": format_seconds,
+        "words": in_words,
+    }
     loader = environment.loader
     assert isinstance(loader, BaseLoader)
     style, script = (loader.get_source(environment, name)[0] for name in ("report.css", "report.js"))
@@ -126,6 +133,8 @@ def _describe(study: Study, prefix: str) -> dict[str, Any]:
         "sentences": study.verdict.sentences[1:],
         "claims": [_claim(claim, ids) for claim in study.verdict.claims],
         "figure": inline_figure(study.plot(), f"Figure of the study {study.name}", prefix),
+        "tables": [table.first_sight() for table in study.tables()],
+        "legend": study.legend(),
         "workloads": workloads,
         "absent": _absent(study.cells),
         "options": [*_rows(study.options)],
@@ -198,7 +207,7 @@ def _series(cell: CellResult) -> Iterator[tuple[str, Markup | None, str]]:
     times = [seconds / SECONDS[unit] for seconds in cell.seconds]
     yield f"time of a run in {unit}", rounds_chart(times, None, lambda value: f"{value:.3g}"), _listed(times)
     for title, values, scale in (
-        ("share of the time that workers waited for a core, in %", cell.waited, 0.01),
+        ("share of the time that workers waited for a core, in %", cell.waited if cell.disturbed else [], 0.01),
         (f"{cell.unit}s lost", cell.lost, 1),
         ("CPU time of the workers in ms", cell.cpu, 1e-3),
         ("CPU time of the server in ms", cell.server, 1e-3),
@@ -234,6 +243,13 @@ def _rate(cell: CellResult) -> str:
     if cell.rate is None:
         return "–"
     return f"{format_bytes(cell.rate) if cell.unit == 'byte' else in_units(cell.rate, RATES).strip()}/s"
+
+
+def _factor(estimate: Estimate) -> str:
+    """Return a speedup as text; one near zero with two digits that are not."""
+    if estimate.median >= 0.1:
+        return str(estimate)
+    return f"{estimate.median:.2g}× [{estimate.low:.2g}–{estimate.high:.2g}]"
 
 
 def _lost(cell: CellResult) -> str:

@@ -155,10 +155,11 @@ def inline_figure(figure: Figure, title: str, prefix: str) -> Markup:
             attributes["clip-path"] = attributes["clip-path"].replace("#", f"#{prefix}")
         if (name := attributes.pop("id", "")) in used:
             attributes["id"] = f"{prefix}{name}"
-        for name in ("d", "points"):
-            if name in attributes:
-                attributes[name] = re.sub(r"\d+\.\d+", lambda found: f"{float(found[0]):.1f}", attributes[name])
-                attributes[name] = re.sub(r"\s+", " ", attributes[name]).strip()
+        if attributes.get("transform", "").startswith("rotate(-0 "):
+            del attributes["transform"]
+        for name in {"d", "points", "transform", "x", "y"}.intersection(attributes):
+            rounded = re.sub(r"\d+\.\d+", lambda found: f"{float(found[0]):.1f}", attributes[name])
+            attributes[name] = " ".join(rounded.split())
         element.tail = None
         if element.text is not None and not element.text.strip():
             element.text = None

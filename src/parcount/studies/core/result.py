@@ -26,6 +26,8 @@ from parcount.studies.core.statistics import Estimate
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from parcount.report.table import Table
+
 SCHEMA = 2
 WHAT = "a result file of parcount study"
 
@@ -95,6 +97,14 @@ class Study:
             The most characters in a line. Columns that do not fit are left out; with details, they follow below.
         """
         return find_experiment(self.name).table_text(self, details=details, width=width)
+
+    def tables(self) -> list[Table]:
+        """Return the tables that the command prints, for pages."""
+        return find_experiment(self.name).tables(self)
+
+    def legend(self) -> list[str]:
+        """Return what the columns of the tables mean, and why cells were left out."""
+        return find_experiment(self.name).legend(self)
 
     def plot(self) -> Figure:
         """Return the figure of the study; this takes Matplotlib."""
