@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from parcount.report.html import read_embedded, render
 from parcount.studies.core.comparison import compare_studies
@@ -73,6 +74,12 @@ def any_page(request: pytest.FixtureRequest, noisy: Study) -> str:
     return render(dict(_kinds(noisy))[request.param])
 
 
+@pytest.fixture
+def no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty figure: drawing one is most of the time that a page takes."""
+    monkeypatch.setattr(Study, "plot", lambda _: Figure(figsize=(1, 1)))
+
+
 def _kinds(noisy: Study) -> Iterator[tuple[str, list[Study]]]:
     yield "noisy", [noisy]
     yield "hostile", [hostile_study()]
@@ -88,6 +95,7 @@ def test_the_answer_comes_first(page: str, noisy: Study) -> None:
     assert page.index(heading) < page.index("Claims")
 
 
+@pytest.mark.usefixtures("no_figure")
 @pytest.mark.parametrize(
     ("answer", "rest"),
     [
@@ -138,6 +146,7 @@ def test_the_tables_of_the_command_are_shown_with_what_they_mean(page: str, nois
     assert set(noisy.legend()) <= set(shown.text("p"))
 
 
+@pytest.mark.usefixtures("no_figure")
 def test_a_speedup_near_zero_keeps_its_digits(noisy: Study) -> None:
     slow = replace(noisy.cells[1], speedup=Estimate(0.00123, 0.0011, 0.002))
     shown = Page(render([replace(noisy, cells=[noisy.cells[0], slow, *noisy.cells[2:]])]))
@@ -163,6 +172,7 @@ def test_cells_that_did_not_run_are_listed_with_the_reason(page: str) -> None:
     assert any(text.startswith("tally, python, 2 interpreters; ") for text in shown.text("span"))
 
 
+@pytest.mark.usefixtures("no_figure")
 def test_an_interrupted_study_says_so(noisy: Study) -> None:
     shown = Page(render([noisy_study(2, FEW, partial=True)]))
     assert "interrupted" in shown.text("strong")
@@ -170,6 +180,16 @@ def test_an_interrupted_study_says_so(noisy: Study) -> None:
     assert "interrupted" not in Page(render([noisy])).text("strong")
 
 
+@pytest.mark.usefixtures("no_figure")
+def test_a_result_without_the_samples_of_ratios_has_the_times(noisy: Study) -> None:
+    cells = [replace(cell, ratios=[]) for cell in noisy.cells]
+    claims = [replace(claim, samples=[]) for claim in noisy.verdict.claims]
+    shown = Page(render([replace(noisy, cells=cells, verdict=replace(noisy.verdict, claims=claims))]))
+    assert shown.text("figcaption") == ["time of a run in ms"] * 30
+    assert shown.text("td").count("none") == 4
+
+
+@pytest.mark.usefixtures("no_figure")
 def test_wrong_counts_are_marked(noisy: Study) -> None:
     wrong = replace(noisy.cells[0], status="failed", reason="the counts were not exact", exact=False)
     shown = Page(render([replace(noisy, cells=[wrong, *noisy.cells[1:]])]))
@@ -177,6 +197,7 @@ def test_wrong_counts_are_marked(noisy: Study) -> None:
     assert ": the counts were not exact " in shown.text("li")
 
 
+@pytest.mark.usefixtures("no_figure")
 def test_hostile_text_stays_text() -> None:
     shown = Page(render([hostile_study()]))
     assert len(shown.every("script")) == 2
@@ -185,12 +206,14 @@ def test_hostile_text_stays_text() -> None:
     assert [json.loads(text)[0]["environment"]["cpu"] for text in shown.text("script") if "alert" in text] == [HOSTILE]
 
 
+@pytest.mark.usefixtures("no_figure")
 def test_each_study_of_several_has_a_section() -> None:
     shown = Page(render([noisy_study(3, FEW), hostile_study(), hostile_study()]))
     labels = [attributes["aria-labelledby"] for attributes in shown.every("section")]
     assert labels == ["s1-name s1-answer", "s2-name s2-answer", "s3-name s3-answer", "method"]
 
 
+@pytest.mark.usefixtures("no_figure")
 def test_a_comparison_has_both_rates_the_ratio_and_the_difference(noisy: Study) -> None:
     slower = [
         replace(cell, seconds=[2 * seconds for seconds in cell.seconds], rate=cell.rate and cell.rate / 2)
@@ -267,6 +290,7 @@ class TestStructure:
 
 
 class TestReadingBack:
+    @pytest.mark.usefixtures("no_figure")
     def test_each_is_what_its_file_has(self, noisy: Study, tmp_path: Path) -> None:
         studies = [noisy, hostile_study(), noisy_study(0, FEW, partial=True)]
         for study, content in zip(studies, read_embedded(render(studies)), strict=True):
