@@ -125,6 +125,8 @@ def test_what_is_no_result_file_is_refused(data: bytes, message: str, tmp_path: 
         (("cells", 1, "work"), 10**400, r"cells\[1\].work must be a finite number"),
         (("cells", 1, "rate"), 0, r"cells\[1\].rate is out of range: 0"),
         (("cells", 1, "speedup"), {"median": 1}, r"cells\[1\].speedup.low is missing"),
+        (("cells", 1, "speedup", "low"), 1e9, r"a speedup is outside its interval: "),
+        (("cells", 1, "execution"), "gpu", r"cells\[1\].execution must be one of 'serial', .*, not 'gpu'"),
         (("cells", 1, "status"), "x" * 100, rf"cells\[1\].status must be one of .*, not '{'x' * 59}…"),
         (("verdict", "sentences"), [], "verdict.sentences has the wrong length"),
     ],
@@ -170,3 +172,10 @@ def test_exact_only_if_every_cell_is(study: Study) -> None:
 
 def test_printed_it_is_the_verdict(study: Study) -> None:
     assert str(study).splitlines() == study.verdict.sentences
+
+
+def test_an_execution_that_a_study_never_has_is_refused(study: Study, tmp_path: Path) -> None:
+    cell = replace(study.cells[0], execution="asyncio")
+    replace(study, options={**study.options, "study": "counters"}, cells=[cell]).save(tmp_path / "a.json")
+    with pytest.raises(ValueError, match="the study 'counters' has no execution 'asyncio'"):
+        Study.load(tmp_path / "a.json")

@@ -146,21 +146,23 @@ class Study:
         check_schema(content, path, SCHEMA, WHAT, "cells")
         try:
             known = known_part(content, _schema())
+            verdict = known["verdict"]
+            study = cls(
+                known["environment"],
+                known["options"],
+                [_with_estimate(CellResult, cell) for cell in known["cells"]],
+                Verdict(
+                    verdict["answer"],
+                    verdict["sentences"],
+                    [_with_estimate(Claim, claim, "estimate") for claim in verdict["claims"]],
+                    [_with_estimate(Comparison, one) for one in verdict["comparisons"]],
+                ),
+                known["complete"],
+            )
+            _check_executions(study)
         except ValueError as error:
             raise ValueError(f"{path} is not {WHAT} that this version of parcount can read: {error}") from None
-        verdict = known["verdict"]
-        return cls(
-            known["environment"],
-            known["options"],
-            [_with_estimate(CellResult, cell) for cell in known["cells"]],
-            Verdict(
-                verdict["answer"],
-                verdict["sentences"],
-                [_with_estimate(Claim, claim, "estimate") for claim in verdict["claims"]],
-                [_with_estimate(Comparison, one) for one in verdict["comparisons"]],
-            ),
-            known["complete"],
-        )
+        return study
 
 
 def load_studies(path: str | os.PathLike[str]) -> list[Study]:
@@ -194,6 +196,16 @@ def _schema() -> dict[str, Any]:
     return schema
 
 
+def _check_executions(study: Study) -> None:
+    """Raise ValueError if a cell has an execution that its study never has: its figure has no place for it."""
+    fixed = find_experiment(study.name).fixed_options.get("executions")
+    for cell in study.cells:
+        if fixed is not None and cell.execution not in fixed:
+            raise ValueError(f"the study {study.name!r} has no execution {cell.execution!r}")
+
+
 def _with_estimate(kind: type[Part], content: Mapping[str, Any], name: str = "speedup") -> Part:
-    interval = content[name]
-    return kind(**{**content, name: None if interval is None else Estimate(**interval)})
+    found = None if content[name] is None else Estimate(**content[name])
+    if found is not None and not found.low <= found.median <= found.high:
+        raise ValueError(f"a {name} is outside its interval: {found}")
+    return kind(**{**content, name: found})
