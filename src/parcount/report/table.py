@@ -39,6 +39,8 @@ class Column:
         Whether it is shown only if details are asked for.
     least : int or None
         Of the last column: the width from which on its texts may be wrapped. Others are never wrapped.
+    label : str
+        What it is called where it is left out, if not by its name.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Column:
     left: bool = False
     details: bool = False
     least: int | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True)

@@ -76,9 +76,9 @@ def print_table(console: Console, table: Table, *, details: bool = False) -> Non
         for row in part.body():
             _print_row(console, part, row)
     shown = {column for part in parts for column in part.columns}
-    if left_out := dict.fromkeys(column.name for column in wanted.columns if column not in shown):
-        names = ", ".join(name.replace("\n", " ") for name in left_out)
-        print_legend(console, [f"Left out for lack of width: {names}."])
+    if left_out := [column for column in wanted.columns if column not in shown]:
+        names = [column.label or column.name.replace("\n", " ") for column in left_out]
+        print_legend(console, [f"Left out for lack of width: {', '.join(names)}."])
 
 
 def _print_row(console: Console, table: Table, row: Sequence[str], style: str = "") -> None:

@@ -29,8 +29,16 @@ def speedup_columns(workers: Sequence[int], cores: float = math.inf) -> list[Col
     for count in workers:
         name = f"{plural(count, 'worker')}{'*' if count > cores else ''}"
         place = ordered.index(count)
-        columns += [Column(name, 4 + place if place else 1), Column(INTERVAL, 4 + len(workers) + place if place else 3)]
+        columns += [
+            Column(name, 4 + place if place else 1),
+            interval_column(name, 4 + len(workers) + place if place else 3),
+        ]
     return columns
+
+
+def interval_column(name: str, rank: int) -> Column:
+    """Return the column for the intervals of another."""
+    return Column(INTERVAL, rank, label=f"{INTERVAL} of {name}")
 
 
 def speedup_cells(cell: CellResult | None) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from parcount.studies.core.cells import Cell
 from parcount.studies.core.claims import Comparison
 from parcount.studies.core.result import Study
 from parcount.studies.core.statistics import Estimate, estimate
-from parcount.studies.core.tables import INTERVAL, interval, status
+from parcount.studies.core.tables import interval, interval_column, status
 from parcount.studies.counters.methods import METHODS
 from parcount.studies.counters.verdict import CHEAPER, increments, lost_share, total_lost
 
@@ -61,7 +61,7 @@ def _columns(execution: str, workers: Sequence[int]) -> list[Column]:
         name = "1 worker" if count == 1 else f"{count} {execution}"
         columns += [
             Column(name, 1 if count == most else 10 + rank),
-            Column(INTERVAL, 4 if count == most else 100 + rank),
+            interval_column(name, 4 if count == most else 100 + rank),
         ]
     return [*columns, Column("lost", 2)]
 
