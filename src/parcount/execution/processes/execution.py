@@ -207,7 +207,8 @@ class Processes(Execution):
             for position, values in results:
                 done[position] = values
                 if progress is not None:
-                    for total in range(total + 1, total + len(values) + 1):
+                    for _ in values:
+                        total += 1
                         progress(total, len(items))
         return [value for position in range(len(done)) for value in done[position]]
 
