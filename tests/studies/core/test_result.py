@@ -174,8 +174,18 @@ def test_printed_it_is_the_verdict(study: Study) -> None:
     assert str(study).splitlines() == study.verdict.sentences
 
 
-def test_an_execution_that_a_study_never_has_is_refused(study: Study, tmp_path: Path) -> None:
-    cell = replace(study.cells[0], execution="asyncio")
-    replace(study, options={**study.options, "study": "counters"}, cells=[cell]).save(tmp_path / "a.json")
-    with pytest.raises(ValueError, match="the study 'counters' has no execution 'asyncio'"):
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("counters", {"workload": "counter", "execution": "asyncio"}, "'counters' has no execution 'asyncio'"),
+        ("counters", {}, "'counters' has no workload 'tally'"),
+        ("gil", {"workload": "juggle"}, "no workload 'juggle'; there are tally, "),
+    ],
+)
+def test_a_cell_that_its_study_never_has_is_refused(
+    name: str, changes: dict[str, Any], message: str, study: Study, tmp_path: Path
+) -> None:
+    cell = replace(study.cells[0], **changes)
+    replace(study, options={**study.options, "study": name}, cells=[cell]).save(tmp_path / "a.json")
+    with pytest.raises(ValueError, match=message):
         Study.load(tmp_path / "a.json")

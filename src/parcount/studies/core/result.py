@@ -159,7 +159,7 @@ class Study:
                 ),
                 known["complete"],
             )
-            _check_executions(study)
+            _check_names(study)
         except ValueError as error:
             raise ValueError(f"{path} is not {WHAT} that this version of parcount can read: {error}") from None
         return study
@@ -196,12 +196,18 @@ def _schema() -> dict[str, Any]:
     return schema
 
 
-def _check_executions(study: Study) -> None:
-    """Raise ValueError if a cell has an execution that its study never has: its figure has no place for it."""
-    fixed = find_experiment(study.name).fixed_options.get("executions")
-    for cell in study.cells:
-        if fixed is not None and cell.execution not in fixed:
-            raise ValueError(f"the study {study.name!r} has no execution {cell.execution!r}")
+def _check_names(study: Study) -> None:
+    """Raise ValueError if a cell has a workload or an execution that its study never has: nothing could show it."""
+    experiment = find_experiment(study.name)
+    for what in ("workload", "execution"):
+        found = dict.fromkeys(getattr(cell, what) for cell in study.cells)
+        fixed = experiment.fixed_options.get(f"{what}s")
+        for name in found:
+            if fixed is not None and name not in fixed:
+                raise ValueError(f"the study {study.name!r} has no {what} {name!r}")
+    for option in experiment.parameters:
+        if option.keyword == "workloads" and study.cells:
+            option.check([*dict.fromkeys(cell.workload for cell in study.cells)])
 
 
 def _with_estimate(kind: type[Part], content: Mapping[str, Any], name: str = "speedup") -> Part:
