@@ -23,13 +23,13 @@ LEGEND = (
 
 def tables(study: Study) -> Iterator[Table]:
     """Yield a table for each execution; if there is none, one for the methods alone."""
-    alone = {cell.variant: cell for cell in study.cells if cell.execution == "serial"}
+    alone = {cell.variant: {1: cell} for cell in study.cells if cell.execution == "serial"}
     executions = dict.fromkeys(cell.execution for cell in study.cells if cell.execution != "serial")
     for execution in executions or ["serial"]:
         rows: dict[str, dict[int, CellResult]] = {}
         for cell in study.cells:
             if cell.execution == execution:
-                rows.setdefault(cell.variant, {1: alone[cell.variant]})[cell.workers] = cell
+                rows.setdefault(cell.variant, {**alone.get(cell.variant, {})})[cell.workers] = cell
         workers = sorted({count for row in rows.values() for count in row})
         widest = [row[max(row)] for row in rows.values()]
         places = _places(widest, study.verdict.comparisons)
