@@ -163,9 +163,9 @@ class TestParts:
         handed_out = []
 
         class Spying(pc.Processes):
-            def _map(self, function: Callable[..., object], items: list[object], once: bool) -> list[object]:
+            def _map(self, function: Callable[..., object], items: list[object], *more: Any) -> list[object]:
                 handed_out.append(len(items))
-                return super()._map(function, items, once)
+                return super()._map(function, items, *more)
 
         keys = np.arange(100_000, dtype=np.int32) % 7
         assert np.array_equal(pc.bincount(keys, on=Spying(2)), np.bincount(keys))
