@@ -163,7 +163,7 @@ class TestParts:
         handed_out = []
 
         class Spying(pc.Processes):
-            def _map(self, function: Callable[..., object], items: list[object], *more: Any) -> list[object]:
+            def _map(self, function: Callable[..., object], items: list[object], *more: object) -> list[object]:
                 handed_out.append(len(items))
                 return super()._map(function, items, *more)
 
