@@ -78,7 +78,7 @@ def study(
     .          variants   of "python", "numpy", "cython", "cython-gil", "numba", "numba-parallel"; default: all
     .          executions of "serial", "threads", "processes", "interpreters"; default: all that this Python has
     .          workers    numbers of workers; default: 1, 2, … all cores; on more than four cores, doublings
-    .          size       increments in one run; default: what a variant does in about a tenth of a second
+    .          size       increments in one run; default: what a variant does in about a twentieth of a second
     .          data       a file whose bytes the bincount workload counts instead of generated keys
     counters   variants   counting methods, as the table spells them; default: all
     .          workers    numbers of workers besides one; default: all cores, but at least two

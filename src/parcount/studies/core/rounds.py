@@ -14,7 +14,7 @@ from time import perf_counter
 from parcount.studies.core.cells import Cell, Round, Sample
 from parcount.studies.core.statistics import LEAST_SAMPLES
 
-BASE_ROUNDS = 8
+BASE_ROUNDS = 6
 """Rounds of all cells: enough for the medians of a table."""
 
 MOST_ROUNDS = 400

@@ -57,7 +57,7 @@ class GilExperiment(Experiment):
             "executions", "execution", EXECUTIONS, " that this Python has. Serial always runs: it is the baseline"
         ),
         workers_option("numbers of workers; default: 1, 2, ... all available cores", worker_counts),
-        size_option("increments in one run; default: what each variant does in about a tenth of a second"),
+        size_option("increments in one run; default: what each variant does in about a twentieth of a second"),
         Option(
             "data",
             "--data",
@@ -69,7 +69,7 @@ class GilExperiment(Experiment):
     )
     unit_options: ClassVar[Mapping[str, Collection[str]]] = {"size": (), "data": ("bincount",)}
     # In shorter runs the milliseconds count that the system needs to spread the workers over the cores.
-    target = 0.06
+    target = 0.05
     claims = staticmethod(verdict.claims)
     conclude = staticmethod(verdict.conclude)
 
