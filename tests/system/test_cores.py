@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import parcount as pc
-from parcount.system.cores import Cores, available_cores, cores
+from parcount.system.cores import Cores, available_cores, cores, spread
 from tests.conftest import Run
 
 
@@ -126,6 +126,18 @@ import parcount as pc
 print(pc.available_cores(), pc.Threads().workers, pc.get_num_threads())
 """)
     assert ran.stdout == "1 1 1\n", ran.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinities")
+def test_processes_are_spread_over_the_cores_if_there_are_enough() -> None:
+    allowed = sorted(os.sched_getaffinity(0))
+    with pc.Processes(len(allowed)) as processes:
+        pids = processes.pids()
+        spread([*pids, os.getpid()])  # one too many
+        assert all(os.sched_getaffinity(pid) == set(allowed) for pid in pids)
+        spread(pids)
+        assert [os.sched_getaffinity(pid) for pid in pids] == [{core} for core in allowed]
+    assert os.sched_getaffinity(0) == set(allowed)
 
 
 def test_there_is_at_least_one() -> None:

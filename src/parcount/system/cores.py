@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +71,16 @@ def available_cores() -> int:
 def parallel_cores() -> int:
     """The number of workers of this process that can run at the same time, as `Cores.parallel`."""
     return cores().parallel
+
+
+def spread(pids: Sequence[int]) -> None:
+    """Bind processes to a core each, if there are as many cores and the system has affinities."""
+    if hasattr(os, "sched_setaffinity"):
+        allowed = sorted(os.sched_getaffinity(0))
+        if len(pids) <= len(allowed):
+            for pid, core in zip(pids, allowed, strict=False):
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.sched_setaffinity(pid, {core})
 
 
 def _quota(root: Path, membership: Path) -> float | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from parcount.studies.core.analysis import FAILED, INTERRUPTED, MEASURED, CellResult, rate_ratios
 from parcount.studies.core.cells import Cell, Round
 from parcount.studies.core.claims import ERROR, Claim, Comparison, make_claim
-from parcount.studies.core.statistics import median_sequence
+from parcount.studies.core.statistics import LEAST_SAMPLES, estimate, median_sequence
 
 
 @dataclass
@@ -62,15 +62,22 @@ class Findings:
         ratios = rate_ratios(self.rounds, self._work(), over.cell, under.cell)
         return make_claim(statement, [over, under], "ratio", bound, ratios)
 
-    def compare(self, over: CellResult, under: CellResult) -> Comparison | None:
-        """Return how many times as fast one cell is as another; None if there are too few rounds."""
+    def compare(self, over: CellResult, under: CellResult, *, decides: bool = True) -> Comparison | None:
+        """Return how many times as fast one cell is as another; None if there are too few rounds.
+
+        The interval is that of a claim, or where nothing is decided by it, the bootstrap interval of tables.
+        """
         pair = over.cell, under.cell
         if pair not in self.comparisons:
-            estimate = median_sequence(rate_ratios(self.rounds, self._work(), *pair), ERROR)
-            if estimate is None:
+            ratios = rate_ratios(self.rounds, self._work(), *pair)
+            if decides:
+                speedup = median_sequence(ratios, ERROR)
+            else:
+                speedup = estimate(ratios) if len(ratios) >= LEAST_SAMPLES else None
+            if speedup is None:
                 return None
             against = under.variant if under.variant != over.variant else f"{under.execution}/{under.workers}"
-            self.comparisons[pair] = Comparison(*over.cell.key, against, estimate)
+            self.comparisons[pair] = Comparison(*over.cell.key, against, speedup)
         return self.comparisons[pair]
 
     def _work(self) -> dict[Cell, int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from parcount.execution.base import Execution
 from parcount.execution.interpreters import missing, refusal
 from parcount.kernels import VARIANTS, WORKLOADS, Counts, Job
 from parcount.kernels.registry import Bincount
@@ -28,6 +30,7 @@ from parcount.studies.core.options import (
     workers_option,
 )
 from parcount.studies.gil import verdict
+from parcount.system.cores import spread
 
 EXECUTIONS = ("serial", "threads", "processes", "interpreters")
 
@@ -142,6 +145,17 @@ class GilExperiment(Experiment):
                 if error.errno != errno.ENOSPC or options.size is not None or job.size <= LEAST_DATA:
                     raise
                 job = job.head(job.size // 4)
+
+    @contextmanager
+    def open_pool(self, cell: Cell) -> Iterator[Execution]:
+        """Start workers; processes are bound to a core each, where there are enough.
+
+        Linux often wakes two processes on one core and moves one of them some milliseconds later, a large part of a
+        run of a few hundredths of a second.
+        """
+        with super().open_pool(cell) as pool:
+            spread(pool.pids())
+            yield pool
 
     def most_work(self, cell: Cell) -> int:
         """Return the elements that there are."""

@@ -100,7 +100,7 @@ def _answer(loops: Loops, found: Findings) -> tuple[str, str]:
         why = found.reason or ("see below" if found.load else "the reason is not known")
         return UNDECIDED, f"Undecided: this machine gives several workers no more than one ({why}). {numbers}."
     pays, fully = claims[PAYS].holds, claims[FULLY].holds
-    if fully is not True and any(cell is not None and cell.disturbed for cell in loops):
+    if fully is not True and any(cell is not None and cell.disturbed for cell in (loops.released, loops.held)):
         return UNDECIDED, f"Undecided: other programs, or the host of this virtual machine, use the cores. {numbers}."
     if not found.gil and fully is not None:
         return (
@@ -154,7 +154,7 @@ def _on_compiling(found: Findings) -> list[str]:
         against = {("cython", "serial"): "python", ("numba-parallel", "threads"): "numba"}
         if (name := against.get((result.variant, result.execution))) and result.rate:
             other = serial(found.results, result.workload, name)
-            compared = found.compare(result, other) if other is not None else None
+            compared = found.compare(result, other, decides=False) if other is not None else None
             if compared is not None and name == "python":
                 times = f"{compared.speedup.median:.0f} times as fast as in Python"
                 sentences.append(f"{result.workload}: compiled by Cython, the loop is {times}.")
