@@ -88,7 +88,7 @@ def study(
     .          size       pages in one run; default: what a cell fetches in a quarter of a second
     .          delay      milliseconds that the server waits before each answer; default: 10
     transports variants   of "pickle", "pipe", "queue", "shared_memory", "shared array", "mapped file"; default: all
-    .          size       bytes of the largest array; default: 5 million for each second, at most 256 MB
+    .          size       bytes of the largest array; default: 1 million for each second, at most 256 MB
     ========== ========== ==============================================================================================
 
     The call takes the whole time that it is given, and all cores. On Linux it also measures what other programs take,

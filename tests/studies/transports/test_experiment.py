@@ -82,7 +82,7 @@ class TestCells:
         ]  # fmt: skip
 
     @pytest.mark.parametrize(
-        ("seconds", "largest"), [(60, 256 * MB), (600, 256 * MB), (20, 64 * MB), (10, 16 * MB), (1e-6, KB)]
+        ("seconds", "largest"), [(600, 256 * MB), (120, 64 * MB), (20, 16 * MB), (10, 4 * MB), (1e-6, KB)]
     )
     def test_the_largest_array_fits_the_time(self, seconds: float, largest: int) -> None:
         asked = TransportsExperiment(seconds=seconds)

@@ -141,7 +141,7 @@ def _on_the_fastest(found: Findings) -> list[str]:
     bests.sort(key=lambda one: -(one.rate or 0.0))
     pages = "; ".join(f"{_workers(one)} {two_digits(one.rate or 0.0)} ({one.speedup})" for one in bests)
     sentence = f"Most pages a second: {pages}."
-    compared = found.compare(*bests[:2])
+    compared = found.compare(*bests[:2], decides=False)
     if compared is None:
         return [sentence]
     first, second = (_workers(one) for one in bests[:2])
@@ -158,7 +158,7 @@ def _on_steps(found: Findings) -> list[str]:
         threads.insert(0, alone)
     step = None
     for fewer, more in pairwise(threads):
-        step = found.compare(more, fewer)
+        step = found.compare(more, fewer, decides=False)
         if step is None:
             return []
         times = more.workers / fewer.workers

@@ -31,7 +31,7 @@ from parcount.system.memory import FreeMemory, free_memory
 LEAST = BYTES["kB"]
 STEP = 4
 
-BYTES_A_SECOND = 5_000_000
+BYTES_A_SECOND = 1_000_000
 """Size of the largest array for each second of the study. A round then takes a fifth of the time or less."""
 
 COPIES = {"memory": 10, "shared": 3, "disk": 2}
@@ -53,7 +53,7 @@ class TransportsExperiment(Experiment):
     parameters = (
         names_option("variants", "method", METHODS),
         size_option(
-            "size of the largest array; default: 5 million for each second, at most 256 MB", LEAST, "bytes", "BYTES"
+            "size of the largest array; default: 1 million for each second, at most 256 MB", LEAST, "bytes", "BYTES"
         ),
     )
     fixed_options: ClassVar[Mapping[str, Any]] = {"executions": ("serial", "processes"), "workers": (1,)}

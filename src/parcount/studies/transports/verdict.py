@@ -168,15 +168,15 @@ def _on_no_copy(found: Findings, method: str, ranked: dict[str, list[CellResult]
     ]
     if not pairs:
         return []
-    faster = [found.compare(one, best) for one, best in pairs]
+    compared = [found.compare(one, best, decides=False) for one, best in pairs]
     wins = 0
-    while wins < len(pairs) and _is_faster(found, *pairs[-1 - wins]):
+    while wins < len(pairs) and (its := compared[-1 - wins]) is not None and its.speedup.exceeds(FASTER):
         wins += 1
     one, best = pairs[-1]
-    compared = faster[-1]
-    at = f"at {_size(one)} it is {compared.speedup if compared else 'not measurably'}"
-    if compared is None or not wins:
-        how = f"{at} as fast" if compared else f"{at} different"
+    last = compared[-1]
+    at = f"at {_size(one)} it is {last.speedup if last else 'not measurably'}"
+    if not wins:
+        how = f"{at} as fast" if last else f"{at} different"
         return [f"{BY_NAME[method]}, which is sent by name, is not decidedly faster than {best.variant}: {how}."]
     where = "at every size" if wins == len(pairs) else f"from {_size(pairs[-wins][0])} on"
     text = f"{BY_NAME[method]}, which is sent by name, is faster than any copy {where}: {at} as fast as {best.variant}"
