@@ -63,8 +63,12 @@ def test_a_faster_a_slower_and_an_equal_cell(measured: Factory) -> None:
     expected = dict.fromkeys(CELLS, NO_DIFFERENCE) | {THREADS: FASTER, PROCESSES: SLOWER}
     assert {cell: one.difference for cell, one in cells.items()} == expected
     assert compared.sentences[0] == "new against old: 1 cell faster, 1 cell slower, 4 cells with no difference shown."
-    assert compared.sentences[1].startswith("The most faster: tally/cython/threads/2, 2.0")
-    assert compared.sentences[2].startswith("The most slower: tally/python/processes/2, 0.8")
+    assert compared.sentences[1].startswith(
+        "The largest difference among those that are faster: tally/cython/threads/2, 2.0"
+    )
+    assert compared.sentences[2].startswith(
+        "The largest difference among those that are slower: tally/python/processes/2, 0.8"
+    )
 
 
 def test_equal_machines_rarely_differ(measured: Factory) -> None:

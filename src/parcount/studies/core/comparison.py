@@ -91,7 +91,9 @@ class Pair:
             found = [cell for cell in self.cells if cell.difference == word]
             if found:
                 one = most(found, key=lambda cell: cell.ratio or 0.0)
-                sentences.append(f"The most {word}: {one.first.cell}, {one.interval}.")
+                sentences.append(
+                    f"The largest difference among those that are {word}: {one.first.cell}, {one.interval}."
+                )
         if few := [cell.first for cell in self.cells if cell.ratio is not None and cell.interval is None]:
             sentences.append(f"Fewer than {LEAST_SAMPLES} rounds, too few for an interval: {_named(few)}.")
         if counts[None]:
