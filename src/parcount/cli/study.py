@@ -74,10 +74,11 @@ def _add_one_study(
     add_option(parser, "--seed", "N", parse_integer, "seed of data and order; default: 0", default=0)
     duration = parser.add_mutually_exclusive_group()
     quick = (
-        f"take {QUICK_SECONDS:.0f} seconds rather than {SECONDS:.0f} for a study: wider intervals, more often undecided"
+        f"end each study after {QUICK_SECONDS:.0f} seconds rather than {SECONDS:.0f}: more is undecided; a study ends "
+        "earlier as soon as everything is decided"
     )
     duration.add_argument("--quick", action="store_true", help=quick)
-    add_option(duration, "--seconds", "S", positive_seconds, "time to take in all")
+    add_option(duration, "--seconds", "S", positive_seconds, "time after which to end, in all")
     each = "" if len(experiments) == 1 else f"; one for each study: a.json becomes a-{DEFAULT}.json and so on"
     add_option(parser, "--json", "FILE", str, f"write the result: every sample, and the environment{each}")
     add_option(parser, "--plot", "FILE", str, f"draw a figure, PNG or SVG by the extension{each}")

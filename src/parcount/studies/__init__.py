@@ -44,9 +44,9 @@ def study(
     seed : int, optional
         Seed of the generated data and of the order of the cells.
     quick : bool, optional
-        Take 20 seconds rather than 60: wider intervals, more often undecided.
+        End after at most 20 seconds rather than 120: more is undecided.
     seconds : float, optional
-        Time to take instead.
+        Time after which to end instead.
     progress : callable, optional
         Called with a description of the current step, the seconds passed and the seconds expected. By default a
         notebook shows a bar.
@@ -85,18 +85,19 @@ def study(
     .          size       increments in one run; default: what a method does in a twentieth of a second
     io         executions of "serial", "threads", "processes", "asyncio"; default: all
     .          workers    numbers of workers that fetch; default: 2, 8 and 32
-    .          size       pages in one run; default: what a cell fetches in a quarter of a second
+    .          size       pages in one run; default: what a cell fetches in 0.15 seconds
     .          delay      milliseconds that the server waits before each answer; default: 10
     transports variants   of "pickle", "pipe", "queue", "shared_memory", "shared array", "mapped file"; default: all
     .          size       bytes of the largest array; default: 1 million for each second, at most 256 MB
     ========== ========== ==============================================================================================
 
-    The call takes the whole time that it is given, and all cores. On Linux it also measures what other programs take,
-    and calls undecided what they disturbed. Under the start methods spawn and forkserver, worker processes import the
-    main module: a script calls this below ``if __name__ == "__main__":``.
+    The call ends as soon as the claims of the study are decided, and takes all cores until then. On Linux it also
+    measures what other programs take. Under the start methods spawn and forkserver, worker processes import the main
+    module: a script calls this below ``if __name__ == "__main__":``.
 
-    The intervals are percentile bootstrap intervals (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
-    chapter 13).
+    The intervals of speedups are percentile bootstrap intervals (Efron and Tibshirani, An Introduction to the
+    Bootstrap, 1993, chapter 13). Those of claims are confidence sequences, which allow for a look after each round
+    (Howard and Ramdas, Sequential estimation of quantiles, 2022; ``docs/measuring.md``).
 
     Examples
     --------
