@@ -35,16 +35,20 @@ class FutureExecution(Execution):
         function: Function,
         items: Sequence[Any],
         idempotent: bool,
-        progress: Callable[[int, int], object] | None = None,
-        chunksize: int | None = None,
+        progress: Callable[[int, int], object] | None,
+        chunksize: int | None,
     ) -> list[Any]:
         if progress is not None:
             return super()._map(function, items, idempotent, progress, chunksize)
+        return self._run_all(function, items, idempotent)
+
+    def _run_all(self, function: Function, items: Sequence[Any], idempotent: bool) -> list[Any]:
+        """Return the results of all items, in order."""
         return self._open_stream(function, idempotent).run(items)
 
     def _together(self, function: Function, items: Sequence[Any], idempotent: bool) -> tuple[list[Any], float]:
         opened = perf_counter()
-        return self._map(function, items, idempotent), opened
+        return self._run_all(function, items, idempotent), opened
 
 
 class FuturesStream(TaskStream):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -35,14 +35,5 @@ class Serial(FutureExecution):
     def _submit(self, function: Function, item: Any) -> Future[Any]:
         return run_now(function, item)
 
-    def _map(
-        self,
-        function: Function,
-        items: Sequence[Any],
-        idempotent: bool,
-        progress: Callable[[int, int], object] | None = None,
-        chunksize: int | None = None,
-    ) -> list[Any]:
-        if progress is not None:
-            return super()._map(function, items, idempotent, progress, chunksize)
+    def _run_all(self, function: Function, items: Sequence[Any], idempotent: bool) -> list[Any]:
         return [function(item) for item in items]

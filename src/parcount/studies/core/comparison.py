@@ -14,7 +14,7 @@ from parcount.report.units import plural
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.registry import find_experiment
 from parcount.studies.core.result import Study
-from parcount.studies.core.statistics import CONFIDENCE, RESAMPLES, Estimate
+from parcount.studies.core.statistics import Estimate, percentile_estimate, resampled_medians
 
 SCHEMA = 1
 """Of the JSON object that ``parcount compare --json`` writes."""
@@ -239,15 +239,12 @@ def ratio_of_medians(over: Sequence[float], under: Sequence[float]) -> Estimate 
     medians = []
     for samples in (over, under):
         values = np.asarray(samples, np.float64)
-        resampled = np.median(values[random.integers(0, values.size, (RESAMPLES, values.size))], axis=1)
-        medians.append(np.append(resampled, np.median(values)))
+        medians.append(np.append(resampled_medians(values, random), np.median(values)))
     with np.errstate(all="ignore"):
         ratios = medians[0] / medians[1]
     if not np.isfinite(ratios).all():
         return None
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(ratios[:-1], [tail, 1 - tail])
-    return Estimate(float(ratios[-1]), float(low), float(high))
+    return percentile_estimate(float(ratios[-1]), ratios[:-1])
 
 
 def _pair(first: Study, other: Study, first_name: str, other_name: str) -> Pair:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -81,11 +82,20 @@ def estimate(samples: Sequence[float]) -> Estimate:
     values = np.asarray(samples, np.float64)
     if values.size == 0:
         raise ValueError("no samples: no median")
-    picks = np.random.default_rng(0).integers(0, values.size, (RESAMPLES, values.size))
-    medians = np.median(values[picks], axis=1)
+    return percentile_estimate(float(np.median(values)), resampled_medians(values, np.random.default_rng(0)))
+
+
+def resampled_medians(values: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
+    """Return the medians of bootstrap resamples."""
+    picks = random.integers(0, values.size, (RESAMPLES, values.size))
+    return np.asarray(np.median(values[picks], axis=1))
+
+
+def percentile_estimate(value: float, resampled: NDArray[np.float64]) -> Estimate:
+    """Return a value with the interval that contains 95 % of those of resamples."""
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(medians, [tail, 1 - tail])
-    return Estimate(float(np.median(values)), float(low), float(high))
+    low, high = np.quantile(resampled, [tail, 1 - tail])
+    return Estimate(value, float(low), float(high))
 
 
 def median_sequence(samples: Sequence[float], error: float) -> Estimate | None:

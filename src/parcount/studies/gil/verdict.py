@@ -6,7 +6,7 @@ it. Processes share nothing, so their speedup is what the machine can give.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from parcount.studies.core.analysis import CellResult
@@ -35,13 +35,13 @@ class Loops(NamedTuple):
 
 def claims(found: Findings) -> list[Claim]:
     """Return the claims on each workload, as `Experiment.claims`."""
-    return [claim for loops in _all_loops(found) for claim in _claims_on(loops, found).values()]
+    return [claim for loops in _all_loops(found) for claim in _claims_on(loops, found)]
 
 
 def conclude(found: Findings, claims: Sequence[Claim]) -> tuple[str, list[str]]:
     """Return the answer and the sentences, as `Experiment.conclude`."""
     every = _all_loops(found)
-    answers = [_answer(loops, found) for loops in every] or [(NOT_ASKED, _why_not_asked(found))]
+    answers = [_answer(loops, _about(loops, claims), found) for loops in every] or [(NOT_ASKED, _why_not_asked(found))]
     sentences = [sentence for _, sentence in answers]
     if len(every) > 1:
         sentences = [f"{loops.released.workload}: {text}" for loops, text in zip(every, sentences, strict=True)]
@@ -60,8 +60,8 @@ def _all_loops(found: Findings) -> list[Loops]:
     ]
 
 
-def _claims_on(loops: Loops, found: Findings) -> dict[str, Claim]:
-    """The claims on one workload, by their statements."""
+def _claims_on(loops: Loops, found: Findings) -> list[Claim]:
+    """The claims on one workload."""
     released, held, separate = loops
     made = []
     if separate is None:
@@ -72,7 +72,7 @@ def _claims_on(loops: Loops, found: Findings) -> dict[str, Claim]:
         shares = [parallel_share(speedup, possible) for speedup, possible in found.speedups(*cells)]
         gives = make_claim(GIVES, [separate], "speedup", WORTH, _alone(found, separate))
         if gives.holds is False:
-            return {GIVES: gives}  # nothing else can be known
+            return [gives]  # nothing else can be known
         made.append(gives)
     least, most = [low for low, _ in shares], [high for _, high in shares]
     made.append(make_claim(FULLY, cells, SHARE, PARALLEL, least, most))
@@ -82,16 +82,20 @@ def _claims_on(loops: Loops, found: Findings) -> dict[str, Claim]:
         ratios = [over / under for over, under in found.speedups(released, held)]
         made.append(make_claim(PAYS, [released, held], "ratio", WORTH, ratios))
         made.append(make_claim(HOLDING, [held], "speedup", WORTH, _alone(found, held)))
-    return {claim.statement: claim for claim in made}
+    return made
 
 
 def _alone(found: Findings, cell: CellResult) -> list[float]:
     return [speedup for (speedup,) in found.speedups(cell)]
 
 
-def _answer(loops: Loops, found: Findings) -> tuple[str, str]:
+def _about(loops: Loops, claims: Sequence[Claim]) -> dict[str, Claim]:
+    """Those claims that are about one workload, by their statements."""
+    return {claim.statement: claim for claim in claims if claim.cells[0].startswith(f"{loops.released.workload}/")}
+
+
+def _answer(loops: Loops, claims: Mapping[str, Claim], found: Findings) -> tuple[str, str]:
     """The answer on one workload, and its sentence."""
-    claims = _claims_on(loops, found)
     numbers = _numbers(loops, found)
     # What was not measured is supposed: cores that are free, and a GIL that works.
     gives = claims[GIVES].holds if GIVES in claims else True
