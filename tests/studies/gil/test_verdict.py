@@ -94,6 +94,8 @@ def test_where_the_machine_gives_nothing_no_more_is_claimed() -> None:
         "Undecided: this machine gives several workers no more than one (the reason is not known). On 2 threads, "
     )
     assert [claim.holds for claim in found.claims] == [False]
+    waiting = verdict({**QUIET, THREADS: 0.98, APART: 0.98}, waited=0.4).sentences[0]
+    assert "no more than one (other programs, or the host of this virtual machine, use the cores)" in waiting
 
 
 @pytest.mark.parametrize(("threads", "answer"), [(0.51, "yes"), (0.75, "undecided"), (0.98, "undecided")])

@@ -19,6 +19,8 @@ WORTH = 1.1
 PARALLEL = 0.8
 """Share of the work that must be parallel for threads to be as parallel as processes."""
 
+OTHERS = "other programs, or the host of this virtual machine, use the cores"
+
 GIVES = "the machine gives more to several processes"
 PAYS = "releasing the GIL pays"
 FULLY = "threads are as parallel as processes"
@@ -101,11 +103,12 @@ def _answer(loops: Loops, claims: Mapping[str, Claim], found: Findings) -> tuple
     gives = claims[GIVES].holds if GIVES in claims else True
     holding = claims[HOLDING].holds if HOLDING in claims else False
     if gives is False:
-        why = found.reason or ("see below" if found.load else "the reason is not known")
+        waited = any(cell is not None and cell.disturbed for cell in loops)
+        why = found.reason or ("see below" if found.load else OTHERS if waited else "the reason is not known")
         return UNDECIDED, f"Undecided: this machine gives several workers no more than one ({why}). {numbers}."
     pays, fully = claims[PAYS].holds, claims[FULLY].holds
     if fully is not True and any(cell is not None and cell.disturbed for cell in (loops.released, loops.held)):
-        return UNDECIDED, f"Undecided: other programs, or the host of this virtual machine, use the cores. {numbers}."
+        return UNDECIDED, f"Undecided: {OTHERS}. {numbers}."
     if not found.gil and fully is not None:
         return (
             "no GIL",
