@@ -123,15 +123,47 @@ class HangOn:
 
 @dataclass(frozen=True)
 class AnswerThenDie:
-    """Item 1 answers with an array; item 0 sees that array in shared memory, then kills its worker."""
+    """Item 0 kills its worker when item 1's answer lies in shared memory; the answer is sent when that worker is dead.
+
+    Item 0 locks a file, and the system unlocks it when the worker has ended.
+    """
 
     mark: str
+    path: Path
 
     def __call__(self, item: int) -> Any:
         if item == 1:
-            return np.arange(serialisation.SHARED_COPY_MIN_BYTES)
+            until(lambda: not _lock(self.path), "item 0 did not lock the file")
+            return [np.arange(serialisation.SHARED_COPY_MIN_BYTES), _SentAfter(self.path)]
+        until(lambda: _lock(self.path, keep=True), "the file stayed locked")
         until(lambda: blocks(f"{self.mark}-*"), "no answer lay in shared memory")
         return kill_self(item)
+
+
+@dataclass(frozen=True)
+class _SentAfter:
+    """Its pickling lasts until nobody locks the file."""
+
+    path: Path
+
+    def __reduce__(self) -> Any:
+        until(lambda: _lock(self.path), "the file stayed locked")
+        return _SentAfter, (self.path,)
+
+
+def _lock(path: Path, keep: bool = False) -> bool:
+    """Whether the file could be locked, by this process if it is to keep the lock."""
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return False
+    if not keep:
+        os.close(descriptor)
+    return True
 
 
 def blocks(mark: str) -> set[str]:

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -246,11 +247,11 @@ class TestNothingIsLeft:
         assert died.tb is not None  # they hold the calls' frames
         assert failed.tb is not None
 
-    def test_after_an_answer_that_nobody_received(self, shared_pool: pc.Processes) -> None:
+    def test_after_an_answer_that_nobody_received(self, shared_pool: pc.Processes, tmp_path: Path) -> None:
         # The call ends when it hears of item 0; by then the answer to item 1 lies in shared memory.
         before = remote.blocks(MARK)
         with pytest.raises(pc.WorkerDied, match="item 0"):
-            shared_pool.together(remote.AnswerThenDie(MARK), [0, 1])
+            shared_pool.together(remote.AnswerThenDie(MARK, tmp_path / "locked"), [0, 1])
         assert remote.blocks(MARK) <= before
 
     def test_after_the_last_array(self) -> None:
