@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import parcount as pc
 from parcount.execution.chunks import GROWTH, LARGE_BYTES, TARGET_SECONDS, ChunkSize
-from parcount.execution.processes import execution
+from parcount.execution.processes import streams
 from tests import plain, remote
 from tests.execution.executions import TRANSPORTED
 from tests.remote import TIME_LIMIT
@@ -38,13 +38,13 @@ def pool(request: pytest.FixtureRequest) -> Iterator[pc.Processes]:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of items in each message that is sent."""
     counts: list[int] = []
-    real = execution._ChunkStream.submit
+    real = streams.ChunkStream.submit
 
     def submit(self: Any, position: int, item: Any) -> None:
         counts.append(1 if position in self.singles else len(item[1]))
         real(self, position, item)
 
-    monkeypatch.setattr(execution._ChunkStream, "submit", submit)
+    monkeypatch.setattr(streams.ChunkStream, "submit", submit)
     return counts
 
 
