@@ -23,6 +23,7 @@ from parcount.engine.threads import set_grain as set_grain
 from parcount.engine.threads import set_num_threads as set_num_threads
 from parcount.execution.adopted import Adopted as Adopted
 from parcount.execution.base import Execution as Execution
+from parcount.execution.coroutines import run as run
 from parcount.execution.errors import WorkerDied as WorkerDied
 from parcount.execution.interpreters import Interpreters as Interpreters
 from parcount.execution.processes.execution import Processes as Processes

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from functools import partial
 from threading import RLock
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, ParamSpec, Self, TypeVar
 
 from parcount.execution.chunks import apply_star
 from parcount.execution.stream import Function, TaskStream, stream_results
 from parcount.system.cores import available_cores
 
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
 Item = TypeVar("Item")
+Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
+
+
+class Submitted(NamedTuple):
+    """A call that has been submitted."""
+
+    future: Future[Any]
+    end: Callable[[], object]  # ends the call if it can be ended: it is of no use any more
 
 
 class Execution(ABC):
@@ -82,7 +93,7 @@ class Execution(ABC):
             self._entered -= 1
             if self._entered == 0:
                 self._session = None
-                self._close()
+                self._close(error)
 
     def map(
         self,
@@ -131,6 +142,7 @@ class Execution(ABC):
         >>> pc.Threads(2).map(pow, [2, 3], [10, 2])
         [1024, 9]
         """
+        check_callable(function)
         if len(iterables) != 1:
             if not iterables:
                 raise TypeError("map needs at least one iterable")
@@ -170,6 +182,7 @@ class Execution(ABC):
         >>> pc.Threads(2).starmap(divmod, [(7, 2), (9, 4)])
         [(3, 1), (2, 1)]
         """
+        check_callable(function)
         arguments = [tuple(item) for item in items]
         spread = partial(apply_star, self._prepare(function, ()))
         return self.map(spread, arguments, idempotent=idempotent, progress=progress, chunksize=chunksize)
@@ -209,6 +222,7 @@ class Execution(ABC):
         ...     next(squares), next(squares), next(squares)
         (0, 1, 4)
         """
+        check_callable(function)
         return self._stream(function, iter(items), idempotent, ordered=True)
 
     def imap_unordered(
@@ -224,6 +238,7 @@ class Execution(ABC):
         >>> sorted(pc.Threads(2).imap_unordered(abs, [-3, -1, -2]))
         [1, 2, 3]
         """
+        check_callable(function)
         return self._stream(function, iter(items), idempotent, ordered=False)
 
     def together(
@@ -255,11 +270,113 @@ class Execution(ABC):
         Exception
             As for `map`.
         """
+        check_callable(function)
         if len(items) > self.concurrency:
             raise ValueError(f"{len(items)} items cannot start together on {self.concurrency} workers")
         function = self._prepare(function, items)
         with self, self._exclusive:  # two concurrent calls could each hold some workers and wait for the rest
             return self._together(function, items, idempotent)
+
+    def submit(
+        self, function: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Future[Result]:
+        """Call ``function(*args, **kwargs)`` on a worker.
+
+        The future works with all functions of `concurrent.futures` and with `asyncio.wrap_future`. The end of the
+        ``with`` block waits for it; an exception that ends the block cancels it.
+
+        Parameters
+        ----------
+        function : callable
+            The function.
+        *args, **kwargs
+            Its arguments.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Its exception is that of the function; the cause holds the worker's traceback. `cancel` keeps a call from
+            being started, but does not end one that runs.
+
+        Raises
+        ------
+        TypeError
+            If the function is not callable or, for worker processes, it or an argument cannot be pickled.
+        RuntimeError
+            If this is not inside a ``with`` block of the execution: see `as_executor`.
+
+        Examples
+        --------
+        >>> import parcount as pc
+        >>> with pc.Threads(2) as threads:
+        ...     future = threads.submit(pow, 2, 10)
+        ...     future.result()
+        1024
+        """
+        check_callable(function)
+        future: Future[Result] = self._submit_call(function, args, kwargs).future
+        return future
+
+    def as_executor(self) -> Executor:
+        """Return a `concurrent.futures.Executor` with the workers of this execution.
+
+        It starts them at its first call, and ends them at `shutdown`: for libraries that take an executor, such as
+        `asyncio.loop.run_in_executor`, dask and joblib.
+
+        Examples
+        --------
+        >>> import parcount as pc
+        >>> with pc.Threads(2).as_executor() as executor:
+        ...     list(executor.map(abs, [-1, -2, 3]))
+        [1, 2, 3]
+        """
+        from parcount.execution.executor import ExecutionExecutor
+
+        return ExecutionExecutor(self)
+
+    def amap(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item] | AsyncIterable[Item],
+    ) -> AsyncGenerator[Result, None]:
+        """`imap` for asyncio: an asynchronous generator, which does not block the event loop.
+
+        Parameters
+        ----------
+        function : callable
+            Of one item.
+        items : iterable or asynchronous iterable
+            The items. At most ``2 * concurrency`` of them are taken ahead of the results.
+
+        Yields
+        ------
+        object
+            The results, in the order of the items.
+
+        Raises
+        ------
+        Exception
+            In place of the first missing result: the exception of `function` or of the iterable.
+
+        Notes
+        -----
+        If the task is cancelled, or the generator closed, items in progress end: the processes that have one are killed
+        and replaced, and compiled loops in threads return. Python code in threads runs to its end.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> import parcount as pc
+        >>> async def main():
+        ...     with pc.Threads(2) as threads:
+        ...         return [length async for length in threads.amap(len, ["a", "bc"])]
+        >>> asyncio.run(main())
+        [1, 2]
+        """
+        from parcount.execution import coroutines
+
+        check_callable(function)
+        return coroutines.amap(self, function, items)
 
     @property
     def concurrency(self) -> int:
@@ -273,8 +390,8 @@ class Execution(ABC):
     def _open(self) -> None:
         """Start the workers."""
 
-    def _close(self) -> None:
-        """End the workers; called whatever happened."""
+    def _close(self, error: BaseException | None) -> None:
+        """End the workers after the submitted calls; with an exception, which ended the block, end those too."""
 
     @property
     def _max_ahead(self) -> int:
@@ -298,6 +415,16 @@ class Execution(ABC):
                     yield result
                     if self._session is not session:
                         raise RuntimeError("the `with` block in which this generator was created has ended")
+
+    def _check_open(self) -> None:
+        if not self._entered:
+            raise RuntimeError(
+                f"{self!r} has no workers: submit calls inside its `with` block, or to its as_executor()"
+            )
+
+    @abstractmethod
+    def _submit_call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Submitted:
+        """Implement `submit`."""
 
     @abstractmethod
     def _open_stream(self, function: Function, idempotent: bool) -> TaskStream:
@@ -335,7 +462,7 @@ def integer(what: str, value: int, least: int = 1) -> int:
     return value.__index__()
 
 
-def check_initializer(initializer: Callable[..., object] | None) -> None:
-    """Raise TypeError if the initializer is not callable."""
-    if initializer is not None and not callable(initializer):
-        raise TypeError(f"initializer must be callable, not {initializer!r}")
+def check_callable(function: object, what: str = "the function") -> None:
+    """Raise TypeError, naming `what`, if the function is not callable."""
+    if not callable(function):
+        raise TypeError(f"{what} must be callable, not {function!r}")

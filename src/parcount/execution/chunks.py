@@ -60,6 +60,12 @@ def apply_to_each(function: Callable[[Any], Any], items: Sequence[Any]) -> list[
     return [function(item) for item in items]
 
 
+def apply_call(call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> Any:
+    """Call a function with arguments and keyword arguments."""
+    function, args, kwargs = call
+    return function(*args, **kwargs)
+
+
 def apply_star(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
     """Apply a function to several arguments."""
     return function(*arguments)

@@ -10,7 +10,8 @@ from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import Any
 
-from parcount.execution.base import Execution
+from parcount.execution.base import Execution, Submitted
+from parcount.execution.chunks import apply_call
 from parcount.execution.stream import Function, Outcome, TaskStream
 
 MAX_WAIT = 0.1
@@ -26,6 +27,11 @@ class FutureExecution(Execution):
 
     def _translate(self, position: int, error: BaseException) -> None:
         """Raise a clearer exception for the item at a position in place of the executor's, or return."""
+
+    def _submit_call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Submitted:
+        self._check_open()
+        future = self._submit(apply_call, (self._prepare(function, ()), args, kwargs))
+        return Submitted(future, future.cancel)
 
     def _open_stream(self, function: Function, idempotent: bool) -> FuturesStream:
         return FuturesStream(self, function)

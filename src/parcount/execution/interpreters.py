@@ -109,8 +109,8 @@ class Interpreters(Pool):
             self._setup = _dumps(prepare_initializer(self._initializer, self._initargs, _dumps))
         super()._open()
 
-    def _close(self) -> None:
-        super()._close()
+    def _close(self, error: BaseException | None) -> None:
+        super()._close(error)
         _end(self._started)
 
     def _set_up(self) -> None:

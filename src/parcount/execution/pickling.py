@@ -79,14 +79,14 @@ def _by_value_if_needed(function: Callable[..., Any], check: Check, forked: bool
         hint = CLOUDPICKLE
     except Exception as error:  # noqa: BLE001 - as above
         refusal, hint = error, "Cloudpickle cannot pickle it either."
-    raise TypeError(f"{_name(function)} cannot be sent to a worker: {refusal}. {hint} {THREADS}") from refusal
+    raise TypeError(f"{name_of(function)} cannot be sent to a worker: {refusal}. {hint} {THREADS}") from refusal
 
 
 def unpicklable(what: str, thing: Any, error: Exception) -> Exception:
     """Return the TypeError for a value that cannot be pickled; an OSError or MemoryError is returned unchanged."""
     if isinstance(error, OSError | MemoryError):
         return error
-    return TypeError(f"{what}, {_name(thing)}, cannot be sent to a worker: {error}. {THREADS}")
+    return TypeError(f"{what}, {name_of(thing)}, cannot be sent to a worker: {error}. {THREADS}")
 
 
 class _ByValue:
@@ -124,7 +124,8 @@ def _main_has_file() -> bool:
     return file is not None and Path(file).exists()
 
 
-def _name(thing: Any) -> str:
+def name_of(thing: Any) -> str:
+    """Return the module and name of a function or class, or the type of another object."""
     name = getattr(thing, "__qualname__", None)
     module = getattr(thing, "__module__", None)
     return ".".join(filter(None, (module, name))) if name else f"a {type(thing).__qualname__}"

@@ -52,9 +52,9 @@ class PinnedThreads(Threads):
         try:
             for _ in range(self.workers):
                 self._pool.submit(pin)
-        except BaseException:
+        except BaseException as error:
             started.abort()
-            self._close()
+            self._close(error)
             raise
 
     def _submit(self, function: Function, item: Any) -> Future[Any]:

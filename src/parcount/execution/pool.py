@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from functools import partial
 from threading import Barrier
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from parcount.execution.base import check_initializer
+from parcount.execution.base import Submitted, check_callable
+from parcount.execution.chunks import apply_call
 from parcount.execution.futures import FutureExecution, FuturesStream
 from parcount.execution.stream import Function
 
@@ -35,10 +36,12 @@ class Pool(FutureExecution):
         initargs: tuple[Any, ...] = (),
     ) -> None:
         super().__init__(workers)
-        check_initializer(initializer)
+        if initializer is not None:
+            check_callable(initializer, "initializer")
         self._initializer = initializer
         self._initargs = tuple(initargs)
         self._broken: BaseException | None = None
+        self._ends: dict[Future[Any], Callable[[], object]] = {}  # of submitted calls
 
     def _set_up(self) -> None:
         """Prepare a thread; an exception in it ends every call."""
@@ -66,11 +69,30 @@ class Pool(FutureExecution):
         self._broken = None
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="parcount", initializer=self._try_to_set_up)
 
-    def _close(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    def _close(self, error: BaseException | None) -> None:
+        try:
+            if error is None:
+                wait(list(self._ends))
+        finally:
+            for end in list(self._ends.values()):
+                end()
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _submit(self, function: Function, item: Any) -> Future[Any]:
         return self._pool.submit(function, item)
+
+    def _submit_call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Submitted:
+        self._check_open()
+        work, cancel = _cancellable(self._work(apply_call))
+        future = self._pool.submit(work, (self._prepare(function, ()), args, kwargs))
+
+        def end() -> None:
+            if not future.cancel():
+                cancel()
+
+        self._ends[future] = end
+        future.add_done_callback(self._ends.pop)
+        return Submitted(future, end)
 
     def _open_stream(self, function: Function, idempotent: bool) -> FuturesStream:
         work, cancel = _cancellable(self._work(function))

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from typing import Any, Literal
 
-from parcount.execution.base import Execution, check_initializer, integer
+from parcount.execution.base import Execution, Submitted, check_callable, integer
 from parcount.execution.chunks import ChunkSize
 from parcount.execution.errors import WorkerDied
 from parcount.execution.pickling import make_picklable, prepare_initializer
+from parcount.execution.processes.dispatcher import Dispatcher
 from parcount.execution.processes.serialisation import check
 from parcount.execution.processes.streams import ChunkStream, ProcessStream, SimultaneousStream
 from parcount.execution.processes.supervisor import MAX_FAILED_STARTS, WorkerPool
@@ -134,13 +135,15 @@ class Processes(Execution):
         self.transport = transport
         self.retries = integer("retries", retries, least=0)
         self.timeout = _seconds(timeout)
-        check_initializer(initializer)
+        if initializer is not None:
+            check_callable(initializer, "initializer")
         self._initializer = initializer
         self._initargs = tuple(initargs)
         self.max_tasks_per_worker = (
             None if max_tasks_per_worker is None else integer("max_tasks_per_worker", max_tasks_per_worker)
         )
         self._pool: WorkerPool | None = None
+        self._dispatcher: Dispatcher | None = None
 
     def __repr__(self) -> str:
         threads = f", threads={self.threads}" if self.threads > 1 else ""
@@ -171,15 +174,30 @@ class Processes(Execution):
             raise
         self._pool = pool
 
-    def _close(self) -> None:
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.close()
+    def _close(self, error: BaseException | None) -> None:
+        dispatcher, self._dispatcher = self._dispatcher, None
+        pool = self._pool
+        try:
+            if dispatcher is not None:
+                dispatcher.close(error)
+        finally:
+            self._pool = None
+            if pool is not None:
+                pool.close()
 
     def _prepare(self, function: Function, items: Iterable[Any]) -> Function:
         # Items for running workers are checked when they are sent.
         ready: Function = make_picklable(function, () if self._entered else items, check, forked=self._forks)
         return ready
+
+    def _submit_call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Submitted:
+        call = self._prepare(function, ()), args, kwargs
+        if self._dispatcher is None:
+            with self._entrance:
+                self._check_open()
+                if self._dispatcher is None:
+                    self._dispatcher = Dispatcher(self)
+        return self._dispatcher.submit(call)
 
     def _open_stream(self, function: Function, idempotent: bool) -> TaskStream:
         return ProcessStream(self, function, idempotent)

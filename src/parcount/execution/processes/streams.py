@@ -67,8 +67,11 @@ class ProcessStream(TaskStream):
         try:
             message, copies = dumps((self.function, item), self.packing)
         except Exception as error:  # an object's own __reduce__ may raise anything
-            raise unpicklable(f"item {position}", item, error) from error
+            raise self._unpicklable(position, item, error) from error
         self._send(position, PendingTask(item, copies, self.pool.deadline(), started=not self._holds), message)
+
+    def _unpicklable(self, position: int, item: Any, error: Exception) -> Exception:
+        return unpicklable(f"item {position}", item, error)
 
     def _send(self, position: int, task: PendingTask, message: Message) -> None:
         worker = self._free()
@@ -76,10 +79,13 @@ class ProcessStream(TaskStream):
         worker.pending[position] = task
         worker.send(TASK if task.started else HOLD, position, message)
 
-    def poll(self) -> list[Outcome]:
-        """Wait for an event and return the new outcomes; replace workers that have died or exceed a deadline."""
+    def poll(self, ready: Sequence[Any] | None = None) -> list[Outcome]:
+        """Wait for an event and return the new outcomes; replace workers that have died or exceed a deadline.
+
+        `ready` is what `WorkerPool.wait` has returned, if the caller has waited.
+        """
         outcomes = []
-        for worker, message in self.pool.poll():
+        for worker, message in self.pool.poll(ready):
             if message is None:
                 lost = dict(worker.pending)
                 exitcode = self.pool.remove(worker)

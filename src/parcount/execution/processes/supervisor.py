@@ -9,17 +9,18 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import connection as mpc
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
-from threading import Lock, get_ident
+from threading import get_ident
 from time import monotonic, sleep
 from typing import Any
 
 from parcount.execution import pinned_threads
 from parcount.execution.errors import RemoteTraceback, WorkerDied
+from parcount.execution.fair_lock import FairLock
 from parcount.execution.pickling import hide_missing_main_file
-from parcount.execution.processes.channel import ERROR, NONE, STOP, TASK, Channel, Received, seconds_until
+from parcount.execution.processes.channel import ERROR, NONE, STOP, TASK, Channel, Received
+from parcount.execution.processes.poller import Poller
 from parcount.execution.processes.serialisation import Message, Packing, dumps, loads
 from parcount.execution.processes.transports import Transport
 from parcount.execution.processes.worker import WorkerConfig, serve
@@ -115,7 +116,9 @@ class WorkerPool:
         self._context = multiprocessing.get_context(self.start_method)
         self._failures = 0
         self._last_exitcode: int | None = None
-        self._exclusive = Lock()
+        self._exclusive = FairLock()
+        self.poller = Poller()
+        self.on_wait: Callable[[], object] | None = None  # called before a call waits for another one
         self._caller: int | None = None
         self._owner = os.getpid()
 
@@ -123,8 +126,18 @@ class WorkerPool:
         """The time of `time.monotonic` by which a task sent now must be done."""
         return None if self.timeout is None else monotonic() + self.timeout
 
-    def acquire(self) -> None:
-        """Wait until no other thread's call uses the workers, and start those that are missing.
+    @property
+    def contended(self) -> bool:
+        """Whether a call waits until another one releases the workers."""
+        return self._exclusive.contended
+
+    @property
+    def used_by_this_thread(self) -> bool:
+        """Whether a call of this thread uses the workers: a generator that has not ended."""
+        return self._caller == get_ident()
+
+    def check_usable(self) -> None:
+        """Check that this thread may call the workers.
 
         Raises
         ------
@@ -133,16 +146,29 @@ class WorkerPool:
         """
         if self._owner != os.getpid():
             raise RuntimeError(f"these workers were started by process {self._owner}, and this process is a fork of it")
-        if self._caller == get_ident():
+        if self.used_by_this_thread:
             raise RuntimeError(
                 "these workers are busy with another call of this thread: take all results of its generator, "
                 "or close it, first"
             )
-        self._exclusive.acquire()
-        self._caller = get_ident()
+
+    def lock(self, *, block: bool = True, thread: int | None = None) -> bool:
+        """Wait until no other call uses the workers, and take them for one of this thread or of the one given.
+
+        Returns False if another call uses them and `block` is false.
+        """
+        if not self._exclusive.acquire(block=block, on_wait=self.on_wait):
+            return False
+        self._caller = thread or get_ident()
         self._failures = 0
+        return True
+
+    def acquire(self) -> None:
+        """Take the workers for a call of this thread, and start those that are missing; raises as `check_usable`."""
+        self.check_usable()
+        self.lock()
         try:
-            self._replace_dead(wait=False)
+            self.replace_dead(block=False)
         except BaseException:
             self.kill(self.workers)
             self.release()
@@ -188,12 +214,22 @@ class WorkerPool:
                 self._start()
             if all(worker.ready for worker in self.workers):
                 return
-            self._replace_dead()
+            self.replace_dead()
             if self._failures >= MAX_FAILED_STARTS:
                 raise WorkerDied(None, self._last_exitcode, self._failures)
 
-    def poll(self, *, wait: bool = True) -> list[tuple[Worker, Received | None]]:
-        """Receive the messages of workers; wait for a message, the end of a worker, or a deadline, if there is none.
+    def wait(self, *, block: bool = True) -> list[Any]:
+        """Wait for a message, the end of a worker, or a deadline; return what is ready, for `poll`."""
+        deadlines = [worker.deadline for worker in self.workers if worker.deadline is not None]
+        return self.poller.wait(min(deadlines, default=None) if block else 0.0)
+
+    def poll(self, ready: Sequence[Any] | None = None) -> list[tuple[Worker, Received | None]]:
+        """Receive the messages of workers.
+
+        Parameters
+        ----------
+        ready : sequence, optional
+            What `wait` has returned; by default this method waits.
 
         Returns
         -------
@@ -207,19 +243,15 @@ class WorkerPool:
         Exception
             The exception of the initializer.
         """
-        sources: dict[Any, Worker] = {}
-        for worker in self.workers:
-            sources[worker.channel.waitable] = sources[worker.process.sentinel] = worker
-        deadlines = [worker.deadline for worker in self.workers if worker.deadline is not None]
-        ready = mpc.wait(list(sources), seconds_until(min(deadlines, default=None)) if wait else 0)
-        messages = []
-        for worker in dict.fromkeys(sources[source] for source in ready):
-            if worker.stalled:
+        ready = self.wait() if ready is None else ready
+        messages: list[tuple[Worker, Received | None]] = []
+        for worker in list(self.workers) if ready else ():
+            waitable = worker.channel.waitable
+            if worker.stalled or not (waitable in ready or worker.process.sentinel in ready):
                 continue
             # Children of a worker may keep its end of the channel open, so its exit is detected by its sentinel.
-            waitable = worker.channel.waitable
             try:
-                message = worker.receive() if waitable in ready or mpc.wait([waitable], 0) else None
+                message = worker.receive() if waitable in ready or waitable.poll() else None
             except TimeoutError:
                 continue
             if worker.ready:
@@ -246,7 +278,7 @@ class WorkerPool:
 
     def remove(self, worker: Worker) -> int | None:
         """Remove a worker that has ended; returns its exit code."""
-        self.workers.remove(worker)
+        self._forget(worker)
         worker.process.join(SHUTDOWN_SECONDS)  # it may have closed its pipe only
         return self._dispose(worker)
 
@@ -265,7 +297,7 @@ class WorkerPool:
         worker.completed += 1
         if self.max_tasks is None or worker.completed < self.max_tasks or worker.pending:
             return
-        self.workers.remove(worker)
+        self._forget(worker)
         worker.send(STOP)
         self._retiring.append(worker)
         for retired in list(self._retiring):  # no call waits until a worker has exited
@@ -279,11 +311,13 @@ class WorkerPool:
         for worker in workers:
             worker.process.kill()
         for worker in list(workers):
-            self.workers.remove(worker)
+            self._forget(worker)
             self._dispose(worker)
 
     def close(self) -> None:
         """End all workers; kill those that have an item."""
+        if self._owner != os.getpid():  # they are workers of the process that this one is a fork of
+            return
         try:
             for worker in self.workers:
                 if worker.pending:
@@ -298,8 +332,9 @@ class WorkerPool:
             while self._retiring:
                 self._dispose(self._retiring.pop())
 
-    def _replace_dead(self, *, wait: bool = True) -> None:
-        for worker, message in self.poll(wait=wait):
+    def replace_dead(self, *, block: bool = True) -> None:
+        """Replace workers that have died; none may have an item."""
+        for worker, message in self.poll(self.wait(block=block)):
             assert message is None, "a worker without an item sent a message"
             self.remove(worker)
         self.start_missing()
@@ -347,6 +382,7 @@ class WorkerPool:
                 return self._start_process(attempts - 1)
             raise
         ours.close_peer()
+        self.poller.register(ours.waitable, process.sentinel)
         return Worker(process, ours, name_prefix)
 
     def _failed(self, worker: Worker, timeout: float | None = None) -> None:
@@ -365,6 +401,10 @@ class WorkerPool:
         if failed:
             raise WorkerDied(None, exitcode, self._failures, timeout)
         self.start_missing()
+
+    def _forget(self, worker: Worker) -> None:
+        self.workers.remove(worker)
+        self.poller.unregister(worker.channel.waitable, worker.process.sentinel)
 
     def _dispose(self, worker: Worker) -> int | None:
         worker.process.kill()

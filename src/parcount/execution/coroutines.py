@@ -1,0 +1,128 @@
+"""Executions in asyncio programs: `run` awaits one call, `amap` the results of many."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from parcount.execution.base import Execution, Submitted, check_callable
+
+Result = TypeVar("Result")
+
+
+async def run(function: Callable[..., Result], /, *args: Any, on: Execution, **kwargs: Any) -> Result:
+    """Call ``function(*args, **kwargs)`` on a worker of an execution without blocking the event loop.
+
+    If the task is cancelled, the call ends: the worker process is killed and replaced, and compiled loops in a thread
+    return. Python code in a thread runs to its end.
+
+    Parameters
+    ----------
+    function : callable
+        The function.
+    *args, **kwargs
+        Its arguments.
+    on : Execution
+        Its workers. Outside its ``with`` block they are started and ended for this call, in a thread of their own.
+
+    Returns
+    -------
+    object
+        The result.
+
+    Raises
+    ------
+    TypeError
+        If `function` is not callable, or something cannot be pickled.
+    Exception
+        The exception of the function; its cause holds the worker's traceback.
+
+    Examples
+    --------
+    >>> import asyncio
+    >>> import parcount as pc
+    >>> asyncio.run(pc.run(pow, 2, 10, on=pc.Threads(2)))
+    1024
+    """
+    check_callable(function)
+    async with _entered(on):
+        submitted = on._submit_call(function, args, kwargs)
+        try:
+            result: Result = await asyncio.wrap_future(submitted.future)
+        except asyncio.CancelledError:
+            submitted.end()
+            raise
+        return result
+
+
+async def amap(
+    on: Execution, function: Callable[[Any], Result], items: Iterable[Any] | AsyncIterable[Any]
+) -> AsyncGenerator[Result, None]:
+    """Implement `Execution.amap`."""
+    source = aiter(items) if isinstance(items, AsyncIterable) else _iterate(items)
+    calls: deque[tuple[Submitted, asyncio.Future[Any]]] = deque()
+    coming: asyncio.Future[Any] | None = None
+    failure: Exception | None = None
+    ended = False
+    async with _entered(on):
+        try:
+            while True:
+                if coming is None and not (ended or failure) and len(calls) < on._max_ahead:
+                    coming = asyncio.ensure_future(anext(source, _END))
+                awaited = {future for future in (coming, calls[0][1] if calls else None) if future is not None}
+                if not awaited:
+                    break
+                await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+                try:
+                    if coming is not None and coming.done():
+                        item, coming = coming, None
+                        if (ended := item.result() is _END) is False:
+                            submitted = on._submit_call(function, (item.result(),), {})
+                            calls.append((submitted, asyncio.wrap_future(submitted.future)))
+                    result = calls.popleft()[1].result() if calls and calls[0][1].done() else _END
+                except Exception as error:  # noqa: BLE001 - of the iterable, or of an item, in place of its result
+                    failure = failure or error
+                else:
+                    if result is not _END and failure is None:
+                        yield result
+        finally:
+            if coming is not None:
+                coming.cancel()
+            for submitted, future in calls:
+                future.cancel()
+                submitted.end()
+    if failure is not None:
+        raise failure
+
+
+_END: Any = object()
+
+
+async def _iterate(items: Iterable[Any]) -> AsyncIterator[Any]:
+    for item in items:
+        yield item
+
+
+@asynccontextmanager
+async def _entered(on: Execution) -> AsyncIterator[None]:
+    """Use the workers of an execution, or start and end them in a thread, since both take a while."""
+    if on._entered:
+        with on:
+            yield
+        return
+    opening = asyncio.ensure_future(asyncio.to_thread(on.__enter__))
+    try:
+        await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await asyncio.wait([opening])
+        if opening.exception() is None:
+            await asyncio.to_thread(on.__exit__, *sys.exc_info())
+        raise
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(on.__exit__, *sys.exc_info())

@@ -1,0 +1,283 @@
+"""The thread that runs the calls of `Processes.submit` on the workers and sets the results of their futures."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import CancelledError, Future, wait
+from functools import partial
+from heapq import heappush
+from itertools import chain, count
+from multiprocessing import Pipe
+from os import getpid
+from threading import Lock, Semaphore, Thread, get_ident
+from typing import TYPE_CHECKING, Any
+
+from parcount.execution.base import Submitted
+from parcount.execution.chunks import apply_call
+from parcount.execution.errors import WorkerDied
+from parcount.execution.pickling import name_of, unpicklable
+from parcount.execution.processes.channel import NONE
+from parcount.execution.processes.serialisation import check
+from parcount.execution.processes.streams import ProcessStream
+from parcount.execution.processes.supervisor import PendingTask
+from parcount.execution.stream import Outcome
+
+if TYPE_CHECKING:
+    from parcount.execution.processes.execution import Processes
+
+
+class Dispatcher:
+    """Runs submitted calls.
+
+    The thread that submits a call sends it to a free worker itself, which takes less time than to wake another thread
+    for that. If no worker is free, it queues the call. The dispatcher's thread receives results and sends queued calls.
+    It keeps the workers, as a call of `map` does, until another call wants them and no submitted call is running.
+    """
+
+    def __init__(self, on: Processes) -> None:
+        assert on._pool is not None
+        self._pool = on._pool
+        self._pool.on_wait = self._wake
+        self._owner = getpid()
+        self._lock = Lock()  # of all that follows, but not held while the thread waits
+        self._stream = _CallStream(on)
+        self._positions = count()
+        self._futures: dict[int, Future[Any]] = {}
+        self._queue: deque[tuple[int, Any]] = deque()
+        self._parked = True  # the thread waits for `_start`
+        self._acquired = False  # the dispatcher has the workers
+        self._closed = False
+        self._aborted = False
+        self._woken = False  # the thread has a message that ends its wait
+        self._start = Semaphore(0)
+        self._receiver, self._sender = Pipe(duplex=False)  # wakes the thread while it waits for workers
+        self._pool.poller.register(self._receiver)
+        self._thread = Thread(target=self._run, name="parcount-submit", daemon=True)
+        self._thread.start()
+
+    def submit(self, call: Any) -> Submitted:
+        """Send or queue a call, which is an item of `apply_call`."""
+        if get_ident() != self._thread.ident:  # in a callback of a future
+            self._pool.check_usable()
+        future: Future[Any] = Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("these workers have been ended")
+            position = next(self._positions)
+            if self._parked:
+                self._acquired = self._pool.lock(block=False, thread=self._thread.ident)
+                self._parked = False
+                self._start.release()
+            if self._acquired and not self._queue and self._stream.has_capacity and not self._pool.contended:
+                self._stream.submit(position, call)
+                future.set_running_or_notify_cancel()
+                if self._pool.timeout is not None:
+                    self._wake()  # the thread has to wait no longer than until this call is due
+            else:
+                self._stream.check(call)
+                self._queue.append((position, call))
+            self._futures[position] = future
+        return Submitted(future, partial(self._end, position))
+
+    def close(self, error: BaseException | None) -> None:
+        """Wait for all calls, or end them if there was an exception; then end the thread."""
+        if getpid() != self._owner:
+            return
+        # A generator of this thread that has not ended would keep the workers for ever.
+        abort = error is not None or self._pool.used_by_this_thread
+        try:
+            while not self._close_if_idle():
+                if abort:
+                    break
+                wait(list(self._futures.values()))
+        finally:
+            self._pool.on_wait = None
+            with self._lock:
+                waits_for_workers = not self._parked and not self._acquired
+                self._aborted = not self._closed
+                self._closed = True
+                self._wake()
+            self._start.release()
+            if waits_for_workers:
+                self._fail(_ended())
+            else:
+                self._thread.join()
+                self._receiver.close()
+                self._sender.close()
+
+    def _close_if_idle(self) -> bool:
+        with self._lock:
+            self._closed = not self._futures
+            return self._closed
+
+    def _wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            self._sender.send_bytes(b"w")
+
+    def _run(self) -> None:
+        while True:
+            self._start.acquire()
+            if self._closed:
+                return
+            try:
+                self._serve()
+            except BaseException as error:  # noqa: BLE001 - of an initializer, or that no worker can be started
+                with self._lock:
+                    if self._acquired:
+                        self._stream.close(error)
+                    self._acquired = False
+                    self._parked = True
+                self._fail(error)
+
+    def _serve(self) -> None:
+        """Run the calls until another call wants the workers, or until the end."""
+        while True:
+            if not self._acquired:
+                self._pool.lock()
+                with self._lock:
+                    self._acquired = True
+                self._pool.replace_dead(block=False)
+            with self._lock:
+                if self._aborted:
+                    raise _ended()
+                wanted = self._pool.contended
+                if not wanted:
+                    self._send_queued()
+                if not self._stream.busy and (wanted or self._closed):
+                    self._pool.release()
+                    self._acquired = False
+                    self._parked = not self._futures
+                    if self._parked:
+                        return
+                    continue
+            ready = self._pool.wait()
+            with self._lock:
+                if self._receiver in ready:
+                    self._woken = False
+                    self._receiver.recv_bytes()
+                outcomes = self._stream.poll(ready)
+                completed = [(self._futures.pop(outcome.position), outcome) for outcome in outcomes]
+            _complete(completed)
+            del outcomes, completed  # results are not kept while the thread waits
+
+    def _send_queued(self) -> None:
+        while self._queue and self._stream.has_capacity:
+            position, call = self._queue.popleft()
+            future = self._futures[position]
+            if not future.set_running_or_notify_cancel():
+                del self._futures[position]
+                continue
+            try:
+                self._stream.submit(position, call)
+            except Exception as error:  # noqa: BLE001 - it has been changed since it was checked
+                del self._futures[position]
+                future.set_exception(error)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._lock:
+            futures = list(self._futures.values())
+            self._futures.clear()
+            self._queue.clear()
+        for future in futures:
+            if future.running() or future.set_running_or_notify_cancel():
+                future.set_exception(error)
+
+    def _end(self, position: int) -> None:
+        with self._lock:
+            future = self._futures.get(position)
+        if future is None or future.cancel():
+            return
+        with self._lock:
+            if self._acquired:
+                self._stream.end(position)
+                self._wake()
+
+
+class _CallStream(ProcessStream):
+    """The submitted calls: one that fails for good does not end the others."""
+
+    def __init__(self, on: Processes) -> None:
+        super().__init__(on, apply_call, idempotent=True)
+        self.failed: list[Outcome] = []
+        self.ended: set[int] = set()  # calls that are not to be tried again
+        self.spared: set[int] = set()  # calls whose worker is killed to end another
+
+    def check(self, call: Any) -> None:
+        """Raise TypeError if a call cannot be pickled."""
+        try:
+            check(call)
+        except Exception as error:  # an object's own __reduce__ may raise anything
+            raise self._unpicklable(NONE, call, error) from error
+
+    def submit(self, position: int, item: Any) -> None:
+        """Send a call to a free worker."""
+        if position in self.ended:
+            self._try_again(position, PendingTask(item, (), None, started=False), None)
+        else:
+            super().submit(position, item)
+
+    def poll(self, ready: Any = None) -> list[Outcome]:
+        """Wait for an event and return the new outcomes."""
+        outcomes = super().poll(ready)
+        outcomes += self.failed
+        self.failed.clear()
+        for outcome in outcomes:
+            self.ended.discard(outcome.position)
+            self.spared.discard(outcome.position)
+            self.tries.pop(outcome.position, None)
+            self.futile.pop(outcome.position, None)
+        return outcomes
+
+    def end(self, position: int) -> None:
+        """End a call that has been sent: kill its worker, unless that has other calls which may not be tried again."""
+        for worker in self.pool.workers:
+            if position in worker.pending:
+                others = worker.pending.keys() - {position}
+                if not others or not self._holds:
+                    self.ended.add(position)
+                    self.spared |= others
+                    worker.process.kill()
+                return
+        if any(waiting == position for waiting, _ in self.again):
+            self.ended.add(position)
+
+    def close(self, error: BaseException | None) -> None:
+        """Kill the workers, and forget all calls."""
+        super().close(error)
+        for calls in (self.ended, self.spared, self.tries, self.futile):
+            calls.clear()
+
+    def _unpicklable(self, position: int, item: Any, error: Exception) -> Exception:
+        function, args, kwargs = item
+        for name, argument in chain(enumerate(args, 1), kwargs.items()):
+            try:
+                check(argument)
+            except Exception as its:  # noqa: BLE001 - as above
+                return unpicklable(f"argument {name} of the submitted {name_of(function)}", argument, its)
+        return error
+
+    def _try_again(self, position: int, task: PendingTask, exitcode: int | None, timeout: float | None = None) -> None:
+        if position in self.ended:
+            self.failed.append(Outcome(position, error=CancelledError()))
+        elif position in self.spared:
+            self.spared.remove(position)
+            heappush(self.again, (position, task.item))
+        else:
+            try:
+                super()._try_again(position, task, exitcode, timeout)
+            except WorkerDied as death:
+                self.failed.append(Outcome(position, error=death))
+
+
+def _complete(completed: Iterable[tuple[Future[Any], Outcome]]) -> None:
+    for future, outcome in completed:
+        if outcome.error is None:
+            future.set_result(outcome.value)
+        else:
+            future.set_exception(outcome.error)
+
+
+def _ended() -> CancelledError:
+    return CancelledError("the `with` block of its workers has been ended by an exception")
