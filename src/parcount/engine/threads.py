@@ -7,7 +7,8 @@ from functools import cache
 from operator import index
 
 from parcount._native.dispatch import set_small_size
-from parcount.execution.base import Execution, integer
+from parcount.execution.arguments import integer
+from parcount.execution.base import Execution
 from parcount.execution.pinned_threads import pinned_threads
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads

@@ -10,6 +10,7 @@ from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, ParamSpec, Self, TypeVar
 
+from parcount.execution.arguments import check_callable, integer
 from parcount.execution.chunks import apply_star
 from parcount.execution.stream import Function, TaskStream, stream_results
 from parcount.system.cores import available_cores
@@ -451,18 +452,3 @@ class Execution(ABC):
     @abstractmethod
     def _together(self, function: Function, items: Sequence[Any], idempotent: bool) -> tuple[list[Any], float]:
         """Implement `together`; the workers have been started."""
-
-
-def integer(what: str, value: int, least: int = 1) -> int:
-    """Return `value` as an int; TypeError or ValueError, naming `what`, unless it is an integer >= `least`."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{what} must be an integer, not {value!r}")
-    if value.__index__() < least:
-        raise ValueError(f"{what} must be at least {least}, not {value.__index__()}")
-    return value.__index__()
-
-
-def check_callable(function: object, what: str = "the function") -> None:
-    """Raise TypeError, naming `what`, if the function is not callable."""
-    if not callable(function):
-        raise TypeError(f"{what} must be callable, not {function!r}")

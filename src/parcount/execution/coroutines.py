@@ -7,9 +7,12 @@ import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from parcount.execution.base import Execution, Submitted, check_callable
+from parcount.execution.arguments import check_callable
+
+if TYPE_CHECKING:
+    from parcount.execution.base import Execution, Submitted
 
 Result = TypeVar("Result")
 

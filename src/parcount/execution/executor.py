@@ -10,11 +10,14 @@ from functools import partial
 from itertools import chain, islice
 from os import getpid
 from threading import Lock, Thread
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet, finalize
 
-from parcount.execution.base import Execution, check_callable, integer
+from parcount.execution.arguments import check_callable, integer
 from parcount.execution.chunks import apply_star, apply_to_each
+
+if TYPE_CHECKING:
+    from parcount.execution.base import Execution
 
 
 class ExecutionExecutor(Executor):

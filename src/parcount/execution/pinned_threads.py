@@ -15,7 +15,8 @@ from itertools import pairwise
 from threading import Barrier, BrokenBarrierError, Lock, Thread, current_thread
 from typing import Any
 
-from parcount.execution.base import Execution, integer
+from parcount.execution.arguments import integer
+from parcount.execution.base import Execution
 from parcount.execution.futures import run_now
 from parcount.execution.serial import Serial
 from parcount.execution.stream import Function

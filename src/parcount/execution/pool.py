@@ -9,7 +9,8 @@ from threading import Barrier
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from parcount.execution.base import Submitted, check_callable
+from parcount.execution.arguments import check_callable
+from parcount.execution.base import Submitted
 from parcount.execution.chunks import apply_call
 from parcount.execution.futures import FutureExecution, FuturesStream
 from parcount.execution.stream import Function

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from typing import Any, Literal
 
-from parcount.execution.base import Execution, Submitted, check_callable, integer
+from parcount.execution.arguments import check_callable, integer
+from parcount.execution.base import Execution, Submitted
 from parcount.execution.chunks import ChunkSize
 from parcount.execution.errors import WorkerDied
 from parcount.execution.pickling import make_picklable, prepare_initializer
