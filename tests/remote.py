@@ -80,6 +80,10 @@ def unpicklable_result(x: Any) -> Any:
     return Lock()
 
 
+def lock_on_odd(x: int) -> dict[str, Any]:
+    return {"made": Lock() if x % 2 else None}
+
+
 def kill_self(x: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -430,3 +434,12 @@ class InterruptedOnce:
 def stop(_: object) -> None:
     """Stop this process."""
     os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def define(x: int) -> tuple[type, Any, Callable[[Any], int]]:
+    """A class and a function of which only this process knows."""
+
+    class Made:
+        value = x
+
+    return Made, Made(), lambda one: one.value

@@ -3,6 +3,8 @@
 import copyreg
 import pickle
 import signal
+from threading import Lock
+from typing import Any, Self
 
 import pytest
 
@@ -62,9 +64,19 @@ def raised(error: BaseException) -> BaseException:
         return error
 
 
+def round_trip(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))
+
+
+def sent(error: BaseException) -> tuple[Any, str]:
+    """What becomes of an exception on its way to the caller, and its traceback as text."""
+    back, text = round_trip(portable(raised(error), round_trip))
+    return back, text
+
+
 def test_an_exception_that_pickles_is_portable_as_it_is() -> None:
     error = raised(Peculiar("no", 42))
-    same, text = portable(error)
+    same, text = portable(error, round_trip)
     assert same is error
     assert "raise error" in text
     assert text.endswith("Peculiar: ('no', 42)\n")
@@ -74,35 +86,173 @@ def test_a_portable_exception_keeps_no_frames() -> None:
     try:
         raise Peculiar("no", 42) from raised(ValueError("cause"))
     except Peculiar as error:
-        same, text = portable(error)
+        same, text = portable(error, round_trip)
     assert same.__traceback__ is same.__cause__ is same.__context__ is None
     assert "cause" in text
 
 
 class ForgetsAnArgument(Exception):
-    """Pickles, but cannot be made again: its arguments are not those of `Exception`."""
+    """Pickles, but its arguments are not those of `Exception`."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         self.code = code
 
 
+class Rewords(Exception):
+    """Pickles, and unpickles with another message."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"code {code}")
+
+
+class KeywordOnly(KeyError):
+    def __init__(self, *, key: str) -> None:
+        super().__init__(key)
+
+
+class OwnFile(FileNotFoundError):
+    def __init__(self, path: str) -> None:
+        super().__init__(2, "not here", path)
+
+
+class Undecodable(UnicodeDecodeError):
+    def __init__(self, data: bytes) -> None:
+        super().__init__("ascii", data, 0, 1, "high")
+
+
+class NoModule(ImportError):
+    def __init__(self, *, module: str) -> None:
+        super().__init__("no module", name=module)
+
+
+class ShowsALock(Exception):
+    def __init__(self, lock: Any) -> None:
+        super().__init__()
+        self.lock = lock
+
+    def __str__(self) -> str:
+        return f"locked: {self.lock}"
+
+
+class NotToBeSet(Exception):
+    def __init__(self, *, code: int) -> None:
+        super().__init__("no")
+        self.__dict__["code"] = code
+
+    @property
+    def code(self) -> int:
+        return 7
+
+
+class Slotted(Exception):
+    __slots__ = ("lock",)
+
+    def __init__(self, message: str, lock: Any) -> None:
+        super().__init__(message)
+        self.lock = lock
+
+
+class MadeByNew(Exception):
+    def __new__(cls, *, code: int) -> Self:
+        return super().__new__(cls, code)
+
+    def __init__(self, *, code: int) -> None:
+        super().__init__(code)
+
+
 @pytest.mark.parametrize(
-    ("error", "quoted"),
+    "error",
     [
-        (Unpicklable("has a lock"), "Unpicklable: has a lock"),
-        (ForgetsAnArgument("no", 42), "ForgetsAnArgument: no"),
+        Unpicklable("has a lock"),
+        ForgetsAnArgument("no", 42),
+        Rewords(3),
+        KeywordOnly(key="a"),
+        OwnFile("/nowhere"),
+        Undecodable(b"\xff"),
+        NoModule(module="ours"),
+        ShowsALock(Lock()),
+        NotToBeSet(code=8),
+        Slotted("no", Lock()),
+        MadeByNew(code=8),
+        ValueError(Lock()),
+        ValueError("no", Lock(), [1, Lock()]),
+        KeyError(Lock()),
+        ExceptionGroup("some", [ValueError(1), Rewords(3)]),
     ],
+    ids=lambda error: type(error).__name__,
 )
-def test_an_exception_that_cannot_be_pickled_is_quoted(
-    error: Exception, quoted: str, monkeypatch: pytest.MonkeyPatch
+def test_an_exception_that_cannot_be_pickled_keeps_its_type_and_text(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Libraries that other tests load (distributed) teach pickle more about exceptions.
     monkeypatch.delitem(copyreg.dispatch_table, type(error), raising=False)
-    other, text = portable(raised(error))
-    assert type(other) is RuntimeError
-    assert str(other) == quoted
-    assert quoted in text
+    error.add_note("of note")
+    text_before = str(error)
+    back, text = sent(error)
+    assert type(back) is type(error)
+    assert str(back) == text_before
+    assert back.__notes__ == ["of note"]
+    assert type(error).__name__ in text
+
+
+def test_what_can_be_pickled_of_an_exception_arrives() -> None:
+    error = ForgetsAnArgument("no", 42)
+    vars(error)["lock"] = Lock()
+    back, _ = sent(error)
+    assert vars(back) == {"code": 42}
+    back, _ = sent(OwnFile("/nowhere"))
+    assert (back.errno, back.filename) == (2, "/nowhere")
+    back, _ = sent(NoModule(module="ours"))
+    assert back.name == "ours"
+
+
+def test_a_text_that_differs_each_time_costs_no_type() -> None:
+    back, _ = sent(ForgetsAnArgument(object(), 42))
+    assert type(back) is ForgetsAnArgument
+
+
+def test_groups_keep_their_structure() -> None:
+    class Local(Exception):
+        pass
+
+    class LocalGroup(ExceptionGroup):
+        pass
+
+    error = ExceptionGroup("all", [Unpicklable("a"), ExceptionGroup("inner", [Rewords(3), Local("b"), KeyError("c")])])
+    back, text = sent(error)
+    assert type(back) is ExceptionGroup
+    first, inner = back.exceptions
+    assert (type(first), str(first)) == (Unpicklable, "a")
+    assert [type(one) for one in inner.exceptions] == [Rewords, RuntimeError, KeyError]
+    assert [str(one) for one in inner.exceptions] == ["code 3", "Local: b", "'c'"]
+    assert "1.exceptions" not in text
+    assert "code 3" in text
+    back, _ = sent(LocalGroup("mine", [Rewords(3)]))
+    assert (type(back), back.message, type(back.exceptions[0])) == (ExceptionGroup, "LocalGroup: mine", Rewords)
+    back, _ = sent(BaseExceptionGroup("all", [KeyboardInterrupt(), Rewords(3)]))
+    assert [type(one) for one in back.exceptions] == [KeyboardInterrupt, Rewords]
+
+
+def test_an_exception_whose_type_cannot_be_pickled_is_quoted() -> None:
+    class Local(Exception):
+        pass
+
+    error = Local("no")
+    error.add_note("of note")
+    back, text = sent(error)
+    assert (type(back), str(back), back.__notes__) == (RuntimeError, "Local: no", ["of note"])
+    assert "Local: no" in text
+
+
+class CannotBeShown(Exception):
+    def __str__(self) -> str:
+        raise LookupError
+
+
+def test_an_exception_whose_text_raises() -> None:
+    back, _ = sent(CannotBeShown())
+    assert type(back) is CannotBeShown
 
 
 def test_a_remote_traceback_shows_its_text() -> None:

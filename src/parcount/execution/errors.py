@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
+import operator
 import signal
 import sys
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 
 class WorkerDied(RuntimeError):
@@ -75,19 +80,126 @@ class RemoteTraceback(Exception):
         return f'\n"""\n{self.text}"""'
 
 
-def portable(error: BaseException) -> tuple[BaseException, str]:
-    """Return an exception that can be pickled, and the text of its traceback.
+RoundTrip = Callable[[Any], Any]
+"""Pickles a value and unpickles it."""
 
-    An exception that cannot be pickled and unpickled is replaced by a `RuntimeError` with its text.
+
+def portable(error: BaseException, round_trip: RoundTrip) -> tuple[Any, str]:
+    """Return an exception that can be pickled, or what unpickles as one, and the text of its traceback.
+
+    An exception that does not survive that is made anew, without its `__init__`, of what can be pickled in it. If its
+    type cannot be pickled either, it is replaced by a `RuntimeError` with its text. Groups keep their structure.
+
+    Parameters
+    ----------
+    error : BaseException
+        The exception. It loses its traceback, cause and context.
+    round_trip : callable
+        Pickles a value and unpickles it, as sending it will.
     """
     text = "".join(traceback.format_exception(error))
+    return _portable(error, round_trip), text
+
+
+def _portable(error: BaseException, round_trip: RoundTrip) -> Any:
     # Dask makes tracebacks picklable; their frames would keep arrays alive at the caller.
     error.__traceback__ = error.__cause__ = error.__context__ = None
+    members = list(error.exceptions) if isinstance(error, BaseExceptionGroup) else []
+    sent = [_portable(member, round_trip) for member in members]
+    shown = _shown(error)
+    usable = None
+    candidates: list[Callable[[], Any]] = [
+        partial(_Rebuilt.of, error, sent, round_trip),
+        partial(_Rebuilt.of, error, sent, round_trip, replace=True),
+    ]
+    if all(map(operator.is_, members, sent)):
+        candidates.insert(0, lambda: error)
+    for make in candidates:
+        with suppress(Exception):  # an exception's own methods may raise anything
+            candidate = make()
+            arrived = round_trip(candidate)
+            if type(arrived) is type(error):
+                if _shown(arrived) == shown:
+                    return candidate
+                if usable is None and _shown(arrived) is not None:
+                    usable = candidate
+    if usable is not None:
+        return usable
+    quoted = f"{type(error).__name__}: {error.message if isinstance(error, BaseExceptionGroup) else shown}"
+    state = {"__notes__": list(map(str, getattr(error, "__notes__", ())))}
+    if isinstance(error, BaseExceptionGroup):
+        return _Rebuilt(BaseExceptionGroup, BaseExceptionGroup, (quoted, sent), state)
+    return _Rebuilt(RuntimeError, RuntimeError, (quoted,), state)
+
+
+@dataclass(frozen=True)
+class _Rebuilt:
+    """Unpickles as an exception that is made without its own `__init__`."""
+
+    kind: type[BaseException]
+    base: type[BaseException]  # of Python; it makes it
+    arguments: tuple[Any, ...]
+    state: dict[str, Any]
+
+    @classmethod
+    def of(cls, error: BaseException, members: list[Any], round_trip: RoundTrip, replace: bool = False) -> _Rebuilt:
+        """Take what can be pickled of an exception; `replace` replaces the other attributes rather than leave them."""
+        base = next(kind for kind in type(error).__mro__ if kind.__module__ == "builtins")
+        assert issubclass(base, BaseException)
+        reduced: Any = base.__reduce__(error)
+        arguments, state = reduced[1], {**(reduced[2] if len(reduced) > 2 and reduced[2] else {})}
+        if members:
+            arguments = (arguments[0], members)
+        for key, value in list(state.items()):
+            if (other := _StandIn.if_needed(value, round_trip)) is not value:
+                state[key] = other
+                if not replace:
+                    del state[key]
+        return cls(type(error), base, tuple(_StandIn.if_needed(one, round_trip) for one in arguments), state)
+
+    def __reduce__(self) -> Any:
+        return _rebuild, (self.kind, self.base, self.arguments, self.state)
+
+
+def _rebuild(
+    kind: type[BaseException], base: type[BaseException], arguments: tuple[Any, ...], state: dict[str, Any]
+) -> BaseException:
+    error = base.__new__(kind, *arguments)
+    base.__init__(error, *arguments)
+    for key, value in state.items():
+        with suppress(Exception):  # a property's setter may raise anything
+            setattr(error, key, value)
+    return error
+
+
+@dataclass(frozen=True, repr=False)
+class _StandIn:
+    """Has the texts of an object that cannot be pickled."""
+
+    text: str
+    representation: str
+
+    @classmethod
+    def if_needed(cls, value: Any, round_trip: RoundTrip) -> Any:
+        """Return the object itself if it can be pickled."""
+        try:
+            round_trip(value)
+        except Exception:  # noqa: BLE001 - an object's own __reduce__ may raise anything
+            return cls(str(value), repr(value))
+        return value
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.representation
+
+
+def _shown(error: BaseException) -> str | None:
     try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # noqa: BLE001 - an exception's own __reduce__ or __init__ may raise anything
-        return RuntimeError(f"{type(error).__name__}: {error}"), text
-    return error, text
+        return str(error)
+    except Exception:  # noqa: BLE001 - its own __str__ may raise anything
+        return None
 
 
 def _signal(number: int) -> str:

@@ -6,7 +6,6 @@ This module imports nothing that needs NumPy, which may not load in a subinterpr
 from __future__ import annotations
 
 import io
-import pickle
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -14,8 +13,11 @@ from importlib import import_module
 from itertools import accumulate
 from typing import Any
 
+from parcount.execution import pickling
 from parcount.execution.errors import portable
+from parcount.execution.pickling import Pickler, Unpickler
 from parcount.execution.stream import Function
+from parcount.execution.unpicklable import Nowhere, Unsent, locate
 
 Answer = tuple[bool, bytes]
 """Whether the call failed; the pickled result, or the pickled exception and its traceback as text."""
@@ -26,7 +28,8 @@ _held: list[tuple[Function, Any]] = []
 
 def prepare(main: bytes) -> None:
     """Store the arguments of `multiprocessing.spawn.prepare`, which loads the caller's main module when needed."""
-    _main.update(pickle.loads(main))
+    _main.update(_loads(main))
+    pickling.load_main = _load_main
 
 
 def run(message: bytes, buffers: Sequence[memoryview]) -> Answer:
@@ -62,16 +65,19 @@ def load(module: str) -> None:
 
 def _answer(action: Callable[[], Any]) -> Answer:
     try:
-        return False, pickle.dumps(action(), pickle.HIGHEST_PROTOCOL)
+        result = action()
+        try:
+            return False, _dumps(result)
+        except Exception as error:  # an object's own __reduce__ may raise anything
+            raise Unsent(True, locate(result, error, Pickler(Nowhere(), to_caller=True))) from error
     except BaseException as error:  # noqa: BLE001 - any exception is reported to the caller
-        return True, pickle.dumps(portable(_explained(error)), pickle.HIGHEST_PROTOCOL)
+        return True, _dumps(portable(_explained(error), lambda value: _loads(_dumps(value))))
 
 
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if module in ("__main__", "__mp_main__") and _main:
-            _load_main()
-        return super().find_class(module, name)
+def _dumps(value: Any) -> bytes:
+    file = io.BytesIO()
+    Pickler(file, to_caller=True).dump(value)
+    return file.getvalue()
 
 
 def _load_main() -> None:
@@ -81,6 +87,8 @@ def _load_main() -> None:
     """
     from multiprocessing import process, spawn
 
+    if not _main:
+        return
     data = dict(_main)
     _main.clear()
     this = process.current_process()
@@ -91,8 +99,8 @@ def _load_main() -> None:
         del vars(this)["_inheriting"]
 
 
-def _loads(message: bytes, buffers: Sequence[memoryview]) -> Any:
-    return _Unpickler(io.BytesIO(message), buffers=buffers).load()
+def _loads(message: bytes, buffers: Sequence[memoryview] = ()) -> Any:
+    return Unpickler(io.BytesIO(message), buffers=buffers).load()
 
 
 _REFUSED = re.compile(r"module (\S+) does not support loading in subinterpreters")

@@ -19,9 +19,19 @@ from weakref import finalize
 
 from parcount.execution import interpreter_worker
 from parcount.execution.errors import RemoteTraceback
-from parcount.execution.pickling import hide_missing_main_file, make_picklable, prepare_initializer, unpicklable
+from parcount.execution.pickling import (
+    ByValue,
+    Pickler,
+    hide_missing_main_file,
+    make_picklable,
+    prepare_initializer,
+)
 from parcount.execution.pool import Pool
 from parcount.execution.stream import Function
+from parcount.execution.unpicklable import Nowhere, Unsent, locate
+
+Classes = dict[type, ByValue]
+"""The pickles of classes, for all messages of a call."""
 
 interpreters: Any
 try:
@@ -106,7 +116,7 @@ class Interpreters(Pool):
         )
         self._setup = None
         if self._initializer is not None:
-            self._setup = _dumps(prepare_initializer(self._initializer, self._initargs, _dumps))
+            self._setup = _dumps(prepare_initializer(self._initializer, self._initargs, _Pickler))
         super()._open()
 
     def _close(self, error: BaseException | None) -> None:
@@ -124,19 +134,26 @@ class Interpreters(Pool):
 
     def _prepare(self, function: Function, items: Iterable[Any]) -> Function:
         # Items for running workers are checked when they are sent.
-        ready: Function = make_picklable(function, () if self._entered else items, _dumps)
+        ready: Function = make_picklable(function, () if self._entered else items, _Pickler)
         return ready
 
     def _work(self, function: Function) -> Function:
-        return lambda item: _result(self._caller()(interpreter_worker.run, *_task(function, item)))
+        classes: Classes = {}
+        return lambda item: _result(self._caller()(interpreter_worker.run, *_task(function, item, classes)))
 
     def _hold(self, function: Function) -> Callable[[Any], Callable[[], Any]]:
+        classes: Classes = {}
+
         def hold(item: Any) -> Callable[[], Any]:
             call = self._caller()
-            _result(call(interpreter_worker.hold, *_task(function, item)))
+            _result(call(interpreter_worker.hold, *_task(function, item, classes)))
             return lambda: _result(call(interpreter_worker.go))
 
         return hold
+
+    def _translate(self, position: int, error: BaseException) -> None:
+        if isinstance(error, Unsent):
+            raise error.of(position) from error.__cause__
 
     def _caller(self) -> Callable[..., interpreter_worker.Answer]:
         """Return the method that calls a function in the interpreter of this thread."""
@@ -167,21 +184,28 @@ def refusal(module: str) -> str | None:
     return None
 
 
-def _dumps(value: Any) -> tuple[bytes, tuple[memoryview, ...]]:
+class _Pickler(Pickler):
+    """Leaves the memory of memoryviews and arrays where it is."""
+
+    def __init__(self, file: Any, *, forked: bool = False, classes: Classes | None = None) -> None:
+        self.buffers: list[pickle.PickleBuffer] = []
+        super().__init__(file, classes=classes, buffer_callback=self.buffers.append)
+        self.dispatch_table = {**copyreg.dispatch_table, memoryview: _reduce}
+
+
+def _dumps(value: Any, classes: Classes | None = None) -> tuple[bytes, tuple[memoryview, ...]]:
     """Pickle `value`; return the pickle, and the memory of its memoryviews and arrays, which is not copied."""
     file = io.BytesIO()
-    buffers: list[pickle.PickleBuffer] = []
-    pickler = pickle.Pickler(file, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append)
-    pickler.dispatch_table = {**copyreg.dispatch_table, memoryview: _reduce}
+    pickler = _Pickler(file, classes=classes)
     pickler.dump(value)
-    return file.getvalue(), tuple(map(memoryview, buffers))
+    return file.getvalue(), tuple(map(memoryview, pickler.buffers))
 
 
-def _task(function: Function, item: Any) -> tuple[bytes, tuple[memoryview, ...]]:
+def _task(function: Function, item: Any, classes: Classes) -> tuple[bytes, tuple[memoryview, ...]]:
     try:
-        return _dumps((function, item))
+        return _dumps((function, item), classes)
     except Exception as error:  # an object's own __reduce__ may raise anything
-        raise unpicklable("an item", item, error) from error
+        raise Unsent(False, locate(item, error, _Pickler(Nowhere()))) from error
 
 
 def _reduce(view: memoryview) -> tuple[Any, ...]:

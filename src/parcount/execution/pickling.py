@@ -1,59 +1,299 @@
-"""Pickling of functions and items for workers, by pickle or by cloudpickle."""
+"""Pickling for workers: what they can import by name, and functions and classes that they cannot by value.
+
+Cloudpickle reduces those; it is imported when the first of them is pickled. A class that the caller sends by value
+returns by a key, so that instances in results are instances of the caller's class, which is left as it is.
+"""
 
 from __future__ import annotations
 
+import io
+import os
 import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache
 from pathlib import Path
+from threading import Lock
+from types import FunctionType
 from typing import Any
+from uuid import uuid4
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
-Check = Callable[[Any], object]
-"""Pickles a value as a message to the worker would, and raises what that raises."""
+from parcount.execution.unpicklable import Nowhere, describe, unpicklable
 
-THREADS = "Threads do not pickle."
-CLOUDPICKLE = "Lambdas and nested functions require cloudpickle: pip install 'parcount[study]'."
+CLOUDPICKLE = "functions and classes like that require cloudpickle: pip install 'parcount[study]'"
+
+MAIN = ("__main__", "__mp_main__")
+"""The names of the main module; the second is that of `multiprocessing` in a worker."""
+
+
+class Pickler(pickle.Pickler):
+    """Pickles for a worker, or in a worker for the caller.
+
+    Parameters
+    ----------
+    file : file
+        Where the pickle is written to.
+    forked : bool
+        Whether the workers are forked, and so have the main module of this process.
+    to_caller : bool
+        Whether this process is a worker and its caller unpickles.
+    classes : dict, optional
+        Pickles of classes. A class in it is not pickled again, and others are put into it.
+    buffer_callback : callable, optional
+        As that of `pickle.Pickler`.
+    """
+
+    def __init__(
+        self,
+        file: Any,
+        *,
+        forked: bool = False,
+        to_caller: bool = False,
+        classes: dict[type, ByValue] | None = None,
+        buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None,
+    ) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL, buffer_callback=buffer_callback)
+        self.forked = forked
+        self.to_caller = to_caller
+        self.classes = {} if classes is None else classes
+        self.by_name_only = False
+
+    # Called for objects that are not of the simple built-in types; not `persistent_id`, which is called for every
+    # integer too, and whose objects are sent anew at each reference.
+    def reducer_override(self, obj: Any) -> Any:
+        """Reduce functions and classes that the receiver cannot import to their pickles."""
+        if not self.goes_by_value(obj):
+            return NotImplemented
+        if self.by_name_only:
+            raise _ByNameError
+        if not isinstance(obj, type):
+            return self.dump_by_value(obj).__reduce__()
+        if self.to_caller:
+            return _class_for_caller(obj) or self.dump_by_value(obj).__reduce__()
+        if obj not in self.classes:
+            self.classes[obj] = self.dump_by_value(obj)
+        return _load_class, (_key(obj), self.classes[obj].data)
+
+    def reduce_in_value(self, obj: Any) -> Any:
+        """Reduce an object inside something that is pickled by value; NotImplemented to leave that to cloudpickle."""
+        return NotImplemented
+
+    def goes_by_value(self, obj: Any) -> bool:
+        """Whether it is a function or a class that the receiver cannot import."""
+        kind = type(obj)
+        return (kind is FunctionType or issubclass(kind, type)) and not self.is_importable(obj)
+
+    def is_importable(self, obj: Any) -> bool:
+        """Whether the receiver can import a function or a class."""
+        module = obj.__module__
+        if module == "__main__" and not (self.forked or self.to_caller or _main_has_file()):
+            return False
+        if module == "builtins" and isinstance(obj, type):
+            return True
+        found: Any = sys.modules.get(module)
+        try:
+            for part in obj.__qualname__.split("."):
+                found = getattr(found, part, None)
+        except Exception:  # noqa: BLE001 - a module's __getattr__ may raise anything, which pickle then reports
+            return True
+        return found is obj
+
+    def dump_by_value(self, obj: Any) -> ByValue:
+        """Pickle an object with everything that workers cannot import in it."""
+        pickler = self.value_pickler(obj)
+        pickler.dump(obj)
+        return ByValue(obj, pickler)
+
+    def value_pickler(self, obj: Any) -> Any:
+        """Return the pickler of cloudpickle for an object."""
+        try:
+            return _value_pickler()(self)
+        except ImportError:
+            how = "was defined interactively" if obj.__module__ == "__main__" else "is not found in its module"
+            raise _NoCloudpickleError(f"workers cannot import {describe(obj)}, which {how}; {CLOUDPICKLE}") from None
+
+    def check(self, value: Any) -> None:
+        """Pickle a value and forget it; for picklers that write nowhere."""
+        try:
+            self.dump(value)
+        finally:
+            self.clear_memo()
+
+
+class ByValue:
+    """What has been pickled by value; its own pickle becomes the same."""
+
+    def __init__(self, obj: Any, pickler: Any) -> None:
+        self.data: bytes = pickler.file.getvalue()
+        self.__module__ = getattr(obj, "__module__", "")
+        self.__qualname__ = getattr(obj, "__qualname__", type(obj).__qualname__)
+        self._pickler = pickler  # it keeps the objects, of which arrays in shared memory are pickled as names
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return load_by_value, (self.data,)
+
+
+@cache
+def _value_pickler() -> Any:
+    import cloudpickle
+
+    class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
+        """Pickles functions and classes by value, for an outer pickler."""
+
+        def __init__(self, outer: Pickler) -> None:
+            self.file = io.BytesIO()
+            super().__init__(self.file)
+            self.outer = outer
+
+        def reducer_override(self, obj: Any) -> Any:
+            if not issubclass(type(obj), type):
+                reduced = self.outer.reduce_in_value(obj)
+                return super().reducer_override(obj) if reduced is NotImplemented else reduced
+            # Cloudpickle would make another class beside the one that the receiver imports.
+            if obj.__module__ in MAIN and self.outer.is_importable(obj):
+                return NotImplemented
+            if self.outer.to_caller:
+                return _class_for_caller(obj) or super().reducer_override(obj)
+            reduced = super().reducer_override(obj)
+            if reduced is NotImplemented or len(reduced) < 6:
+                return reduced
+            make, arguments, *state = reduced
+            return _make_class, (_key(obj), make, arguments), *state
+
+    return ValuePickler
+
+
+class Unpickler(pickle.Unpickler):
+    """Imports the caller's main module, where that is left until then, when it is needed."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return a function or a class."""
+        if module in MAIN:
+            load_main()
+        return super().find_class(module, name)
+
+
+def _do_nothing() -> None: ...
+
+
+load_main: Callable[[], None] = _do_nothing
+"""Imports the caller's main module; set in subinterpreters, which import it when they need it."""
+
+
+def load_by_value(data: bytes) -> Any:
+    """Unpickle what has been pickled by value."""
+    return Unpickler(io.BytesIO(data)).load()
+
+
+_classes: WeakValueDictionary[str, type] = WeakValueDictionary()
+"""By their keys: the classes that this process has sent to workers or received from its caller by value."""
+
+_keys: WeakKeyDictionary[type, str] = WeakKeyDictionary()
+
+_of_caller: WeakKeyDictionary[type, bytes | None] = WeakKeyDictionary()
+"""Those that the caller has, and their last pickles."""
+
+_registering = Lock()
+
+
+def _key(cls: type) -> str:
+    with _registering:
+        key = _keys.get(cls)
+        if key is None:
+            key = _keys[cls] = uuid4().hex
+            _classes[key] = cls
+        return key
+
+
+def _load_class(key: str, data: bytes) -> type:
+    """Unpickle a class from the caller, unless it has been received as it is."""
+    cls = _classes.get(key)
+    if cls is None or _of_caller.get(cls, data) != data:
+        cls = load_by_value(data)
+        with _registering:
+            _of_caller[cls] = data
+    return cls
+
+
+def _make_class(key: str, make: Callable[..., type], arguments: tuple[Any, ...]) -> type:
+    """Begin to unpickle a class from the caller."""
+    cls = make(*arguments)
+    with _registering:
+        _classes[key] = cls
+        _keys[cls] = key
+        _of_caller.setdefault(cls, None)
+    return cls
+
+
+def _class_for_caller(cls: type) -> tuple[Any, ...] | None:
+    """Reduce a class that the caller has; unpickling it by value there would overwrite its attributes."""
+    return (_callers_class, (_keys[cls], describe(cls))) if cls in _of_caller else None
+
+
+def _callers_class(key: str, name: str) -> type:
+    cls = _classes.get(key)
+    if cls is None:
+        raise pickle.UnpicklingError(f"the class {name} of a result does not exist any more")
+    return cls
+
+
+def _inherit_classes() -> None:
+    _of_caller.update(dict.fromkeys(_keys))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_inherit_classes)
 
 
 def make_picklable(
-    function: Callable[..., Any], items: Iterable[Any], check: Check, *, what: str = "item", forked: bool = False
+    function: Callable[..., Any],
+    items: Iterable[Any],
+    pickler: Callable[..., Pickler],
+    *,
+    what: str = "item",
+    forked: bool = False,
 ) -> Any:
-    """Return `function` itself, or wrapped by cloudpickle where pickle refuses it.
+    """Return `function` itself, or pickled by value where workers cannot import it.
 
     Parameters
     ----------
     function : callable
         The function of a call, or an initializer.
     items : iterable
-        Values that must be picklable by pickle.
-    check : callable
-        Pickles a value as the workers' serialisation does.
+        Values to check.
+    pickler : callable
+        Makes a `Pickler` of a file.
     what : str
         What an item is, for error messages.
     forked : bool
-        Whether the workers are forked, and so have all modules of this process.
+        Whether the workers are forked, and so have the main module of this process.
 
     Raises
     ------
     TypeError
-        If the function or an item cannot be pickled, or the function needs cloudpickle and that is not installed.
+        If the function or an item cannot be pickled, or needs cloudpickle and that is not installed.
     """
-    ready = _by_value_if_needed(function, check, forked)
+    checker = pickler(Nowhere(), forked=forked)
+    ready = _by_value_if_needed(function, checker)
     for position, item in enumerate(items):
         try:
-            check(item)
+            checker.check(item)
         except Exception as error:
-            raise unpicklable(f"{what} {position}", item, error) from error
+            raise unpicklable(f"{what} {position}", item, error, checker) from error
     return ready
 
 
 def prepare_initializer(
-    initializer: Callable[..., object], initargs: tuple[Any, ...], check: Check, *, forked: bool = False
+    initializer: Callable[..., object],
+    initargs: tuple[Any, ...],
+    pickler: Callable[..., Pickler],
+    *,
+    forked: bool = False,
 ) -> tuple[Callable[[Any], None], Any]:
     """Return a function and an item, both picklable, that call an initializer with its arguments."""
-    ready = make_picklable(initializer, initargs, check, what="the initializer's argument", forked=forked)
+    ready = make_picklable(initializer, initargs, pickler, what="the initializer's argument", forked=forked)
     return _initialize, (ready, initargs)
 
 
@@ -62,41 +302,31 @@ def _initialize(setup: tuple[Callable[..., object], tuple[Any, ...]]) -> None:
     initializer(*initargs)
 
 
-def _by_value_if_needed(function: Callable[..., Any], check: Check, forked: bool) -> Any:
+def _by_value_if_needed(function: Callable[..., Any], checker: Pickler) -> Any:
+    checker.by_name_only = True
     try:
-        check(function)
+        checker.check(function)
     except Exception as error:  # noqa: BLE001 - an object's own __reduce__ may raise anything
         refusal = error
     else:
-        if forked or not _is_interactive(function):
-            return function
-        refusal = TypeError("it was defined interactively, and workers cannot import it")
+        return function
+    finally:
+        checker.by_name_only = False
     try:
-        import cloudpickle
-
-        return _ByValue(cloudpickle.dumps(function))
-    except ImportError:
-        hint = CLOUDPICKLE
-    except Exception as error:  # noqa: BLE001 - as above
-        refusal, hint = error, "Cloudpickle cannot pickle it either."
-    raise TypeError(f"{name_of(function)} cannot be sent to a worker: {refusal}. {hint} {THREADS}") from refusal
+        return checker.dump_by_value(function)
+    except _NoCloudpickleError as missing:
+        refusal = missing if isinstance(refusal, _ByNameError) else refusal
+        raise unpicklable("", function, refusal, checker) from refusal
+    except Exception as error:
+        raise unpicklable("", function, error, checker) from error
 
 
-def unpicklable(what: str, thing: Any, error: Exception) -> Exception:
-    """Return the TypeError for a value that cannot be pickled; an OSError or MemoryError is returned unchanged."""
-    if isinstance(error, OSError | MemoryError):
-        return error
-    return TypeError(f"{what}, {name_of(thing)}, cannot be sent to a worker: {error}. {THREADS}")
+class _ByNameError(Exception):
+    """A function or a class cannot be pickled by name."""
 
 
-class _ByValue:
-    """A function pickled by cloudpickle; it unpickles as the function."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def __reduce__(self) -> Any:
-        return pickle.loads, (self.data,)
+class _NoCloudpickleError(TypeError):
+    """A function or a class cannot be pickled by value."""
 
 
 @contextmanager
@@ -112,20 +342,6 @@ def hide_missing_main_file() -> Iterator[None]:
             main["__file__"] = name
 
 
-def _is_interactive(function: Any) -> bool:
-    """Whether it is defined in a main module without a file, which workers cannot import."""
-    while isinstance(function, partial):
-        function = function.func
-    return getattr(function, "__module__", None) == "__main__" and not _main_has_file()
-
-
 def _main_has_file() -> bool:
     file = getattr(sys.modules["__main__"], "__file__", None)
     return file is not None and Path(file).exists()
-
-
-def name_of(thing: Any) -> str:
-    """Return the module and name of a function or class, or the type of another object."""
-    name = getattr(thing, "__qualname__", None)
-    module = getattr(thing, "__module__", None)
-    return ".".join(filter(None, (module, name))) if name else f"a {type(thing).__qualname__}"

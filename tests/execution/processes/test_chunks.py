@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 import numpy as np
@@ -126,9 +126,16 @@ class TestMap:
         assert pool.map(abs, [-1] * 10) == [1] * 10
 
     def test_an_item_that_cannot_be_sent_is_named(self, pool: pc.Processes) -> None:
-        items = [*range(30), lambda: None, *range(10)]
-        with pytest.raises(TypeError, match=r"item 30, .*cannot be sent"):
+        items = [*range(30), [1, {"lock": Lock()}], *range(10)]
+        with pytest.raises(TypeError, match=r"item 30: \[1\]\['lock'\], a _thread.lock, cannot be sent to a worker"):
             pool.map(remote.echo, items, chunksize=16)
+        assert pool.map(abs, [-1] * 10) == [1] * 10
+
+    def test_the_item_of_a_result_that_cannot_be_sent_is_named(self, pool: pc.Processes) -> None:
+        with pytest.raises(
+            TypeError, match=r"the result of item 21: \['made'\], a _thread.lock, cannot be sent to the"
+        ):
+            pool.map(remote.lock_on_odd, [*range(0, 40, 2), 40, 41, 43], chunksize=8)
         assert pool.map(abs, [-1] * 10) == [1] * 10
 
 

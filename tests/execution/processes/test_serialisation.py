@@ -12,6 +12,7 @@ import parcount as pc
 from parcount.execution.processes import serialisation
 from parcount.execution.processes.serialisation import SHARED_COPY_MIN_BYTES, Message, Packing
 from parcount.execution.processes.transports import TRANSPORTS
+from parcount.execution.unpicklable import Nowhere
 from parcount.shm import blocks, memmap
 from tests import remote
 
@@ -278,9 +279,10 @@ class TestFiles:
 
 class TestMessages:
     def test_a_check_looks_at_no_array(self) -> None:
-        serialisation.check({"a": np.broadcast_to(np.int8(1), 1 << 50)})
+        checker = serialisation.Checker(Nowhere())
+        checker.check({"a": np.broadcast_to(np.int8(1), 1 << 50)})
         with pytest.raises(TypeError, match="cannot pickle"):
-            serialisation.check([1, {"a": sys.stdout}])
+            checker.check([1, {"a": sys.stdout}])
 
     def test_a_message_can_be_empty(self) -> None:
         assert Message() == Message(b"", [])

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import CancelledError, Future, wait
+from dataclasses import replace
 from functools import partial
 from heapq import heappush
-from itertools import chain, count
+from itertools import count
 from multiprocessing import Pipe
 from os import getpid
 from threading import Lock, Semaphore, Thread, get_ident
@@ -16,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from parcount.execution.base import Submitted
 from parcount.execution.chunks import apply_call
 from parcount.execution.errors import WorkerDied
-from parcount.execution.pickling import name_of, unpicklable
 from parcount.execution.processes.channel import NONE
-from parcount.execution.processes.serialisation import check
+from parcount.execution.processes.serialisation import Checker
 from parcount.execution.processes.streams import ProcessStream
 from parcount.execution.processes.supervisor import PendingTask
 from parcount.execution.stream import Outcome
+from parcount.execution.unpicklable import Nowhere, Unsent, describe
 
 if TYPE_CHECKING:
     from parcount.execution.processes.execution import Processes
@@ -200,16 +201,18 @@ class _CallStream(ProcessStream):
 
     def __init__(self, on: Processes) -> None:
         super().__init__(on, apply_call, idempotent=True)
+        self.packing = replace(self.packing, classes=None)  # they may change between two calls
         self.failed: list[Outcome] = []
         self.ended: set[int] = set()  # calls that are not to be tried again
         self.spared: set[int] = set()  # calls whose worker is killed to end another
 
     def check(self, call: Any) -> None:
         """Raise TypeError if a call cannot be pickled."""
+        checker = Checker(Nowhere(), forked=self.packing.forked)
         try:
-            check(call)
+            checker.check(call)
         except Exception as error:  # an object's own __reduce__ may raise anything
-            raise self._unpicklable(NONE, call, error) from error
+            raise self._unsent(NONE, call, call, error) from error
 
     def submit(self, position: int, item: Any) -> None:
         """Send a call to a free worker."""
@@ -249,14 +252,8 @@ class _CallStream(ProcessStream):
         for calls in (self.ended, self.spared, self.tries, self.futile):
             calls.clear()
 
-    def _unpicklable(self, position: int, item: Any, error: Exception) -> Exception:
-        function, args, kwargs = item
-        for name, argument in chain(enumerate(args, 1), kwargs.items()):
-            try:
-                check(argument)
-            except Exception as its:  # noqa: BLE001 - as above
-                return unpicklable(f"argument {name} of the submitted {name_of(function)}", argument, its)
-        return error
+    def _named(self, unsent: Unsent, position: int, item: Any) -> TypeError:
+        return unsent.of_call(describe(item[0]))
 
     def _try_again(self, position: int, task: PendingTask, exitcode: int | None, timeout: float | None = None) -> None:
         if position in self.ended:

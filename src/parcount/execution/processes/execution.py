@@ -19,7 +19,7 @@ from parcount.execution.chunks import ChunkSize
 from parcount.execution.errors import WorkerDied
 from parcount.execution.pickling import make_picklable, prepare_initializer
 from parcount.execution.processes.dispatcher import Dispatcher
-from parcount.execution.processes.serialisation import check
+from parcount.execution.processes.serialisation import Checker
 from parcount.execution.processes.streams import ChunkStream, ProcessStream, SimultaneousStream
 from parcount.execution.processes.supervisor import MAX_FAILED_STARTS, WorkerPool
 from parcount.execution.processes.transports import TRANSPORTS, TransportName
@@ -165,7 +165,9 @@ class Processes(Execution):
         return [] if pool is None else pool.pids()
 
     def _open(self) -> None:
-        setup = self._initializer and prepare_initializer(self._initializer, self._initargs, check, forked=self._forks)
+        setup = None
+        if self._initializer is not None:
+            setup = prepare_initializer(self._initializer, self._initargs, Checker, forked=self._forks)
         transport, max_tasks = TRANSPORTS[self.transport], self.max_tasks_per_worker
         pool = WorkerPool(self.workers, self.start_method, transport, self.threads, setup, max_tasks, self.timeout)
         try:
@@ -188,7 +190,7 @@ class Processes(Execution):
 
     def _prepare(self, function: Function, items: Iterable[Any]) -> Function:
         # Items for running workers are checked when they are sent.
-        ready: Function = make_picklable(function, () if self._entered else items, check, forked=self._forks)
+        ready: Function = make_picklable(function, () if self._entered else items, Checker, forked=self._forks)
         return ready
 
     def _submit_call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Submitted:

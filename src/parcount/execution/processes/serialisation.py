@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from parcount.execution.pickling import ByValue, Pickler
 from parcount.shm import memmap
 from parcount.shm.blocks import Block, address, block_of, open_block
 
@@ -35,10 +36,12 @@ NEVER = 1 << 62
 
 @dataclass(frozen=True)
 class Packing:
-    """The bytes from which arrays outside shared memory and mapped files are not pickled."""
+    """How values are pickled: the bytes from which arrays outside shared memory and mapped files are not."""
 
     out_of_band_min: int = NEVER  # sent out of band
     shared_copy_min: int = NEVER  # copied into shared memory
+    forked: bool = False  # whether workers have the main module of this process
+    classes: dict[type, ByValue] | None = None  # those that have been pickled by value, for all messages of a call
 
 
 @dataclass
@@ -101,33 +104,39 @@ def loads(message: Message) -> tuple[Any, list[Any]]:
         _own.arrays = outer  # a __setstate__ may load another message
 
 
-def check(value: Any) -> None:
-    """Pickle `value` as `dumps` does, without its arrays, and discard the result; raises what pickling raises."""
-    _Check(_Nowhere(), pickle.HIGHEST_PROTOCOL).dump(value)
-
-
-class _Pickler(pickle.Pickler):
+class _Pickler(Pickler):
     """Sends arrays in shared memory or mapped files by name, and other large ones according to `Packing`."""
 
-    def __init__(self, file: io.BytesIO, packing: Packing, received: Sequence[Any] | None) -> None:
-        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+    def __init__(self, file: Any, packing: Packing, received: Sequence[Any] | None = None) -> None:
+        super().__init__(file, forked=packing.forked, to_caller=received is not None, classes=packing.classes)
         self.packing = packing
         self.received = received
         self.copies: list[Block] = []
         self.out_of_band: list[Any] = []
 
-    # Not `persistent_id`, which is called for every integer too, and whose objects are sent anew at each reference.
     def reducer_override(self, obj: Any) -> Any:
-        place = self._place(obj) if _is_plain(obj) else None
+        """Reduce arrays, and what is pickled by value."""
+        if not _is_plain(obj):
+            return super().reducer_override(obj)
+        place = self._named_place(obj) or self._moved_place(obj)
         return NotImplemented if place is None else (_restore, place)
 
-    def _place(self, obj: NDArray[Any]) -> tuple[Any, ...] | None:
-        """Where the array's memory is to be found, and its layout; None if it is pickled as usual."""
+    def reduce_in_value(self, obj: Any) -> Any:
+        """Reduce an array in the variable of a function, say, to its name."""
+        place = self._named_place(obj) if _is_plain(obj) else None
+        return NotImplemented if place is None else (_restore, place)
+
+    def _named_place(self, obj: NDArray[Any]) -> tuple[Any, ...] | None:
+        """The name of the array's memory and the layout in it; None if it has no name."""
         block = block_of(obj)
         if block is not None and (block.lasting if self.received is None else block in self.received):
             return ("lasting", block.name, *_layout(obj, block.address))
         if (place := memmap.file_range_of(obj)) and (self.received is None or self._came_from(place)):
             return ("file", place, *_layout(obj, address(obj) - place.offset))
+        return None
+
+    def _moved_place(self, obj: NDArray[Any]) -> tuple[Any, ...] | None:
+        """Where a large array is moved to, and its layout; None if it is pickled as usual."""
         if obj.nbytes < min(self.packing.out_of_band_min, self.packing.shared_copy_min):
             return None
         straight = obj if obj.flags.forc else np.ascontiguousarray(obj)
@@ -183,18 +192,15 @@ def _restore(*place: Any) -> NDArray[Any]:
     return array
 
 
-class _Check(pickle.Pickler):
-    """Skips arrays."""
+class Checker(_Pickler):
+    """Pickles values as `dumps` does, but no arrays, and forgets them."""
+
+    def __init__(self, file: Any, *, forked: bool = False, received: Sequence[Any] | None = None) -> None:
+        super().__init__(file, Packing(forked=forked), received)
 
     def reducer_override(self, obj: Any) -> Any:
-        return (int, ()) if _is_plain(obj) else NotImplemented
-
-
-class _Nowhere:
-    """Discards what is written to it."""
-
-    def write(self, data: Any) -> int:
-        return len(data)
+        """Skip arrays."""
+        return (int, ()) if _is_plain(obj) else super().reducer_override(obj)
 
 
 def _is_plain(obj: Any) -> bool:

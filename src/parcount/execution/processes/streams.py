@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from parcount.execution.chunks import ChunkSize, apply_to_each
 from parcount.execution.errors import RemoteTraceback, WorkerDied
-from parcount.execution.pickling import unpicklable
 from parcount.execution.processes.channel import ERROR, GO, HOLD, READY, TASK, Received
-from parcount.execution.processes.serialisation import Message, check, dumps, loads
+from parcount.execution.processes.serialisation import Checker, Message, dumps, loads
 from parcount.execution.processes.supervisor import MAX_FAILED_STARTS, PendingTask, Worker
 from parcount.execution.processes.transports import TRANSPORTS
 from parcount.execution.stream import Function, Outcome, TaskStream
+from parcount.execution.unpicklable import Nowhere, Unsent, locate
 
 if TYPE_CHECKING:
     from parcount.execution.processes.execution import Processes
@@ -29,7 +30,7 @@ class ProcessStream(TaskStream):
     def __init__(self, on: Processes, function: Function, idempotent: bool) -> None:
         assert on._pool is not None
         self.pool = on._pool
-        self.packing = TRANSPORTS[on.transport].packing
+        self.packing = replace(TRANSPORTS[on.transport].packing, forked=on._forks, classes={})
         self.function = function
         self.retries = on.retries
         self.idempotent = idempotent
@@ -64,14 +65,25 @@ class ProcessStream(TaskStream):
 
     def submit(self, position: int, item: Any) -> None:
         """Send an item to a free worker."""
-        try:
-            message, copies = dumps((self.function, item), self.packing)
-        except Exception as error:  # an object's own __reduce__ may raise anything
-            raise self._unpicklable(position, item, error) from error
+        message, copies = self._dumps(self.function, item, position, item)
         self._send(position, PendingTask(item, copies, self.pool.deadline(), started=not self._holds), message)
 
-    def _unpicklable(self, position: int, item: Any, error: Exception) -> Exception:
-        return unpicklable(f"item {position}", item, error)
+    def _dumps(self, function: Function, value: Any, position: int, item: Any) -> tuple[Message, Sequence[Any]]:
+        try:
+            return dumps((function, value), self.packing)
+        except Exception as error:  # an object's own __reduce__ may raise anything
+            raise self._unsent(position, item, value, error) from error
+
+    def _unsent(self, position: int, item: Any, value: Any, error: Exception) -> Exception:
+        """Return the exception for a value that cannot be sent, which is the item or in it."""
+        if isinstance(error, OSError | MemoryError):
+            return error
+        refusal = locate(value, error, Checker(Nowhere(), forked=self.packing.forked))
+        return self._named(Unsent(False, refusal), position, item)
+
+    def _named(self, unsent: Unsent, position: int, item: Any) -> TypeError:
+        """Name the item in the exception for the task at a position, or for its result."""
+        return unsent.of(position)
 
     def _send(self, position: int, task: PendingTask, message: Message) -> None:
         worker = self._free()
@@ -125,9 +137,11 @@ class ProcessStream(TaskStream):
         except Exception as error:  # noqa: BLE001 - a result's own __setstate__ may raise anything
             return Outcome(position, error=error)
         finally:
-            del worker.pending[position]
+            item = worker.pending.pop(position).item
         if tag == ERROR:
             raised, text = value
+            if isinstance(raised, Unsent):
+                raised = self._named(raised, position, item)
             raised.__cause__ = RemoteTraceback(text)
             return Outcome(position, error=raised)
         return Outcome(position, value)
@@ -218,23 +232,16 @@ class ChunkStream(ProcessStream):
         if position in self.singles:
             super().submit(position, item)
             return
-        start, items = item
-        try:
-            message, copies = dumps((self.each, items), self.packing)
-        except Exception as error:  # an object's own __reduce__ may raise anything
-            raise self._guilty(start, items, error) from error
+        _, items = item
+        message, copies = self._dumps(self.each, items, position, item)
         deadline = None if self.pool.timeout is None else monotonic() + len(items) * self.pool.timeout
         self.sent[position] = perf_counter(), len(items), message.nbytes
         self._send(position, PendingTask(item, copies, deadline, started=True), message)
 
-    def _guilty(self, start: int, items: Sequence[Any], error: Exception) -> Exception:
-        """Return the exception that names the item of a chunk that cannot be pickled."""
-        for position, item in enumerate(items, start):
-            try:
-                check(item)
-            except Exception as its:  # noqa: BLE001 - as above
-                return unpicklable(f"item {position}", item, its)
-        return error
+    def _named(self, unsent: Unsent, position: int, item: Any) -> TypeError:
+        if position in self.singles:
+            return unsent.of(self.singles[position][2])
+        return unsent.of_chunk(*item)
 
     def _collect(self, outcome: Outcome) -> list[Outcome]:
         if outcome.position not in self.singles:

@@ -109,7 +109,9 @@ class WorkerPool:
         self._setup: Message | None = None
         self._copies: list[blocks.Block] = []
         if self.setup is not None:
-            packing = Packing(shared_copy_min=self.transport.packing.shared_copy_min)
+            packing = Packing(
+                shared_copy_min=self.transport.packing.shared_copy_min, forked=self.start_method == "fork"
+            )
             self._setup, self._copies = dumps(self.setup, packing)
         self._retiring: list[Worker] = []
         self.workers: list[Worker] = []

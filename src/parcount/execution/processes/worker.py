@@ -16,7 +16,8 @@ from typing import Any
 
 from parcount.execution.errors import portable
 from parcount.execution.processes.channel import ERROR, HOLD, NONE, READY, RESULT, STOP, Channel
-from parcount.execution.processes.serialisation import Message, Packing, dumps, loads
+from parcount.execution.processes.serialisation import Checker, Message, Packing, dumps, loads
+from parcount.execution.unpicklable import Nowhere, Unsent, locate
 from parcount.shm import blocks
 from parcount.system import thread_limits
 
@@ -82,13 +83,19 @@ class _Server:
             self.own.received = received
             if tag == HOLD:
                 self.wait_to_go(position)
-            payload, copies = dumps(function(item), self.packing, received=received)
+            result = function(item)
+            try:
+                payload, copies = dumps(result, self.packing, received=received)
+            except (OSError, MemoryError):
+                raise
+            except Exception as error:  # an object's own __reduce__ may raise anything
+                raise Unsent(True, locate(result, error, Checker(Nowhere(), received=received))) from error
         except _CallerGone:
             raise
         except BaseException as error:  # noqa: BLE001 - any exception is reported to the caller
             self.answer_with(position, error, received)
             return
-        function = item = None
+        function = item = result = None
         self.send(RESULT, position, payload, copies)
 
     def wait_to_go(self, position: int) -> None:
@@ -103,7 +110,7 @@ class _Server:
         """Send an exception; SystemExit ends the process."""
         if isinstance(error, SystemExit):
             os._exit(error.code if isinstance(error.code, int) else 1)
-        payload, copies = dumps(portable(error), self.packing, received=received)
+        payload, copies = dumps(portable(error, _round_trip), self.packing, received=received)
         self.send(ERROR, position, payload, copies)
 
     def send(
@@ -115,6 +122,11 @@ class _Server:
             copies.clear()
         with self.sending:
             self.channel.send(tag, position, message)
+
+
+def _round_trip(value: Any) -> Any:
+    """Pickle and unpickle, as the caller will."""
+    return loads(dumps(value, Packing(), received=())[0])[0]
 
 
 class _ThreadedServer(_Server):
