@@ -101,7 +101,7 @@ class TestMessages:
             pair.map(len, [np.zeros(10)[::2].data])
 
     def test_an_object_that_cannot_be_pickled_is_named(self, pair: pc.Interpreters, call: str) -> None:
-        with pytest.raises(TypeError, match=r"^lock\.__enter__: a _thread\.lock, cannot be sent to a worker: "):
+        with pytest.raises(TypeError, match=r"^lock\.__enter__, a _thread\.lock, cannot be sent to a worker: "):
             getattr(pair, call)(threading.Lock().__enter__, [1, 2])
         with pytest.raises(TypeError, match=r"item 1, a _thread.lock, cannot be sent to a worker: cannot pickle"):
             getattr(pair, call)(abs, [-1, threading.Lock()])

@@ -73,7 +73,7 @@ class TestBeforeAnyWorkerStarts:
             call(name, lambda x: x, [1], pc.Processes(1))
         said = str(caught.value)
         its = "tests.execution.test_pickling.TestBeforeAnyWorkerStarts.test_a_function_is_named.<locals>.<lambda>"
-        assert said.startswith(f"{its}, cannot be sent to a worker: workers cannot import {its}, which is not found in")
+        assert said.startswith(f"{its} cannot be sent to a worker: workers cannot import {its}, which is not found in")
         assert "pip install 'parcount[study]'" in said
         assert "Threads do not pickle" in said
         assert caught.value.__cause__ is not None

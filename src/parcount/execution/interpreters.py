@@ -44,9 +44,9 @@ class Interpreters(Pool):
     """`workers` subinterpreters, each in a thread of this process; CPython 3.14 or newer.
 
     Each interpreter has its own GIL, so Python code runs on all cores, and its own modules; it shares no Python object
-    with the caller. The function, the items and the results must be picklable. Functions that pickle refuses (lambdas,
-    nested functions) are sent by cloudpickle if it is installed. A `memoryview` in an item is sent without a copy:
-    workers write into the caller's memory.
+    with the caller. The function, the items and the results must be picklable. Functions and classes that workers
+    cannot import (lambdas, nested ones, those of a notebook) are sent by value if cloudpickle is installed. A
+    `memoryview` in an item is sent without a copy: workers write into the caller's memory.
 
     A compiled module must declare support for subinterpreters. NumPy 2.4 does not: a function whose module imports it
     cannot be called, nor an array be sent. The call raises an `ImportError` that names the module.

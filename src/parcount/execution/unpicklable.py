@@ -46,7 +46,9 @@ class Refusal:
                 parts[-1] += part
             else:
                 parts.append(part)
-        return f"{': '.join(filter(None, parts))}, {self.name}, cannot be sent to {destination}: {self.reason}"
+        place = ": ".join(filter(None, parts))
+        subject = f"{place}, {self.name}," if place else self.name
+        return f"{subject} cannot be sent to {destination}: {self.reason}"
 
 
 class Unsent(TypeError):
@@ -112,9 +114,10 @@ def unpicklable(what: str, thing: Any, error: Exception, pickler: Pickler) -> Ex
     if isinstance(error, OSError | MemoryError):
         return error
     refusal = locate(thing, error, pickler, by_value=not what)
-    if not what and refusal.steps and _is_path(refusal.steps[0]):
+    names_itself = refusal.name == describe(thing) if not refusal.steps else not _is_path(refusal.steps[0])
+    if not what and not names_itself:
         what = describe(thing)
-    return TypeError(f"{refusal.sentence(what, 'a worker')}. {THREADS}".removeprefix(", "))
+    return TypeError(f"{refusal.sentence(what, 'a worker')}. {THREADS}")
 
 
 def locate(value: Any, error: Exception, pickler: Pickler, *, by_value: bool = False) -> Refusal:

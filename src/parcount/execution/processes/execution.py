@@ -31,9 +31,10 @@ StartMethod = Literal["fork", "forkserver", "spawn"]
 class Processes(Execution):
     """`workers` processes on this machine, with `threads` threads each.
 
-    The function and the items must be picklable. Functions that pickle refuses (lambdas, nested functions) are sent by
-    cloudpickle if it is installed. An array made by `shared_array`, or a slice of one, is sent by name, without a copy;
-    an array over a memory-mapped file is sent as the file's name and an offset; other arrays are sent by `transport`.
+    The function, the items and the results must be picklable. Functions and classes that workers cannot import
+    (lambdas, nested ones, those of a notebook) are sent by value if cloudpickle is installed. An array made by
+    `shared_array`, or a slice of one, is sent by name, without a copy; an array over a memory-mapped file is sent as
+    the file's name and an offset; other arrays are sent by `transport`.
 
     A worker that dies is replaced, and its item is run again by another worker, up to `retries` times. An exception in
     the function is not retried: it ends the call after the items that have been started. `WorkerDied` and an
