@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -173,6 +174,22 @@ def _lock(path: Path, keep: bool = False) -> bool:
 def blocks(mark: str) -> set[str]:
     """The shared memory, by name, of the process with this mark and of its workers; only Linux can list it."""
     return {path.name for path in Path("/dev/shm").glob(f"{mark}-*")}
+
+
+def semaphores(mark: str) -> set[str]:
+    """The semaphores, by name, of a process that has this mark as their prefix, and of its workers."""
+    return {path.name for path in Path("/dev/shm").glob(f"sem.{mark}-*")}
+
+
+def processes_of(session: int) -> list[int]:
+    """Those that run, of a session, as `setsid` begins one."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, _, of, *_ = stat.read_text().rpartition(")")[2].split()
+            if int(of) == session and state != "Z":
+                found.append(int(stat.parent.name))
+    return found
 
 
 def ones(size: int) -> np.ndarray:

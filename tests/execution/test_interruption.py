@@ -212,22 +212,6 @@ if __name__ == "__main__":
 """
 
 
-def semaphores(mark: str) -> set[str]:
-    """The semaphores, by name, of a process that has this mark as their prefix, and of its workers."""
-    return {path.name for path in Path("/dev/shm").glob(f"sem.{mark}-*")}
-
-
-def processes_of(session: int) -> list[int]:
-    """Those that run, of a session, as `setsid` begins one."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            state, _, _, of, *_ = stat.read_text().rpartition(")")[2].split()
-            if int(of) == session and state != "Z":
-                found.append(int(stat.parent.name))
-    return found
-
-
 @lists_blocks
 @pytest.mark.parametrize("transport", ["queue", "shared_memory"])
 @OFTEN
@@ -243,7 +227,7 @@ class TestNothingIsLeft:
         yield
         gc.collect()
         assert remote.blocks(MARK) <= blocks
-        remote.until(lambda: not semaphores(MARK), "semaphores stayed")
+        remote.until(lambda: not remote.semaphores(MARK), "semaphores stayed")
         assert not set(threading.enumerate()) - threads
 
     def test_after_an_exception_in_the_callers_loop(self, transport: str, times: int) -> None:
@@ -300,8 +284,8 @@ class TestNothingIsLeft:
         assert (out, err) == ("done\n", "")
         assert len(workers) == 2 * times
         assert not [*Path(own_tmp["TMPDIR"]).iterdir()]
-        remote.until(lambda: not processes_of(caller.pid), "processes stayed")
-        assert not remote.blocks(mark) | semaphores(mark)
+        remote.until(lambda: not remote.processes_of(caller.pid), "processes stayed")
+        assert not remote.blocks(mark) | remote.semaphores(mark)
 
     def test_after_sigterm(self, transport: str, times: int, tmp_path: Path, own_tmp: dict[str, str]) -> None:
         script = tmp_path / "script.py"
@@ -327,8 +311,8 @@ class TestNothingIsLeft:
             for caller, mark in zip(callers, marks, strict=True):
                 caller.communicate(timeout=TIME_LIMIT)
                 assert caller.returncode == -signal.SIGTERM
-                remote.until(lambda pid=caller.pid: not processes_of(pid), "processes stayed")
-                assert not remote.blocks(mark) | semaphores(mark)
+                remote.until(lambda pid=caller.pid: not remote.processes_of(pid), "processes stayed")
+                assert not remote.blocks(mark) | remote.semaphores(mark)
 
 
 class TestFork:

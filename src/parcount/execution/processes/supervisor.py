@@ -14,11 +14,13 @@ from multiprocessing.process import BaseProcess
 from threading import get_ident
 from time import monotonic, sleep
 from typing import Any
+from weakref import WeakSet
 
 from parcount.execution import pinned_threads
 from parcount.execution.errors import RemoteTraceback, WorkerDied
 from parcount.execution.fair_lock import FairLock
 from parcount.execution.pickling import hide_missing_main_file
+from parcount.execution.processes import nesting
 from parcount.execution.processes.channel import ERROR, NONE, STOP, TASK, Channel, Received
 from parcount.execution.processes.poller import Poller
 from parcount.execution.processes.serialisation import Message, Packing, dumps, loads
@@ -123,6 +125,7 @@ class WorkerPool:
         self.on_wait: Callable[[], object] | None = None  # called before a call waits for another one
         self._caller: int | None = None
         self._owner = os.getpid()
+        _pools.add(self)
 
     def deadline(self) -> float | None:
         """The time of `time.monotonic` by which a task sent now must be done."""
@@ -318,8 +321,6 @@ class WorkerPool:
 
     def close(self) -> None:
         """End all workers; kill those that have an item."""
-        if self._owner != os.getpid():  # they are workers of the process that this one is a fork of
-            return
         try:
             for worker in self.workers:
                 if worker.pending:
@@ -369,10 +370,12 @@ class WorkerPool:
         if self.start_method == "fork":
             inherited = [*(worker.channel for worker in (*self.workers, *self._retiring)), ours]
         try:
+            if self.start_method == "forkserver":
+                nesting.prepare_fork_server()
             process = self._context.Process(  # type: ignore[attr-defined]
                 target=serve, args=(theirs, inherited, config), name=f"parcount-{name_prefix}", daemon=True
             )
-            with hide_missing_main_file():
+            with nesting.children_allowed(), hide_missing_main_file():
                 process.start()
         except BaseException as error:
             ours.close_peer()
@@ -419,6 +422,22 @@ class WorkerPool:
             task.copies = ()  # a traceback may keep the task alive
         worker.pending.clear()
         return exitcode
+
+
+_pools: WeakSet[WorkerPool] = WeakSet()
+
+
+def _forget_the_parents_workers() -> None:
+    """Have no workers in a forked child: it must not end its parent's, nor keep them from ending with their caller."""
+    for pool in list(_pools):
+        for worker in (*pool.workers, *pool._retiring):
+            nesting.close_inherited(worker.process)
+        pool.workers.clear()
+        pool._retiring.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_the_parents_workers)
 
 
 def fork_hazard() -> str | None:
