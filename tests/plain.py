@@ -119,6 +119,12 @@ def unpicklable_result(x: Any) -> Any:
     return Lock()
 
 
+def sharers(_: object) -> int:
+    """How many workers share the cores available to this process."""
+    result: int = import_module("parcount.system.cores").sharers()
+    return result
+
+
 def load(module: str) -> None:
     import_module(module)
 

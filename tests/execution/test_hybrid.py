@@ -12,6 +12,7 @@ import pytest
 
 import parcount as pc
 from parcount.system import thread_limits
+from parcount.system.cores import MAX_CORES
 from tests import remote
 from tests.execution.executions import TRANSPORTED
 
@@ -96,6 +97,7 @@ class TestInnerPools:
     def nothing_is_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for variable in thread_limits.VARIABLES:
             monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv(MAX_CORES, raising=False)
 
     @pytest.mark.parametrize(("cores", "workers", "threads"), [(8, 2, 4), (8, 3, 2), (2, 4, 1), (1, 1, 1)])
     def test_the_cores_are_shared_out(self, cores: int, workers: int, threads: int) -> None:
@@ -104,7 +106,15 @@ class TestInnerPools:
     def test_libraries_that_come_later_read_it(self) -> None:
         environment = {"OMP_NUM_THREADS": "7"}
         thread_limits.limit_threads(3, environment)
-        assert environment == {**dict.fromkeys(thread_limits.VARIABLES, "3"), "OMP_NUM_THREADS": "7"}
+        limited = {**dict.fromkeys(thread_limits.VARIABLES, "3"), MAX_CORES: "3"}
+        assert environment == {**limited, "OMP_NUM_THREADS": "7"}
+
+    def test_a_workers_limits_do_not_hold_in_its_own_workers(self) -> None:
+        environment = {"OMP_NUM_THREADS": "7"}
+        thread_limits.limit_threads(3, environment)
+        thread_limits.limit_threads(1, environment)
+        limited = {**dict.fromkeys(thread_limits.VARIABLES, "1"), MAX_CORES: "1"}
+        assert environment == {**limited, "OMP_NUM_THREADS": "7"}
 
     def test_libraries_that_are_there_are_told(self) -> None:
         pytest.importorskip("threadpoolctl")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import parcount as pc
-from parcount.system.cores import Cores, available_cores, cores, spread
+from parcount.cli import main
+from parcount.system.cores import MAX_CORES, Cores, available_cores, cores, spread
 from tests.conftest import Run
 
 
@@ -97,6 +98,9 @@ def test_no_control_groups_no_quota(groups: Groups) -> None:
         (Cores(8, 8, 0.5), 1, 1, "the container's quota is 0.5 cores of 8"),
         (Cores(8, 2, 3.5), 2, 2, "the process is bound to 2 of 8 cores"),
         (Cores(8, 3, 2.5), 2, 3, "the container's quota is 2.5 cores of 8"),
+        (Cores(8, 6, 5.5, 3), 3, 3, "PARCOUNT_MAX_CORES, which worker processes are given, is 3"),
+        (Cores(8, 3, None, 3), 3, 3, "the process is bound to 3 of 8 cores"),
+        (Cores(8, 8, None, 9), 8, 8, "the machine has 8, and neither affinity nor a quota takes any away"),
         (Cores(1), 1, 1, "the machine has 1, and neither affinity nor a quota takes any away"),
     ],
 )
@@ -138,6 +142,29 @@ def test_processes_are_spread_over_the_cores_if_there_are_enough() -> None:
         spread(pids)
         assert [os.sched_getaffinity(pid) for pid in pids] == [{core} for core in allowed]
     assert os.sched_getaffinity(0) == set(allowed)
+
+
+class TestMaxCores:
+    def test_is_a_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(MAX_CORES, "1")
+        assert cores().limit == available_cores() == 1
+
+    def test_empty_is_not_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(MAX_CORES, "")
+        assert cores().limit is None
+
+    @pytest.mark.parametrize("text", ["0", "-1", "many", "2.5"])
+    def test_invalid_values_raise(self, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+        monkeypatch.setenv(MAX_CORES, text)
+        with pytest.raises(ValueError, match=f"PARCOUNT_MAX_CORES must be an integer of at least 1, not '{text}'"):
+            pc.Threads()
+
+    def test_info_names_it(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        if available_cores() == 1:
+            pytest.skip("one core is not limited further")
+        monkeypatch.setenv(MAX_CORES, "1")
+        assert main(["info"]) == 0
+        assert "1 available: PARCOUNT_MAX_CORES, which worker processes are given, is 1" in capsys.readouterr().out
 
 
 def test_there_is_at_least_one() -> None:

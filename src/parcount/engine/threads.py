@@ -12,7 +12,7 @@ from parcount.execution.base import Execution
 from parcount.execution.pinned_threads import pinned_threads
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
-from parcount.system.cores import available_cores
+from parcount.system.cores import cores, share_of
 
 DEFAULT_GRAIN = 1 << 18
 """Minimum elements per thread.
@@ -29,7 +29,7 @@ MAX_THREADS = 256
 """Maximum threads of a call on a machine with fewer cores: threads without a core of their own gain nothing."""
 
 _num_threads: int | None = None
-_cores = cache(available_cores)
+_cores = cache(lambda: cores().available)
 _grain: int | None = None
 _SERIAL = Serial()
 
@@ -56,7 +56,8 @@ def set_num_threads(n: int | None) -> None:
 def get_num_threads() -> int:
     """The maximum number of threads of calls without `threads`."""
     cap = _setting(_num_threads, "PARCOUNT_NUM_THREADS")
-    return _cores() if cap is None else min(cap, _cores())
+    available = share_of(_cores())
+    return available if cap is None else min(cap, available)
 
 
 def set_grain(n: int | None) -> None:

@@ -14,6 +14,7 @@ from parcount.execution.base import Submitted
 from parcount.execution.chunks import apply_call
 from parcount.execution.futures import FutureExecution, FuturesStream
 from parcount.execution.stream import Function
+from parcount.system.cores import set_sharers, sharers
 
 try:
     from parcount._native.cancellation import Cancellable
@@ -46,6 +47,7 @@ class Pool(FutureExecution):
 
     def _set_up(self) -> None:
         """Prepare a thread; an exception in it ends every call."""
+        set_sharers(self._sharers)
         if self._initializer is not None:
             self._initializer(*self._initargs)
 
@@ -68,6 +70,7 @@ class Pool(FutureExecution):
         from concurrent.futures import ThreadPoolExecutor
 
         self._broken = None
+        self._sharers = sharers() * self.workers
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="parcount", initializer=self._try_to_set_up)
 
     def _close(self, error: BaseException | None) -> None:

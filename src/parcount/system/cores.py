@@ -1,4 +1,9 @@
-"""The number of cores that this process may use, and what limits it."""
+"""The number of cores that this process may use, and what limits it.
+
+A worker has a share of its caller's cores, so that calls in workers do not start more threads or processes than there
+are cores. A worker process has its share in an environment variable, which whatever it starts inherits; a worker thread
+has in its context the number of threads that share the process's cores.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,14 @@ import math
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+MAX_CORES = "PARCOUNT_MAX_CORES"
+"""Environment variable: the most cores that a process may use. `Processes` sets it in workers to their share."""
+
+_sharers: ContextVar[int] = ContextVar("parcount_sharers", default=1)
 
 
 @dataclass(frozen=True)
@@ -22,16 +33,19 @@ class Cores:
         The number in the CPU affinity of this process; None where the system has no affinity.
     quota : float or None
         The CPU quota of the control group, in cores; None without a quota.
+    limit : int or None
+        The value of ``PARCOUNT_MAX_CORES``, which is a worker process's share of its caller's cores; None if not set.
     """
 
     machine: int
     affinity: int | None = None
     quota: float | None = None
+    limit: int | None = None
 
     @property
     def available(self) -> int:
-        """The smallest of the three limits in whole cores, at least one."""
-        return max(1, min(int(limit) for limit in (self.machine, self.affinity, self.quota) if limit is not None))
+        """The smallest of the limits in whole cores, at least one."""
+        return max(1, min(map(int, self._limits)))
 
     @property
     def parallel(self) -> int:
@@ -39,11 +53,17 @@ class Cores:
 
         A quota limits CPU time and not the number of threads that run: of 1.5 cores, two threads take 0.75 each.
         """
-        return max(1, min(math.ceil(limit) for limit in (self.machine, self.affinity, self.quota) if limit is not None))
+        return max(1, min(map(math.ceil, self._limits)))
+
+    @property
+    def _limits(self) -> list[float]:
+        return [limit for limit in (self.machine, self.affinity, self.quota, self.limit) if limit is not None]
 
     @property
     def reason(self) -> str:
         """A sentence that names the limit which applies."""
+        if self.limit is not None and self.limit < replace(self, limit=None).available:
+            return f"{MAX_CORES}, which worker processes are given, is {self.limit}"
         if self.quota is not None and int(self.quota) <= self.available < self.machine:
             return f"the container's quota is {self.quota:g} cores of {self.machine}"
         if self.affinity is not None and self.affinity < self.machine:
@@ -60,12 +80,38 @@ def cores(cgroup: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/
         The mount point of the control groups, and the file that lists those of this process.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    return Cores(os.cpu_count() or 1, affinity, _quota(cgroup, membership))
+    return Cores(os.cpu_count() or 1, affinity, _quota(cgroup, membership), _limit())
 
 
 def available_cores() -> int:
-    """The number of cores that this process may use: the smallest of machine, CPU affinity and CPU quota."""
-    return cores().available
+    """The number of cores that the caller may use.
+
+    It is the smallest of the number of cores, the CPU affinity, the CPU quota and ``PARCOUNT_MAX_CORES``. A worker of
+    `Threads`, `Processes` or `Interpreters` has an equal share of it.
+    """
+    return share_of(cores().available)
+
+
+def share_of(available: int) -> int:
+    """How many of the cores available to this process the calling thread may use, at least one."""
+    limit = _limit()
+    return max(1, (available if limit is None else min(available, limit)) // _sharers.get())
+
+
+def sharers() -> int:
+    """The number of threads that share the cores available to this process with the calling thread, itself included."""
+    return _sharers.get()
+
+
+def set_sharers(threads: int) -> None:
+    """Set the result of `sharers` for the calling thread."""
+    _sharers.set(threads)
+
+
+def set_default_sharers(threads: int) -> None:
+    """Set the result of `sharers` for all threads of an interpreter, each call of which has a context of its own."""
+    global _sharers
+    _sharers = ContextVar(_sharers.name, default=threads)
 
 
 def parallel_cores() -> int:
@@ -81,6 +127,16 @@ def spread(pids: Sequence[int]) -> None:
             for pid, core in zip(pids, allowed, strict=False):
                 with suppress(ProcessLookupError):  # it has just ended
                     os.sched_setaffinity(pid, {core})
+
+
+def _limit() -> int | None:
+    text = os.environ.get(MAX_CORES)
+    if not text:
+        return None
+    with suppress(ValueError):
+        if int(text) > 0:
+            return int(text)
+    raise ValueError(f"{MAX_CORES} must be an integer of at least 1, not {text!r}")
 
 
 def _quota(root: Path, membership: Path) -> float | None:

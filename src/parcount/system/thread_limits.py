@@ -2,7 +2,7 @@
 
 Two workers whose matrix products run on two threads each are four threads on two cores, so each worker limits these
 pools to its share of the cores: by threadpoolctl, if installed, for libraries that are loaded, and by environment
-variables for those loaded later.
+variables for those loaded later. The package itself sees the share as the number of available cores.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import os
 import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
+
+from parcount.system.cores import MAX_CORES
 
 VARIABLES = (
     "OMP_NUM_THREADS",
@@ -36,17 +38,20 @@ def threads_per_worker(cores: int, workers: int) -> int:
 
 
 def limit_threads(threads: int, environment: MutableMapping[str, str] = os.environ) -> None:
-    """Limit every pool of this process, except those whose environment variable the user has set.
+    """Limit the cores available to this process, and every pool whose environment variable the user has not set.
 
     Parameters
     ----------
     threads : int
-        The limit for each pool.
+        The limit.
     environment : mapping, optional
         The environment to change.
     """
+    of_the_caller = environment.get(MAX_CORES)  # a worker's caller can be a worker, which has set the variables
     for variable in VARIABLES:
-        environment.setdefault(variable, str(threads))
+        if environment.get(variable) in (None, of_the_caller):
+            environment[variable] = str(threads)
+    environment[MAX_CORES] = str(threads)
     if numba := sys.modules.get("numba"):  # forked from a process that has loaded it
         numba.set_num_threads(min(threads, numba.get_num_threads()))
     with suppress(ImportError):

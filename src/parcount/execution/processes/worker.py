@@ -30,7 +30,7 @@ class WorkerConfig:
     initializes: bool  # whether its first task calls the initializer
     packing: Packing  # of its results
     threads: int  # the number of items that it runs at the same time
-    thread_limit: int  # for each thread pool of a numerical library
+    thread_limit: int  # the cores for each item, and the limit for each thread pool of a numerical library
 
 
 def serve(channel: Channel, inherited: Sequence[Channel], config: WorkerConfig) -> None:
