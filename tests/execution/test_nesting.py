@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from multiprocessing.resource_tracker import ResourceTracker
 from pathlib import Path
 
@@ -432,6 +432,13 @@ class TestSharesOfProcesses:
 
     def test_in_threads_of_processes(self) -> None:
         assert pc.Processes(2, start_method="fork").map(in_threads, [1, 2, 5]) == [{4}, {2}, {1}]
+
+    def test_in_workers_that_another_thread_starts(self) -> None:
+        pool = pc.Processes(2, max_tasks_per_worker=1)
+        with ExitStack() as stack:
+            pc.Threads(2).map(lambda _: stack.enter_context(pool), [0])
+            calls = [pool.submit(remote.variable, MAX_CORES) for _ in range(5)]
+            assert {call.result(TIME_LIMIT) for call in calls} == {"2"}
 
     def test_in_whatever_a_worker_starts(self) -> None:
         with pc.Processes(2, start_method="fork") as pool:

@@ -125,6 +125,8 @@ class WorkerPool:
         self.on_wait: Callable[[], object] | None = None  # called before a call waits for another one
         self._caller: int | None = None
         self._owner = os.getpid()
+        # Of the calling thread's share of the cores: another thread may start workers later.
+        self._thread_limit = thread_limits.threads_per_worker(available_cores(), self.size * self.threads)
         _pools.add(self)
 
     def deadline(self) -> float | None:
@@ -364,7 +366,7 @@ class WorkerPool:
             self._setup is not None,
             self.transport.packing,
             self.threads,
-            thread_limits.threads_per_worker(available_cores(), self.size * self.threads),
+            self._thread_limit,
         )
         inherited: list[Channel] = []
         if self.start_method == "fork":
