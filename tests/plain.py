@@ -119,9 +119,9 @@ def unpicklable_result(x: Any) -> Any:
     return Lock()
 
 
-def sharers(_: object) -> int:
-    """How many workers share the cores available to this process."""
-    result: int = import_module("parcount.system.cores").sharers()
+def share(_: object) -> tuple[int, int]:
+    """The share of the cores that a worker has, as the class `Share`."""
+    result: tuple[int, int] = import_module("parcount.system.cores").current_share()
     return result
 
 

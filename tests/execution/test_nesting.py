@@ -163,7 +163,7 @@ from multiprocessing import get_context
 def work():
     import parcount as pc
 
-    print(pc.Processes(2).map(abs, [-1, -2]), flush=True)
+    os.write(1, f"{pc.Processes(2).map(abs, [-1, -2])}\\n".encode())
 
 if __name__ == "__main__":
     print("no mark", flush=True)
@@ -387,6 +387,12 @@ def eight_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     pc.set_num_threads(None)
 
 
+def chosen(_: object) -> tuple[int, int]:
+    """The number of threads of a large call, and which threads they are."""
+    execution = choose_execution(10**12, None, None)
+    return execution.workers, id(execution)
+
+
 @pytest.mark.usefixtures("eight_cores")
 class TestShares:
     def test_the_caller_has_all_cores(self) -> None:
@@ -397,6 +403,12 @@ class TestShares:
     @pytest.mark.parametrize(("workers", "share"), [(1, 8), (2, 4), (3, 2), (8, 1), (20, 1)])
     def test_in_threads(self, workers: int, share: int) -> None:
         assert in_threads(workers) == {share}
+
+    def test_calls_in_two_threads_use_the_cores_of_both(self) -> None:
+        with pc.Threads(2) as threads:
+            calls = threads.together(chosen, [0, 1])[0]
+        assert [threads for threads, _ in calls] == [4, 4]
+        assert len(set(calls)) == 2
 
     def test_in_threads_of_threads(self) -> None:
         assert pc.Threads(2).map(in_threads, [2, 3, 4, 100]) == [{2}, {1}, {1}, {1}]
@@ -411,7 +423,7 @@ class TestShares:
 
     @pytest.mark.parametrize("make", INTERPRETERS)
     def test_in_interpreters(self, make: Callable[[int], pc.Execution]) -> None:
-        assert pc.Threads(2).map(lambda _: make(2).map(plain.sharers, [0]), [0]) == [[4]]
+        assert pc.Threads(2).map(lambda _: make(1).map(plain.share, [0]), [0]) == [[(2, 0)]]
 
     def test_a_number_that_is_given_is_used(self) -> None:
         assert pc.Threads(4).map(lambda number: pc.Threads(number).workers, [7]) == [7]
@@ -426,6 +438,12 @@ class TestSharesOfProcesses:
     def test_in_processes(self, workers: int, threads: int, share: int) -> None:
         assert available_in(pc.Processes(workers, threads=threads, start_method="fork")) == {share}
         assert available() == {8}
+
+    def test_calls_in_two_threads_of_a_process_use_the_cores_of_both(self) -> None:
+        with pc.Processes(1, threads=2, start_method="fork") as pool:
+            calls = pool.together(chosen, [0, 1])[0]
+        assert [threads for threads, _ in calls] == [4, 4]
+        assert len(set(calls)) == 2
 
     def test_in_processes_of_processes(self) -> None:
         assert pc.Processes(2, start_method="fork").map(in_processes, [2, 3, 5]) == [{2}, {1}, {1}]

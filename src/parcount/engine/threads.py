@@ -12,7 +12,7 @@ from parcount.execution.base import Execution
 from parcount.execution.pinned_threads import pinned_threads
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
-from parcount.system.cores import cores, share_of
+from parcount.system.cores import cores, current_share, share_of
 
 DEFAULT_GRAIN = 1 << 18
 """Minimum elements per thread.
@@ -115,13 +115,15 @@ def choose_execution(size: int, threads: int | None, on: Execution | None) -> Ex
         if not isinstance(on, Execution):
             raise TypeError(f"on= takes an execution such as Threads(2), not {on!r}")
         return on
+    number = 0
     if threads is None:
+        number = current_share().number  # calls in other workers at the same time use the other cores
         threads = size // get_grain()
         if threads > 1:
             threads = min(threads, get_num_threads())
         threads = max(1, threads)
     threads = usable_threads(threads)
-    return _SERIAL if threads == 1 else pinned_threads(threads)
+    return _SERIAL if threads == 1 else pinned_threads(threads, number)
 
 
 def persistent_threads(execution: Threads) -> Execution:

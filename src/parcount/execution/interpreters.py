@@ -29,7 +29,7 @@ from parcount.execution.pickling import (
 from parcount.execution.pool import Pool
 from parcount.execution.stream import Function
 from parcount.execution.unpicklable import Nowhere, Unsent, locate
-from parcount.system.cores import set_default_sharers
+from parcount.system.cores import set_default_share
 
 Classes = dict[type, ByValue]
 """The pickles of classes, for all messages of a call."""
@@ -129,7 +129,7 @@ class Interpreters(Pool):
         self._started.append(interpreter)
         self._own.call = interpreter.call
         interpreter.exec(f"import sys; sys.path[:] = {self._path!r}")
-        interpreter.call(set_default_sharers, self._sharers)
+        interpreter.call(set_default_share, self._share.part(next(self._numbers), self.workers))
         interpreter.call(interpreter_worker.prepare, self._main)
         if self._setup is not None:
             _result(interpreter.call(interpreter_worker.run, *self._setup))

@@ -65,7 +65,7 @@ class PinnedThreads(Threads):
             return run_now(function, item)
 
 
-def pinned_threads(threads: int) -> Execution:
+def pinned_threads(threads: int, number: int = 0) -> Execution:
     """The persistent pool of that many threads.
 
     `Serial` with one thread, and where no threads can be started: after the main thread has ended, or at the system's
@@ -75,6 +75,8 @@ def pinned_threads(threads: int) -> Execution:
     ----------
     threads : int
         How many.
+    number : int, optional
+        Which one of several such pools.
 
     Raises
     ------
@@ -85,7 +87,7 @@ def pinned_threads(threads: int) -> Execution:
     """
     if (threads := integer("threads", threads)) == 1:
         return Serial()
-    key = threads, allowed_cores()
+    key = threads, allowed_cores(), number
     if (pool := _pools.get(key)) is None:
         with _creating:
             if (pool := _pools.get(key)) is None:
@@ -115,7 +117,7 @@ def _split_cores(cores: frozenset[int], workers: int) -> list[list[int]]:
     return [ordered[start:stop] for start, stop in pairwise(bounds)]
 
 
-_pools: dict[tuple[int, frozenset[int]], PinnedThreads] = {}
+_pools: dict[tuple[int, frozenset[int], int], PinnedThreads] = {}
 _creating = Lock()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from functools import partial
+from itertools import count
 from threading import Barrier
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from parcount.execution.base import Submitted
 from parcount.execution.chunks import apply_call
 from parcount.execution.futures import FutureExecution, FuturesStream
 from parcount.execution.stream import Function
-from parcount.system.cores import set_sharers, sharers
+from parcount.system.cores import current_share, set_share
 
 try:
     from parcount._native.cancellation import Cancellable
@@ -47,7 +48,7 @@ class Pool(FutureExecution):
 
     def _set_up(self) -> None:
         """Prepare a thread; an exception in it ends every call."""
-        set_sharers(self._sharers)
+        set_share(self._share.part(next(self._numbers), self.workers))
         if self._initializer is not None:
             self._initializer(*self._initargs)
 
@@ -70,7 +71,8 @@ class Pool(FutureExecution):
         from concurrent.futures import ThreadPoolExecutor
 
         self._broken = None
-        self._sharers = sharers() * self.workers
+        self._share = current_share()
+        self._numbers = count()
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="parcount", initializer=self._try_to_set_up)
 
     def _close(self, error: BaseException | None) -> None:

@@ -2,7 +2,7 @@
 
 A worker has a share of its caller's cores, so that calls in workers do not start more threads or processes than there
 are cores. A worker process has its share in an environment variable, which whatever it starts inherits; a worker thread
-has in its context the number of threads that share the process's cores.
+has its share of the process's cores in its context.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 MAX_CORES = "PARCOUNT_MAX_CORES"
 """Environment variable: the most cores that a process may use. `Processes` sets it in workers to their share."""
-
-_sharers: ContextVar[int] = ContextVar("parcount_sharers", default=1)
 
 
 @dataclass(frozen=True)
@@ -95,23 +94,40 @@ def available_cores() -> int:
 def share_of(available: int) -> int:
     """How many of the cores available to this process the calling thread may use, at least one."""
     limit = _limit()
-    return max(1, (available if limit is None else min(available, limit)) // _sharers.get())
+    return max(1, (available if limit is None else min(available, limit)) // _share.get().divisor)
 
 
-def sharers() -> int:
-    """The number of threads that share the cores available to this process with the calling thread, itself included."""
-    return _sharers.get()
+class Share(NamedTuple):
+    """The share of a thread in the cores available to its process."""
+
+    divisor: int = 1
+    """The number of threads that have a share."""
+    number: int = 0
+    """Distinguishes threads that have shares, so that each of their calls can have threads of its own."""
+
+    def part(self, number: int, divisor: int) -> Share:
+        """One of several equal parts of this share."""
+        return Share(self.divisor * divisor, self.number * divisor + number)
 
 
-def set_sharers(threads: int) -> None:
-    """Set the result of `sharers` for the calling thread."""
-    _sharers.set(threads)
+_WHOLE = Share()
+_share: ContextVar[Share] = ContextVar("parcount_share", default=_WHOLE)
 
 
-def set_default_sharers(threads: int) -> None:
-    """Set the result of `sharers` for all threads of an interpreter, each call of which has a context of its own."""
-    global _sharers
-    _sharers = ContextVar(_sharers.name, default=threads)
+def current_share() -> Share:
+    """The share of the calling thread."""
+    return _share.get()
+
+
+def set_share(share: Share) -> None:
+    """Set the share of the calling thread."""
+    _share.set(share)
+
+
+def set_default_share(share: Share) -> None:
+    """Set the share of all threads of an interpreter, in which each call has a context of its own."""
+    global _share
+    _share = ContextVar(_share.name, default=share)
 
 
 def parallel_cores() -> int:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from multiprocessing import connection as mpc
 from threading import Event, Lock, Thread, local
 from typing import Any
@@ -20,6 +22,7 @@ from parcount.execution.processes.serialisation import Checker, Message, Packing
 from parcount.execution.unpicklable import Nowhere, Unsent, locate
 from parcount.shm import blocks
 from parcount.system import thread_limits
+from parcount.system.cores import Share, set_share
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,10 @@ class _ThreadedServer(_Server):
 
     def __init__(self, channel: Channel, config: WorkerConfig) -> None:
         super().__init__(channel, config)
-        self.pool = ThreadPoolExecutor(config.threads, thread_name_prefix="parcount")
+        shares = map(partial(Share, 1), count())  # `thread_limit` is for each thread already
+        self.pool = ThreadPoolExecutor(
+            config.threads, thread_name_prefix="parcount", initializer=lambda: set_share(next(shares))
+        )
         self.go: dict[int, Event] = {}
 
     def run(self) -> None:
