@@ -9,7 +9,7 @@ from typing import Any, Self
 import pytest
 
 import parcount as pc
-from parcount.execution.errors import RemoteTraceback, portable
+from parcount.execution.errors import Failure, RemoteTraceback
 from tests.plain import Peculiar
 from tests.remote import Unpicklable
 
@@ -64,31 +64,41 @@ def raised(error: BaseException) -> BaseException:
         return error
 
 
-def round_trip(value: Any) -> Any:
-    return pickle.loads(pickle.dumps(value))
-
-
 def sent(error: BaseException) -> tuple[Any, str]:
-    """What becomes of an exception on its way to the caller, and its traceback as text."""
-    back, text = round_trip(portable(raised(error), round_trip))
-    return back, text
+    """What arrives of an exception at the caller, and its traceback as text."""
+    back = Failure.of(raised(error), pickle.dumps, pickle.loads).error(pickle.loads)
+    assert isinstance(back.__cause__, RemoteTraceback)
+    return back, back.__cause__.text
 
 
-def test_an_exception_that_pickles_is_portable_as_it_is() -> None:
-    error = raised(Peculiar("no", 42))
-    same, text = portable(error, round_trip)
-    assert same is error
+def test_an_exception_arrives_with_its_traceback() -> None:
+    back, text = sent(Peculiar("no", 42))
+    assert type(back) is Peculiar
+    assert (back.message, back.code) == ("no", 42)
     assert "raise error" in text
     assert text.endswith("Peculiar: ('no', 42)\n")
 
 
-def test_a_portable_exception_keeps_no_frames() -> None:
+def test_no_frames_are_sent() -> None:
+    """Some libraries make tracebacks picklable."""
     try:
         raise Peculiar("no", 42) from raised(ValueError("cause"))
     except Peculiar as error:
-        same, text = portable(error, round_trip)
-    assert same.__traceback__ is same.__cause__ is same.__context__ is None
-    assert "cause" in text
+        kept = error
+        failure = Failure.of(error, pickle.dumps, pickle.loads)
+    assert kept.__traceback__ is kept.__cause__ is kept.__context__ is None
+    assert "cause" in failure.traceback
+
+
+def test_an_exception_that_only_the_worker_can_import_is_quoted() -> None:
+    def loads(data: bytes) -> Any:
+        raise ModuleNotFoundError("No module named 'plugin'")
+
+    failure = Failure.of(raised(Peculiar("no", 42)), pickle.dumps, pickle.loads)
+    back = failure.error(loads)
+    assert (type(back), str(back)) == (RuntimeError, "Peculiar: ('no', 42)")
+    assert "No module named 'plugin'" in back.__notes__[0]
+    assert "raise error" in str(back.__cause__)
 
 
 class ForgetsAnArgument(Exception):

@@ -80,25 +80,44 @@ class RemoteTraceback(Exception):
         return f'\n"""\n{self.text}"""'
 
 
+Dumps = Callable[[Any], bytes]
+"""Pickles a value."""
+
+Loads = Callable[[bytes], Any]
+"""Unpickles a value."""
+
 RoundTrip = Callable[[Any], Any]
 """Pickles a value and unpickles it."""
 
 
-def portable(error: BaseException, round_trip: RoundTrip) -> tuple[Any, str]:
-    """Return an exception that can be pickled, or what unpickles as one, and the text of its traceback.
+@dataclass(frozen=True)
+class Failure:
+    """An exception on its way to the caller."""
 
-    An exception that does not survive that is made anew, without its `__init__`, of what can be pickled in it. If its
-    type cannot be pickled either, it is replaced by a `RuntimeError` with its text. Groups keep their structure.
+    data: bytes  # its pickle
+    quoted: str  # its type and text
+    traceback: str
 
-    Parameters
-    ----------
-    error : BaseException
-        The exception. It loses its traceback, cause and context.
-    round_trip : callable
-        Pickles a value and unpickles it, as sending it will.
-    """
-    text = "".join(traceback.format_exception(error))
-    return _portable(error, round_trip), text
+    @classmethod
+    def of(cls, error: BaseException, dumps: Dumps, loads: Loads) -> Failure:
+        """Pickle an exception, which loses its traceback, cause and context.
+
+        If it does not survive that, it is made anew, without its `__init__`, of what can be pickled in it. If its type
+        cannot be pickled either, it is replaced by a `RuntimeError` with its text. Groups keep their structure.
+        """
+        text = "".join(traceback.format_exception(error))
+        sent = _portable(error, lambda value: loads(dumps(value)))
+        return cls(dumps(sent), _quoted(error), text)
+
+    def error(self, loads: Loads) -> BaseException:
+        """Return the exception; its cause is the worker's traceback as text."""
+        try:
+            error: BaseException = loads(self.data)
+        except Exception as why:  # noqa: BLE001 - such as a module that only the worker can import
+            error = RuntimeError(self.quoted)
+            error.add_note(f"This exception cannot be unpickled here: {why!r}")
+        error.__cause__ = RemoteTraceback(self.traceback)
+        return error
 
 
 def _portable(error: BaseException, round_trip: RoundTrip) -> Any:
@@ -125,11 +144,10 @@ def _portable(error: BaseException, round_trip: RoundTrip) -> Any:
                     usable = candidate
     if usable is not None:
         return usable
-    quoted = f"{type(error).__name__}: {error.message if isinstance(error, BaseExceptionGroup) else shown}"
     state = {"__notes__": list(map(str, getattr(error, "__notes__", ())))}
     if isinstance(error, BaseExceptionGroup):
-        return _Rebuilt(BaseExceptionGroup, BaseExceptionGroup, (quoted, sent), state)
-    return _Rebuilt(RuntimeError, RuntimeError, (quoted,), state)
+        return _Rebuilt(BaseExceptionGroup, BaseExceptionGroup, (_quoted(error), sent), state)
+    return _Rebuilt(RuntimeError, RuntimeError, (_quoted(error),), state)
 
 
 @dataclass(frozen=True)
@@ -143,18 +161,18 @@ class _Rebuilt:
 
     @classmethod
     def of(cls, error: BaseException, members: list[Any], round_trip: RoundTrip, replace: bool = False) -> _Rebuilt:
-        """Take what can be pickled of an exception; `replace` replaces the other attributes rather than leave them."""
+        """Take what can be pickled of an exception; `replace` replaces other attributes rather than leave them out."""
         base = next(kind for kind in type(error).__mro__ if kind.__module__ == "builtins")
         assert issubclass(base, BaseException)
         reduced: Any = base.__reduce__(error)
-        arguments, state = reduced[1], {**(reduced[2] if len(reduced) > 2 and reduced[2] else {})}
+        arguments, attributes = reduced[1], (reduced[2] if len(reduced) > 2 else None) or {}
         if members:
             arguments = (arguments[0], members)
-        for key, value in list(state.items()):
-            if (other := _StandIn.if_needed(value, round_trip)) is not value:
-                state[key] = other
-                if not replace:
-                    del state[key]
+        state = {}
+        for key, value in attributes.items():
+            sent = _StandIn.if_needed(value, round_trip)
+            if replace or sent is value:
+                state[key] = sent
         return cls(type(error), base, tuple(_StandIn.if_needed(one, round_trip) for one in arguments), state)
 
     def __reduce__(self) -> Any:
@@ -193,6 +211,11 @@ class _StandIn:
 
     def __repr__(self) -> str:
         return self.representation
+
+
+def _quoted(error: BaseException) -> str:
+    shown = error.message if isinstance(error, BaseExceptionGroup) else _shown(error)
+    return type(error).__name__ if shown is None else f"{type(error).__name__}: {shown}"
 
 
 def _shown(error: BaseException) -> str | None:

@@ -14,13 +14,13 @@ from itertools import accumulate
 from typing import Any
 
 from parcount.execution import pickling
-from parcount.execution.errors import portable
+from parcount.execution.errors import Failure
 from parcount.execution.pickling import Pickler, Unpickler
 from parcount.execution.stream import Function
 from parcount.execution.unpicklable import Nowhere, Unsent, locate
 
 Answer = tuple[bool, bytes]
-"""Whether the call failed; the pickled result, or the pickled exception and its traceback as text."""
+"""Whether the call failed; the pickled result or `Failure`."""
 
 _main: dict[str, Any] = {}
 _held: list[tuple[Function, Any]] = []
@@ -71,7 +71,7 @@ def _answer(action: Callable[[], Any]) -> Answer:
         except Exception as error:  # an object's own __reduce__ may raise anything
             raise Unsent(True, locate(result, error, Pickler(Nowhere(), to_caller=True))) from error
     except BaseException as error:  # noqa: BLE001 - any exception is reported to the caller
-        return True, _dumps(portable(_explained(error), lambda value: _loads(_dumps(value))))
+        return True, _dumps(Failure.of(_explained(error), _dumps, _loads))
 
 
 def _dumps(value: Any) -> bytes:

@@ -18,7 +18,6 @@ from typing import Any
 from weakref import finalize
 
 from parcount.execution import interpreter_worker
-from parcount.execution.errors import RemoteTraceback
 from parcount.execution.pickling import (
     ByValue,
     Pickler,
@@ -155,7 +154,7 @@ class Interpreters(Pool):
 
     def _translate(self, position: int, error: BaseException) -> None:
         if isinstance(error, Unsent):
-            raise error.of(position) from error.__cause__
+            raise error.of(position)
 
     def _caller(self) -> Callable[..., interpreter_worker.Answer]:
         """Return the method that calls a function in the interpreter of this thread."""
@@ -218,7 +217,5 @@ def _result(answer: interpreter_worker.Answer) -> Any:
     failed, message = answer
     value = pickle.loads(message)
     if failed:
-        error, text = value
-        error.__cause__ = RemoteTraceback(text)
-        raise error
+        raise value.error(pickle.loads)
     return value

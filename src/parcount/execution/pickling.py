@@ -63,8 +63,12 @@ class Pickler(pickle.Pickler):
     # Called for objects that are not of the simple built-in types; not `persistent_id`, which is called for every
     # integer too, and whose objects are sent anew at each reference.
     def reducer_override(self, obj: Any) -> Any:
-        """Reduce functions and classes that the receiver cannot import to their pickles."""
-        if not self.goes_by_value(obj):
+        """Reduce what is not left to pickle."""
+        return self.reduce_global(obj) if is_global(obj) else NotImplemented
+
+    def reduce_global(self, obj: Any) -> Any:
+        """Reduce a function or a class that the receiver cannot import to its pickle."""
+        if self.is_importable(obj):
             return NotImplemented
         if self.by_name_only:
             raise _ByNameError
@@ -82,8 +86,7 @@ class Pickler(pickle.Pickler):
 
     def goes_by_value(self, obj: Any) -> bool:
         """Whether it is a function or a class that the receiver cannot import."""
-        kind = type(obj)
-        return (kind is FunctionType or issubclass(kind, type)) and not self.is_importable(obj)
+        return is_global(obj) and not self.is_importable(obj)
 
     def is_importable(self, obj: Any) -> bool:
         """Whether the receiver can import a function or a class."""
@@ -120,6 +123,12 @@ class Pickler(pickle.Pickler):
             self.dump(value)
         finally:
             self.clear_memo()
+
+
+def is_global(obj: Any) -> bool:
+    """Whether it is a function or a class, which pickle reduces to a name."""
+    kind = type(obj)
+    return kind is FunctionType or issubclass(kind, type)
 
 
 class ByValue:

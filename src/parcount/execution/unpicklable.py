@@ -10,7 +10,7 @@ import copyreg
 import pickle
 import reprlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MAX_OBJECTS = 200_000
 """The number of objects after which the search is given up; it takes about a second."""
+
+MAX_STEPS = 10
+"""The number of steps at the beginning and at the end of a long path that are shown."""
 
 DEEPEST_STATE = 6
 """The number of objects that reducers put between an object and one of its parts: for the cells of functions, most."""
@@ -39,8 +42,11 @@ class Refusal:
 
     def sentence(self, what: str, destination: str) -> str:
         """Say that `what`, of which the object is a part, cannot be sent to a destination."""
+        steps = self.steps
+        if len(steps) > 2 * MAX_STEPS:
+            steps = (*steps[:MAX_STEPS], "[...]", *steps[-MAX_STEPS:])
         parts = [what]
-        for step in self.steps:
+        for step in steps:
             part = f"[{step}]" if isinstance(step, int) else step
             if len(parts) > 1 and _is_path(part) and _is_path(parts[-1]):
                 parts[-1] += part
@@ -91,7 +97,9 @@ class Unsent(TypeError):
         return self._named(f"{argument} of the submitted {function}", replace(self.refusal, steps=steps[2:]))
 
     def _named(self, item: str, refusal: Refusal) -> TypeError:
-        return TypeError(self._sentence(f"the result of {item}" if self.result else item, refusal))
+        named = TypeError(self._sentence(f"the result of {item}" if self.result else item, refusal))
+        named.__cause__ = self.__cause__
+        return named
 
     def _sentence(self, what: str, refusal: Refusal) -> str:
         return refusal.sentence(what, "the caller" if self.result else "a worker") + f". {THREADS}"
@@ -127,15 +135,19 @@ def locate(value: Any, error: Exception, pickler: Pickler, *, by_value: bool = F
             try:
                 pickler.check(item)
             except Exception as its:  # noqa: BLE001 - an object's own __reduce__ may raise anything
-                refusal = locate(item, its, pickler)
+                refusal = _trace(item, its, pickler)
                 return replace(refusal, steps=(index, *refusal.steps))
+    return _trace(value, error, pickler, by_value)
+
+
+def _trace(value: Any, error: Exception, pickler: Pickler, by_value: bool = False) -> Refusal:
     try:
         tracer = _Tracer(pickler)
         if by_value:
             tracer.enter_value(value)
         try:
             tracer.dump(value)
-        except _TooManyError:
+        except (_TooManyError, RecursionError):
             pass
         except Exception as again:  # noqa: BLE001 - as above
             objects = tracer.begun
@@ -149,16 +161,17 @@ def locate(value: Any, error: Exception, pickler: Pickler, *, by_value: bool = F
 
 def describe(thing: Any) -> str:
     """Return the name of a function or a class, and "a" with the name of the class of another object."""
-    own = getattr(thing, "__qualname__", None)
-    module = getattr(thing, "__module__", None)
-    if isinstance(own, str):
-        return f"{module}.{own}" if module else own
     kind = type(thing)
-    return f"a {kind.__qualname__}" if kind.__module__ in ("builtins", "__main__") else f"a {_full_name(kind)}"
+    its_class = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else _full_name(kind)
+    try:
+        return _full_name(thing) if isinstance(thing.__qualname__, str) else f"a {its_class}"
+    except Exception:  # noqa: BLE001 - an object's own __getattr__ may raise anything
+        return f"a {its_class}"
 
 
-def _full_name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+def _full_name(thing: Any) -> str:
+    module = getattr(thing, "__module__", None)
+    return f"{module}.{thing.__qualname__}" if module else str(thing.__qualname__)
 
 
 def _is_path(step: str | int) -> bool:
@@ -231,43 +244,28 @@ def _steps(objects: list[Any]) -> Iterator[str | int]:
 
 def _step(parent: Any, below: list[Any]) -> tuple[int, str | int | None]:
     """Return how far below the next object is that the parent has a name for, and this name."""
-    child = below[0]
-    if isinstance(parent, list | tuple | deque):
-        for index, value in enumerate(parent):
-            if value is child:
-                return 1, index
-    elif isinstance(parent, dict):
-        for key, value in parent.items():
-            if value is child:
-                return 1, f"[{reprlib.repr(key)}]"
-            if key is child:
-                return 1, f"the key {reprlib.repr(key)}"
-    elif isinstance(parent, set | frozenset):
-        return 1, "an element of the set"
     parts = list(_parts(parent))
     for count, one in enumerate(below[:DEEPEST_STATE], 1):
         for step, value in parts:
             if one is value:
-                return count, step
-    if len(below) > 1 and isinstance(child, dict):  # a state that is no attribute
+                return count, step() if callable(step) else step
+    child = below[0]
+    if len(below) > 1 and isinstance(child, dict):  # a state that is not that of the object itself
         return next(((2, f".{key}") for key, value in child.items() if value is below[1]), (1, None))
     return (2 if len(below) > 1 and isinstance(child, list | tuple) else 1), None
 
 
-def _parts(parent: Any) -> Iterator[tuple[str | None, Any]]:
-    """The objects that another one consists of, each with its name; None if it names itself."""
+Step = str | int | None | Callable[[], str]
+
+
+def _parts(parent: Any) -> Iterator[tuple[Step, Any]]:
+    """The objects that another one consists of, each with the step to it; None if the object names itself."""
     if isinstance(parent, partial):
         yield None, parent.func
         for argument, value in (*enumerate(parent.args), *parent.keywords.items()):
             yield f"argument {argument!r} of functools.partial", value
     elif isinstance(parent, FunctionType):
-        code, defaults = parent.__code__, parent.__defaults__ or ()
-        variables = {**parent.__globals__, **(parent.__kwdefaults__ or {})}
-        variables.update(zip(code.co_varnames[code.co_argcount - len(defaults) :], defaults, strict=False))
-        for variable, cell in zip(code.co_freevars, parent.__closure__ or (), strict=True):
-            with suppress(ValueError):  # it is empty
-                variables[variable] = cell.cell_contents
-        for variable, value in variables.items():
+        for variable, value in _variables(parent):
             yield f"{describe(parent)}'s variable {variable}", value
     elif isinstance(parent, MethodType):
         yield None, parent.__self__
@@ -276,7 +274,18 @@ def _parts(parent: Any) -> Iterator[tuple[str | None, Any]]:
             names_itself = isinstance(value, FunctionType | classmethod | staticmethod | property)
             yield None if names_itself else f"{describe(parent)}'s attribute {key}", value
     else:
-        if isinstance(parent, BaseException):
+        if isinstance(parent, list | tuple | deque):
+            fields = getattr(parent, "_fields", ())  # of a named tuple
+            for index, value in enumerate(parent):
+                yield f".{fields[index]}" if fields else index, value
+        elif isinstance(parent, dict):
+            for key, value in parent.items():
+                yield partial(_item_of, key), value
+                yield partial(_key_of, key), key
+        elif isinstance(parent, set | frozenset):
+            for value in parent:
+                yield "an element of the set", value
+        elif isinstance(parent, BaseException):
             yield ".args", parent.args
         for kind in type(parent).__mro__:
             slots = vars(kind).get("__slots__", ())
@@ -285,3 +294,24 @@ def _parts(parent: Any) -> Iterator[tuple[str | None, Any]]:
                     yield f".{slot}", object.__getattribute__(parent, slot)
         for key, value in getattr(parent, "__dict__", {}).items():
             yield f".{key}", value
+
+
+def _item_of(key: object) -> str:
+    return f"[{reprlib.repr(key)}]"
+
+
+def _key_of(key: object) -> str:
+    return f"the key {reprlib.repr(key)}"
+
+
+def _variables(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    code, defaults = function.__code__, function.__defaults__ or ()
+    for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):  # it is empty
+            yield variable, cell.cell_contents
+    yield from zip(code.co_varnames[code.co_argcount - len(defaults) :], defaults, strict=False)
+    yield from (function.__kwdefaults__ or {}).items()
+    # The names in the function first: others may be those of the same objects.
+    yield from ((each, function.__globals__[each]) for each in code.co_names if each in function.__globals__)
+    yield from function.__globals__.items()
+    yield from vars(function).items()

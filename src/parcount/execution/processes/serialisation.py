@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parcount.execution.pickling import ByValue, Pickler
+from parcount.execution.pickling import ByValue, Pickler, is_global
 from parcount.shm import memmap
 from parcount.shm.blocks import Block, address, block_of, open_block
 
@@ -104,6 +104,11 @@ def loads(message: Message) -> tuple[Any, list[Any]]:
         _own.arrays = outer  # a __setstate__ may load another message
 
 
+def loads_bytes(data: bytes) -> Any:
+    """Unpickle the data of a message that has no more."""
+    return loads(Message(data))[0]
+
+
 class _Pickler(Pickler):
     """Sends arrays in shared memory or mapped files by name, and other large ones according to `Packing`."""
 
@@ -116,10 +121,10 @@ class _Pickler(Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         """Reduce arrays, and what is pickled by value."""
-        if not _is_plain(obj):
-            return super().reducer_override(obj)
-        place = self._named_place(obj) or self._moved_place(obj)
-        return NotImplemented if place is None else (_restore, place)
+        if _is_plain(obj):
+            place = self._named_place(obj) or self._moved_place(obj)
+            return NotImplemented if place is None else (_restore, place)
+        return self.reduce_global(obj) if is_global(obj) else NotImplemented
 
     def reduce_in_value(self, obj: Any) -> Any:
         """Reduce an array in the variable of a function, say, to its name."""
@@ -200,7 +205,9 @@ class Checker(_Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         """Skip arrays."""
-        return (int, ()) if _is_plain(obj) else super().reducer_override(obj)
+        if _is_plain(obj):
+            return int, ()
+        return self.reduce_global(obj) if is_global(obj) else NotImplemented
 
 
 def _is_plain(obj: Any) -> bool:

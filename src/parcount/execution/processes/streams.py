@@ -12,9 +12,9 @@ from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
 from parcount.execution.chunks import ChunkSize, apply_to_each
-from parcount.execution.errors import RemoteTraceback, WorkerDied
+from parcount.execution.errors import WorkerDied
 from parcount.execution.processes.channel import ERROR, GO, HOLD, READY, TASK, Received
-from parcount.execution.processes.serialisation import Checker, Message, dumps, loads
+from parcount.execution.processes.serialisation import Checker, Message, dumps, loads, loads_bytes
 from parcount.execution.processes.supervisor import MAX_FAILED_STARTS, PendingTask, Worker
 from parcount.execution.processes.transports import TRANSPORTS
 from parcount.execution.stream import Function, Outcome, TaskStream
@@ -139,10 +139,9 @@ class ProcessStream(TaskStream):
         finally:
             item = worker.pending.pop(position).item
         if tag == ERROR:
-            raised, text = value
+            raised = value.error(loads_bytes)
             if isinstance(raised, Unsent):
                 raised = self._named(raised, position, item)
-            raised.__cause__ = RemoteTraceback(text)
             return Outcome(position, error=raised)
         return Outcome(position, value)
 

@@ -17,13 +17,13 @@ from typing import Any
 from weakref import WeakSet
 
 from parcount.execution import pinned_threads
-from parcount.execution.errors import RemoteTraceback, WorkerDied
+from parcount.execution.errors import WorkerDied
 from parcount.execution.fair_lock import FairLock
 from parcount.execution.pickling import hide_missing_main_file
 from parcount.execution.processes import nesting
 from parcount.execution.processes.channel import ERROR, NONE, STOP, TASK, Channel, Received
 from parcount.execution.processes.poller import Poller
-from parcount.execution.processes.serialisation import Message, Packing, dumps, loads
+from parcount.execution.processes.serialisation import Message, Packing, dumps, loads_bytes
 from parcount.execution.processes.transports import Transport
 from parcount.execution.processes.worker import WorkerConfig, serve
 from parcount.shm import blocks
@@ -268,8 +268,7 @@ class WorkerPool:
             else:
                 tag, _, payload = message
                 if tag == ERROR:
-                    error, text = loads(payload)[0]
-                    raise error from RemoteTraceback(text)
+                    raise loads_bytes(payload.data).error(loads_bytes)
                 if self._setup is not None and not worker.pending:
                     worker.pending[NONE] = PendingTask(None, (), self.deadline(), started=True)
                     worker.send(TASK, NONE, self._setup)

@@ -16,9 +16,9 @@ from multiprocessing import connection as mpc
 from threading import Event, Lock, Thread, local
 from typing import Any
 
-from parcount.execution.errors import portable
+from parcount.execution.errors import Failure
 from parcount.execution.processes.channel import ERROR, HOLD, NONE, READY, RESULT, STOP, Channel
-from parcount.execution.processes.serialisation import Checker, Message, Packing, dumps, loads
+from parcount.execution.processes.serialisation import Checker, Message, Packing, dumps, loads, loads_bytes
 from parcount.execution.unpicklable import Nowhere, Unsent, locate
 from parcount.shm import blocks
 from parcount.system import thread_limits
@@ -113,8 +113,11 @@ class _Server:
         """Send an exception; SystemExit ends the process."""
         if isinstance(error, SystemExit):
             os._exit(error.code if isinstance(error.code, int) else 1)
-        payload, copies = dumps(portable(error, _round_trip), self.packing, received=received)
-        self.send(ERROR, position, payload, copies)
+
+        def pickled(value: Any) -> bytes:
+            return dumps(value, Packing(), received=received)[0].data
+
+        self.send(ERROR, position, Message(pickled(Failure.of(error, pickled, loads_bytes))))
 
     def send(
         self, tag: bytes, position: int = NONE, message: Message | None = None, copies: list[Any] | None = None
@@ -125,11 +128,6 @@ class _Server:
             copies.clear()
         with self.sending:
             self.channel.send(tag, position, message)
-
-
-def _round_trip(value: Any) -> Any:
-    """Pickle and unpickle, as the caller will."""
-    return loads(dumps(value, Packing(), received=())[0])[0]
 
 
 class _ThreadedServer(_Server):
