@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Event, Lock, get_ident
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 from uuid import uuid4
 
 import numpy as np
@@ -460,3 +460,10 @@ def define(x: int) -> tuple[type, Any, Callable[[Any], int]]:
         value = x
 
     return Made, Made(), lambda one: one.value
+
+
+class Registry:
+    kinds: ClassVar[list[type]] = []
+
+    def __init_subclass__(cls) -> None:
+        Registry.kinds.append(cls)

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
+import numpy as np
 import pytest
 
 import parcount as pc
@@ -239,6 +241,43 @@ class TestCloudpickle:
         assert [type(one) for one in back] == [Number] * 10
         assert dumped == [Number]
 
+    def test_a_class_is_made_once_in_a_worker(self) -> None:
+        """Its base may count its subclasses."""
+
+        class Registered(remote.Registry):
+            def names(self) -> list[str]:
+                return [kind.__name__ for kind in remote.Registry.kinds]
+
+        with pc.Processes(1) as pool:
+            for _ in range(2):
+                assert pool.map(lambda one: (Registered, one.names())[1], [Registered()]) == [["Registered"]]
+
+    def test_functions_with_a_cache(self) -> None:
+        calls = pc.shared_array(1, int)
+
+        @lru_cache(maxsize=5)
+        def count(x: int) -> int:
+            calls[0] += 1
+            return x + 1
+
+        with pc.Processes(1) as pool:
+            assert pool.map(count, [1]) == [2]
+            assert pool.map(lambda x: count(x) + count(x), [1]) == [4]
+            assert calls[0] == 2
+            (back,) = pool.map(lambda _: count, [1])
+            assert back.cache_parameters() == {"maxsize": 5, "typed": False}
+
+    @pytest.mark.usefixtures("no_collector")
+    def test_nothing_is_left_of_a_call(self) -> None:
+        class Number: ...
+
+        large = np.zeros(1 << 18)
+        left = weakref.ref(large)
+        with pc.Processes(1, transport="shared_memory") as pool:
+            pool.map(lambda pair: len(pair[0]), [(large, Number())] * 3, chunksize=1)
+            del large
+            assert left() is None
+
     def test_what_a_worker_defines_arrives(self) -> None:
         (made,) = pc.Processes(1).map(remote.define, [3])
         kind, instance, function = made
@@ -254,7 +293,7 @@ class TestCloudpickle:
 import sys
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
 import parcount as pc
 def begin(): sys.power = 2
 def power(x, by=None): return x ** (by or sys.power)

@@ -12,7 +12,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from threading import Lock
 from types import FunctionType
@@ -23,6 +23,9 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from parcount.execution.unpicklable import Nowhere, describe, unpicklable
 
 CLOUDPICKLE = "functions and classes like that require cloudpickle: pip install 'parcount[study]'"
+
+_Cached: Any = type(lru_cache(abs))
+"""The type of functions with a cache."""
 
 MAIN = ("__main__", "__mp_main__")
 """The names of the main module; the second is that of `multiprocessing` in a worker."""
@@ -72,6 +75,8 @@ class Pickler(pickle.Pickler):
             return NotImplemented
         if self.by_name_only:
             raise _ByNameError
+        if type(obj) is _Cached:
+            return _cached, (obj.__wrapped__, obj.cache_parameters())
         if not isinstance(obj, type):
             return self.dump_by_value(obj).__reduce__()
         if self.to_caller:
@@ -90,16 +95,16 @@ class Pickler(pickle.Pickler):
 
     def is_importable(self, obj: Any) -> bool:
         """Whether the receiver can import a function or a class."""
-        module = obj.__module__
-        if module == "__main__" and not (self.forked or self.to_caller or _main_has_file()):
-            return False
-        if module == "builtins" and isinstance(obj, type):
-            return True
-        found: Any = sys.modules.get(module)
         try:
+            module = obj.__module__
+            if module == "__main__" and not (self.forked or self.to_caller or _main_has_file()):
+                return False
+            if module == "builtins" and isinstance(obj, type):
+                return True
+            found: Any = sys.modules.get(module)
             for part in obj.__qualname__.split("."):
                 found = getattr(found, part, None)
-        except Exception:  # noqa: BLE001 - a module's __getattr__ may raise anything, which pickle then reports
+        except Exception:  # noqa: BLE001 - the __getattr__ of a module may raise anything, which pickle then reports
             return True
         return found is obj
 
@@ -128,7 +133,11 @@ class Pickler(pickle.Pickler):
 def is_global(obj: Any) -> bool:
     """Whether it is a function or a class, which pickle reduces to a name."""
     kind = type(obj)
-    return kind is FunctionType or issubclass(kind, type)
+    return kind is FunctionType or kind is _Cached or issubclass(kind, type)
+
+
+def _cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
+    return lru_cache(**parameters)(function)
 
 
 class ByValue:
@@ -138,6 +147,7 @@ class ByValue:
         self.data: bytes = pickler.file.getvalue()
         self.__module__ = getattr(obj, "__module__", "")
         self.__qualname__ = getattr(obj, "__qualname__", type(obj).__qualname__)
+        pickler.outer = None
         self._pickler = pickler  # it keeps the objects, of which arrays in shared memory are pickled as names
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -157,6 +167,8 @@ def _value_pickler() -> Any:
             self.outer = outer
 
         def reducer_override(self, obj: Any) -> Any:
+            if type(obj) is _Cached:
+                return self.outer.reduce_global(obj)
             if not issubclass(type(obj), type):
                 reduced = self.outer.reduce_in_value(obj)
                 return super().reducer_override(obj) if reduced is NotImplemented else reduced
@@ -228,7 +240,7 @@ def _load_class(key: str, data: bytes) -> type:
 
 def _make_class(key: str, make: Callable[..., type], arguments: tuple[Any, ...]) -> type:
     """Begin to unpickle a class from the caller."""
-    cls = make(*arguments)
+    cls = _classes.get(key) or make(*arguments)  # which may call __init_subclass__
     with _registering:
         _classes[key] = cls
         _keys[cls] = key
@@ -249,6 +261,8 @@ def _callers_class(key: str, name: str) -> type:
 
 
 def _inherit_classes() -> None:
+    global _registering
+    _registering = Lock()  # another thread may have held it
     _of_caller.update(dict.fromkeys(_keys))
 
 
@@ -328,6 +342,8 @@ def _by_value_if_needed(function: Callable[..., Any], checker: Pickler) -> Any:
         raise unpicklable("", function, refusal, checker) from refusal
     except Exception as error:
         raise unpicklable("", function, error, checker) from error
+    finally:
+        del refusal  # it would form a cycle with its traceback, which keeps the items
 
 
 class _ByNameError(Exception):
