@@ -1,21 +1,33 @@
 """Gunicorn, whose workers are forked before the application is imported, or after (``--preload``)."""
 
+from importlib.util import find_spec
+
 import pytest
 
-from tests.embedding.conftest import Program, Start, on_linux
+from tests.embedding.conftest import Start, on_linux
 from tests.embedding.web import Site
 from tests.embedding.work import PRELOADED, attach_cells, attach_tasks, check, make_cells, make_tasks
+from tests.execution.executions import SLOW
 
 MAX_REQUESTS = 8
-WORKERS = {"sync": ["--worker-class=sync"], "gthread": ["--worker-class=gthread", "--threads=3"]}
+
+SYNC = ["--worker-class=sync"]
+THREADS = ["--worker-class=gthread", "--threads=3"]
+GREENLETS = ["--worker-class=gevent"]
+
+CASES = [
+    pytest.param(SYNC, False, id="sync"),
+    pytest.param(SYNC, True, id="sync-preload"),
+    pytest.param(THREADS, False, id="gthread"),
+    pytest.param(THREADS, True, id="gthread-preload"),
+    *([pytest.param(GREENLETS, False, id="gevent", marks=SLOW)] if find_spec("gevent") else []),
+]
+"""Not gevent with ``--preload``: it asks that its greenlets replace threads before other modules are imported."""
 
 
-@on_linux
-@pytest.mark.parametrize("preload", [False, True], ids=["imported", "preloaded"])
-@pytest.mark.parametrize("workers", WORKERS.values(), ids=WORKERS)
-def test_gunicorn(start: Start, mark: str, workers: list[str], preload: bool) -> None:
-    def serve(socket: int) -> Program:
-        return start(
+def serve(start: Start, workers: list[str], preload: bool) -> Site:
+    return Site(
+        lambda socket: start(
             "gunicorn",
             "tests.embedding.wsgi",
             f"--bind=fd://{socket}",
@@ -28,14 +40,19 @@ def test_gunicorn(start: Start, mark: str, workers: list[str], preload: bool) ->
             pass_fds=(socket,),
             **({PRELOADED: "1"} if preload else {}),
         )
+    )
 
+
+@on_linux
+@pytest.mark.parametrize(("workers", "preload"), CASES)
+def test_gunicorn(start: Start, mark: str, workers: list[str], preload: bool) -> None:
     if preload:
-        site = Site(serve)
+        site = serve(start, workers, preload)
         site.get("ready")
         tasks, cells = attach_tasks(mark), attach_cells(mark)
     else:
         tasks, cells = make_tasks(mark), make_cells(mark)
-        site = Site(serve)
+        site = serve(start, workers, preload)
     with tasks, cells:
         site.ask_until(lambda workers: len(workers) >= 3)  # one after the last request of another
         with pytest.raises(OSError, match=r"closed|reset"):

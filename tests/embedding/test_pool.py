@@ -8,10 +8,14 @@ import pytest
 from tests.embedding.conftest import Start, on_linux
 from tests.embedding.pool import LONGEST_LIFE, TASKS
 from tests.embedding.work import check, done_by_process
+from tests.execution.executions import SLOW
 
 
 @on_linux
-@pytest.mark.parametrize("method", get_all_start_methods())
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(method, marks=[SLOW] if method == "spawn" else []) for method in get_all_start_methods()],
+)
 def test_pool(start: Start, method: str) -> None:
     program = start("tests.embedding.pool", method)
     program.ends(0)

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 import parcount as pc
+from parcount.execution.pinned_threads import allowed_cores
 
 MARK = "PARCOUNT_TEST_MARK"
 """The variable that has the prefix of the names of a program's counters."""
@@ -106,7 +107,9 @@ def count_arrays() -> int:
         lambda **how: pc.histogram(KEYS, BINS, **how)[0],
         lambda **how: pc.unique_counts(KEYS, **how).counts,
     ]
+    cores = allowed_cores()
     for call in calls:
         for how in ({}, {"threads": 2}):
             assert call(**how).tolist() == [len(KEYS) // BINS] * BINS
+    assert allowed_cores() == cores
     return sum(thread.name.startswith("parcount") for thread in threading.enumerate())

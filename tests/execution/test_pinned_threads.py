@@ -7,7 +7,7 @@ from threading import Barrier, get_ident
 import pytest
 
 import parcount as pc
-from parcount.execution.pinned_threads import _split_cores, allowed_cores, pinned_threads
+from parcount.execution.pinned_threads import PinnedThreads, _split_cores, allowed_cores, pinned_threads
 from tests.conftest import Run
 from tests.remote import TIME_LIMIT
 
@@ -39,6 +39,14 @@ def test_workers_share_no_core_and_the_caller_keeps_its_own() -> None:
     places = pinned_threads(workers).map(where, range(workers))
     assert sum(len(place) for place in places) == len(frozenset().union(*places)) == len(before)
     assert allowed_cores() == before
+
+
+@pytest.mark.skipif(not allowed_cores(), reason="this system does not tell a thread's cores")
+def test_greenlets_in_place_of_threads_are_not_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = allowed_cores()
+    monkeypatch.setattr("parcount.execution.pinned_threads.get_native_id", lambda: 1)
+    with PinnedThreads(len(before)) as threads:
+        assert set(threads.map(lambda _: allowed_cores(), range(len(before)))) == {before}
 
 
 def test_one_thread_is_the_caller() -> None:

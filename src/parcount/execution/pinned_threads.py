@@ -12,7 +12,7 @@ import os
 from concurrent.futures import Future
 from contextlib import suppress
 from itertools import pairwise
-from threading import Barrier, BrokenBarrierError, Lock, Thread, current_thread
+from threading import Barrier, BrokenBarrierError, Lock, Thread, current_thread, get_native_id
 from typing import Any
 
 from parcount.execution.arguments import integer
@@ -41,10 +41,12 @@ class PinnedThreads(Threads):
         super()._open()
         cores = iter(_split_cores(allowed_cores(), self.workers))
         started = Barrier(self.workers)
+        caller = get_native_id()
 
         def pin() -> None:
             self._threads.append(current_thread())
-            if own := next(cores, None):
+            own = next(cores, None)
+            if own and get_native_id() != caller:  # under gevent, threads are greenlets of the caller's thread
                 with suppress(OSError):  # the cores are no longer allowed: the system places the thread
                     os.sched_setaffinity(0, own)
             with suppress(BrokenBarrierError):
