@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from functools import lru_cache, partial
+from multiprocessing import get_all_start_methods
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from parcount.execution.interpreters import missing
 from parcount.execution.processes import serialisation, supervisor
 from parcount.execution.unpicklable import Nowhere, unpicklable
 from tests import remote
+from tests.execution.executions import FORK_MARKS
 from tests.remote import TIME_LIMIT
 
 pytestmark = pytest.mark.timeout(60)
@@ -240,6 +242,21 @@ class TestCloudpickle:
             back = pool.map(remote.echo, [Number(x) for x in range(10)], chunksize=1)
         assert [type(one) for one in back] == [Number] * 10
         assert dumped == [Number]
+
+    @pytest.mark.parametrize("method", [pytest.param("fork", marks=FORK_MARKS)])
+    @pytest.mark.skipif("fork" not in get_all_start_methods(), reason="processes cannot be forked here")
+    def test_a_class_that_a_forked_worker_has_from_the_beginning(
+        self, method: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Greeter:
+            def greet(self) -> str:
+                return "hello"
+
+        greets = Greeter.greet
+        monkeypatch.setattr(remote, "KEPT", [Greeter])
+        assert pc.Processes(1, start_method=method).map(greet, [Greeter()]) == ["hello"]
+        assert pc.Processes(1, start_method=method).map(remote.kept, [0]) == [Greeter]
+        assert Greeter.greet is greets
 
     def test_a_class_is_made_once_in_a_worker(self) -> None:
         """Its base may count its subclasses."""
