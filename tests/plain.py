@@ -153,3 +153,13 @@ def refuse() -> NoReturn:
 
 def fail_to_set_up(message: str) -> NoReturn:
     raise LookupError(message)
+
+
+def collect(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return args, kwargs
+
+
+def wait_for(gate: Any, number: int) -> int:
+    """Wait until a cell is set, which all processes see."""
+    until(lambda: gate[number], f"gate {number} stayed closed")
+    return number

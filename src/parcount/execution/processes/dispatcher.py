@@ -20,7 +20,7 @@ from parcount.execution.errors import WorkerDied
 from parcount.execution.processes.channel import NONE
 from parcount.execution.processes.serialisation import Checker
 from parcount.execution.processes.streams import ProcessStream
-from parcount.execution.processes.supervisor import PendingTask
+from parcount.execution.processes.supervisor import IDLE_THREADS, PendingTask
 from parcount.execution.stream import Outcome
 from parcount.execution.unpicklable import Nowhere, Unsent, describe
 
@@ -66,6 +66,7 @@ class Dispatcher:
             if self._closed:
                 raise RuntimeError("these workers have been ended")
             position = next(self._positions)
+            IDLE_THREADS.discard(self._thread)
             if self._parked:
                 self._acquired = self._pool.lock(block=False, thread=self._thread.ident)
                 self._parked = False
@@ -120,7 +121,7 @@ class Dispatcher:
     def _run(self) -> None:
         while True:
             self._start.acquire()
-            if self._closed:
+            if self._parked:  # at the end
                 return
             try:
                 self._serve()
@@ -139,10 +140,14 @@ class Dispatcher:
                 self._pool.lock()
                 with self._lock:
                     self._acquired = True
+                    if self._aborted:
+                        raise _ended()
                 self._pool.replace_dead(block=False)
             with self._lock:
                 if self._aborted:
                     raise _ended()
+                if not self._futures:
+                    IDLE_THREADS.add(self._thread)
                 wanted = self._pool.contended
                 if not wanted:
                     self._send_queued()

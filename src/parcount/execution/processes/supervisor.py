@@ -36,6 +36,9 @@ SHUTDOWN_SECONDS = 5.0
 MAX_FAILED_STARTS = 5
 """The number of consecutive workers that may be killed before they are ready, or before they start their item."""
 
+IDLE_THREADS: WeakSet[threading.Thread] = WeakSet()
+"""Dispatchers' threads that wait for calls, and so hold no lock that a forked child could wait for."""
+
 FORK_SERVER_LOST = 255
 """The exit code that `multiprocessing` gives a process whose fork server has ended."""
 
@@ -450,7 +453,7 @@ def fork_hazard() -> str | None:
     """
     if "numba.np.ufunc.omppool" in sys.modules:
         return "this process has run parallel code on GNU OpenMP (Numba's 'omp' layer)"
-    harmless = {threading.current_thread(), *pinned_threads.live_threads()}
+    harmless = {threading.current_thread(), *pinned_threads.live_threads(), *IDLE_THREADS}
     others = [
         thread.name for thread in threading.enumerate() if thread not in harmless and thread.name != "QueueFeederThread"
     ]
