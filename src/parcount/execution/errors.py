@@ -29,6 +29,8 @@ class WorkerDied(RuntimeError):
     executor : str or None
         The type of the adopted executor. Executors do not report which item a worker had, nor its exit code: `part` is
         then the first item without a result, and `exitcode` is None.
+    function : str or None
+        The function of a submitted call, which has no position: `part` is None.
     """
 
     def __init__(
@@ -38,13 +40,15 @@ class WorkerDied(RuntimeError):
         tries: int = 1,
         timeout: float | None = None,
         executor: str | None = None,
+        function: str | None = None,
     ) -> None:
-        super().__init__(part, exitcode, tries, timeout, executor)
+        super().__init__(part, exitcode, tries, timeout, executor, function)
         self.part = part
         self.exitcode = exitcode
         self.tries = tries
         self.timeout = timeout
         self.executor = executor
+        self.function = function
 
     def __str__(self) -> str:
         signalled = self.exitcode is not None and self.exitcode < 0
@@ -57,6 +61,8 @@ class WorkerDied(RuntimeError):
         tried = f", at the last of {self.tries} tries" if self.tries > 1 else ""
         if self.executor is not None:
             return f"the adopted {self.executor} lost a worker and returned no result for item {self.part}{tried}"
+        if self.function is not None:
+            return f"the worker that ran {self.function} {how}{tried}"
         if self.part is not None:
             return f"the worker that had item {self.part} {how}{tried}"
         if self.exitcode is None:

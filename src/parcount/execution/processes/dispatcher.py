@@ -140,12 +140,10 @@ class Dispatcher:
                 self._pool.lock()
                 with self._lock:
                     self._acquired = True
-                    if self._aborted:
-                        raise _ended()
-                self._pool.replace_dead(block=False)
             with self._lock:
                 if self._aborted:
                     raise _ended()
+                self._pool.start_missing()
                 if not self._futures:
                     IDLE_THREADS.add(self._thread)
                 wanted = self._pool.contended
@@ -158,7 +156,7 @@ class Dispatcher:
                     if self._parked:
                         return
                     continue
-            ready = self._pool.wait()
+            ready = [] if self._stream.failed else self._pool.wait()
             with self._lock:
                 if self._receiver in ready:
                     self._woken = False
@@ -178,8 +176,7 @@ class Dispatcher:
             try:
                 self._stream.submit(position, call)
             except Exception as error:  # noqa: BLE001 - it has been changed since it was checked
-                del self._futures[position]
-                future.set_exception(error)
+                self._stream.failed.append(Outcome(position, error=error))
 
     def _fail(self, error: BaseException) -> None:
         with self._lock:
@@ -270,7 +267,8 @@ class _CallStream(ProcessStream):
             try:
                 super()._try_again(position, task, exitcode, timeout)
             except WorkerDied as death:
-                self.failed.append(Outcome(position, error=death))
+                named = WorkerDied(None, exitcode, death.tries, timeout, function=name_of(task.item[0]))
+                self.failed.append(Outcome(position, error=named))
 
 
 def _complete(completed: Iterable[tuple[Future[Any], Outcome]]) -> None:

@@ -60,6 +60,7 @@ class Worker:
     process: BaseProcess
     channel: Channel
     name_prefix: str
+    pid: int  # kept here: a process that another thread has closed does not tell it
     ready: bool = False
     stalled: bool = False
     completed: int = 0
@@ -191,7 +192,7 @@ class WorkerPool:
 
     def pids(self) -> list[int]:
         """The process ids."""
-        return [worker.process.pid for worker in list(self.workers) if worker.process.pid is not None]
+        return [worker.pid for worker in list(self.workers)]
 
     def start_missing(self) -> None:
         """Start the missing workers without waiting until they are ready.
@@ -392,7 +393,8 @@ class WorkerPool:
             raise
         ours.close_peer()
         self.poller.register(ours.waitable, process.sentinel)
-        return Worker(process, ours, name_prefix)
+        assert process.pid is not None
+        return Worker(process, ours, name_prefix, process.pid)
 
     def _failed(self, worker: Worker, timeout: float | None = None) -> None:
         """Replace a worker that ended before it was ready, unless that has failed too often.

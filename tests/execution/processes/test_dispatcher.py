@@ -1,0 +1,259 @@
+"""Calls that are submitted to worker processes: what becomes of them if workers die, hang, or cannot start."""
+
+import gc
+import multiprocessing
+import operator
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future, wait
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+import pytest
+
+import parcount as pc
+from parcount.execution.processes import serialisation
+from parcount.execution.processes.execution import Processes
+from parcount.shm import blocks
+from tests import plain, remote
+from tests.execution.executions import FORK_MARKS, TRANSPORTED
+from tests.plain import until
+from tests.remote import TIME_LIMIT
+
+pytestmark = pytest.mark.timeout(60)
+
+MARK = blocks.name_prefix_for_worker().rpartition("-")[0]
+
+LARGE = serialisation.SHARED_COPY_MIN_BYTES // 4
+
+kills = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to kill a process with")
+
+
+# Workers cannot be forked by the dispatcher's thread, so those that die are not replaced meanwhile.
+REPLACED = [param for param in TRANSPORTED if not str(param.id).startswith("fork-")]
+
+
+@pytest.fixture(scope="module", params=REPLACED)
+def pool(request: pytest.FixtureRequest) -> Iterator[Processes]:
+    with pc.Processes(2, **request.param) as pool:
+        yield pool
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    before = remote.blocks(MARK)
+    yield
+    gc.collect()
+    if sys.platform == "linux":
+        assert remote.blocks(MARK) <= before
+
+
+@kills
+class TestDeaths:
+    def test_a_call_whose_worker_is_killed_is_run_again(self, pool: Processes) -> None:
+        tried = pc.shared_array(8)
+        futures = [pool.submit(remote.DieAtFirst(tried, 3, 2), item) for item in range(8)]
+        assert [future.result(TIME_LIMIT) for future in futures] == list(range(8))
+        assert tried[3] == 3
+        assert tried.sum() == 10
+
+    def test_only_the_guilty_call_fails(self, pool: Processes) -> None:
+        futures = [pool.submit(remote.DieOn(3), item) for item in range(8)]
+        error = futures[3].exception(TIME_LIMIT)
+        assert isinstance(error, pc.WorkerDied)
+        assert str(error) == ("the worker that ran a DieOn was killed by SIGKILL, at the last of 3 tries")
+        assert (error.part, error.exitcode, error.tries) == (None, -signal.SIGKILL, 3)
+        assert [future.result(TIME_LIMIT) for item, future in enumerate(futures) if item != 3] == [0, 1, 2, 4, 5, 6, 7]
+
+    def test_without_retries_none_is_begun_twice(self) -> None:
+        tried = pc.shared_array(6)
+        with pc.Processes(2, retries=0) as pool:
+            futures = [pool.submit(remote.DieAtFirst(tried, 2, 1), item) for item in range(6)]
+            wait(futures, TIME_LIMIT)
+            assert isinstance(futures[2].exception(), pc.WorkerDied)
+        assert tried.tolist() == [1] * 6
+
+    def test_a_worker_that_dies_while_it_waits_costs_no_try(self) -> None:
+        with pc.Processes(1, retries=0) as pool:
+            first = pool.submit(os.getpid).result(TIME_LIMIT)
+            os.kill(first, signal.SIGKILL)
+            until(lambda: not remote.is_alive(first), "the worker did not end")
+            assert pool.submit(os.getpid).result(TIME_LIMIT) != first
+
+    def test_a_call_that_takes_too_long(self) -> None:
+        with pc.Processes(2, timeout=0.5, retries=0) as pool:
+            futures = [pool.submit(remote.HangOn(1), item) for item in range(5)]
+            with pytest.raises(pc.WorkerDied, match=r"ran a HangOn was ended at the timeout of 0.5 s"):
+                futures[1].result(TIME_LIMIT)
+            assert [future.result(TIME_LIMIT) for item, future in enumerate(futures) if item != 1] == [0, 2, 3, 4]
+
+    def test_workers_are_replaced_after_some_calls(self) -> None:
+        with pc.Processes(1, max_tasks_per_worker=3) as pool:
+            pids = [pool.submit(os.getpid).result(TIME_LIMIT) for _ in range(9)]
+        assert [len(set(pids[start : start + 3])) for start in (0, 3, 6)] == [1, 1, 1]
+        assert len(set(pids)) == 3
+
+
+class TestArrays:
+    def test_there_and_back(self, pool: Processes) -> None:
+        arrays = [np.arange(LARGE) + number for number in range(6)]
+        futures = [pool.submit(np.negative, array) for array in arrays]
+        for array, future in zip(arrays, futures, strict=True):
+            np.testing.assert_array_equal(future.result(TIME_LIMIT), -array)
+
+    def test_shared(self, pool: Processes) -> None:
+        shared = pc.shared_array(1000)
+        wait([pool.submit(remote.count_up, shared[part::4]) for part in range(4)], TIME_LIMIT)
+        assert shared.tolist() == [1] * 1000
+
+    def test_results_are_not_kept(self, pool: Processes) -> None:
+        future = pool.submit(remote.ones, LARGE)
+        assert future.result(TIME_LIMIT).sum() == LARGE
+        del future  # `nothing_is_left` looks for its memory
+
+
+class TestWhatCannotBeSent:
+    @pytest.mark.parametrize("busy", [False, True])
+    def test_an_argument(self, pool: Processes, busy: bool) -> None:
+        gate = pc.shared_array(4)
+        calls = [pool.submit(plain.wait_for, gate, number) for number in range(4 if busy else 0)]
+        try:
+            with pytest.raises(TypeError, match=r"argument 2 of the submitted tests.plain.collect.* cannot be sent"):
+                pool.submit(plain.collect, 1, Event())
+            with pytest.raises(TypeError, match=r"argument key of the submitted tests.plain.collect.* cannot be sent"):
+                pool.submit(plain.collect, 1, key=Event())
+        finally:
+            gate[:] = 1
+        assert [call.result(TIME_LIMIT) for call in calls] == list(range(len(calls)))
+        assert pool.submit(abs, -1).result(TIME_LIMIT) == 1
+
+    def test_a_result(self, pool: Processes) -> None:
+        with pytest.raises(TypeError, match="lock"):
+            pool.submit(plain.unpicklable_result, 1).result(TIME_LIMIT)
+
+    def test_an_argument_that_changed_while_it_waited(self, pool: Processes) -> None:
+        gate, argument = pc.shared_array(4), [1]
+        calls = [pool.submit(plain.wait_for, gate, number) for number in range(4)]
+        late = pool.submit(plain.collect, argument)
+        argument.append(Event())  # type: ignore[arg-type]
+        gate[:] = 1
+        with pytest.raises(TypeError, match=r"argument 1 of the submitted tests.plain.collect"):
+            late.result(TIME_LIMIT)
+        assert [call.result(TIME_LIMIT) for call in calls] == list(range(4))
+
+
+class TestWorkersThatDoNotStart:
+    def test_an_initializer_that_fails(self) -> None:
+        failing = pc.shared_array(1)
+        with pc.Processes(1, initializer=remote.fail_if, initargs=(failing,), retries=0) as pool:
+            pid = pool.submit(os.getpid).result(TIME_LIMIT)
+            failing[0] = 1
+            os.kill(pid, signal.SIGTERM)
+            until(lambda: not remote.is_alive(pid), "the worker did not end")
+            futures = [pool.submit(abs, number) for number in range(3)]
+            for future in futures:
+                with pytest.raises(LookupError, match="the initializer was told to fail"):
+                    future.result(TIME_LIMIT)
+            failing[0] = 0
+            assert pool.submit(abs, -1).result(TIME_LIMIT) == 1
+
+
+class TestOtherCalls:
+    def test_a_generator_of_this_thread_keeps_the_workers(self, pool: Processes) -> None:
+        results = pool.imap(abs, [-1, -2, -3])
+        assert next(results) == 1
+        with pytest.raises(RuntimeError, match="busy with another call of this thread"):
+            pool.submit(abs, -1)
+        assert list(results) == [2, 3]
+        assert pool.submit(abs, -1).result(TIME_LIMIT) == 1
+
+    def test_a_call_from_a_callback(self, pool: Processes) -> None:
+        errors: list[BaseException] = []
+        called = Event()
+
+        def call(_: Future[int]) -> None:
+            try:
+                pool.map(abs, [1])
+            except RuntimeError as error:
+                errors.append(error)
+            called.set()
+
+        gate = pc.shared_array(1)
+        future = pool.submit(plain.wait_for, gate, 0)
+        future.add_done_callback(call)
+        gate[0] = 1
+        assert called.wait(TIME_LIMIT)
+        assert "busy with another call of this thread" in str(errors[0])
+
+    def test_the_block_ends_while_a_generator_of_another_thread_waits(self) -> None:
+        # A submitted call waits for the workers that the generator has; the block does not wait for either.
+        before = _dispatchers()
+        with pc.Processes(1) as pool:
+            results = pool.imap(abs, [-1, -2, -3])
+            assert next(results) == 1
+            futures: list[Future[int]] = []
+            submitter = Thread(target=lambda: futures.append(pool.submit(abs, -1)))
+            submitter.start()
+            submitter.join(TIME_LIMIT)
+        with pytest.raises(CancelledError):
+            futures[0].result(TIME_LIMIT)
+        with pytest.raises(RuntimeError, match="has ended"):
+            list(results)
+        gc.collect()
+        until(lambda: _dispatchers() == before, "the thread did not end")
+
+    @pytest.mark.parametrize("method", [pytest.param("fork", marks=FORK_MARKS)])
+    def test_a_forked_child(self, method: str) -> None:
+        with pc.Processes(1) as pool:
+            assert pool.submit(abs, -1).result(TIME_LIMIT) == 1
+            context: Any = multiprocessing.get_context(method)
+            child = context.Process(target=_submit_in_child, args=(pool,))
+            child.start()
+            child.join(TIME_LIMIT)
+            assert child.exitcode == 0
+            assert pool.submit(abs, -1).result(TIME_LIMIT) == 1
+
+    def test_threads_and_processes_end(self) -> None:
+        before = _dispatchers()
+        with pc.Processes(2) as pool:
+            pids = [pool.submit(os.getpid).result(TIME_LIMIT), *pool.pids()]
+            assert len(_dispatchers()) == len(before) + 1
+        assert _dispatchers() == before
+        assert not any(remote.is_alive(pid) for pid in pids)
+
+
+def _dispatchers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "parcount-submit"]
+
+
+def _submit_in_child(pool: Processes) -> None:
+    with pytest.raises(RuntimeError, match="this process is a fork of it"):
+        pool.submit(abs, -1)
+    pool.__exit__(None, None, None)
+
+
+@kills
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("transport", ["pipe", "shared_memory", "queue"])
+def test_kills_lose_nothing(transport: str) -> None:
+    """Random workers are killed while calls are submitted from several threads: each gets its result once."""
+    rounds, kills = 334, 0
+    with pc.Processes(2, transport=transport, retries=1000) as pool:
+        for number in range(rounds):
+            values = [np.arange(LARGE if number % 10 == i else 5) + i for i in range(6)]
+            futures = [pool.submit(operator.neg, value) for value in values]
+            while kills <= number:
+                for pid in pool.pids()[:1]:
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                        kills += 1
+                    except ProcessLookupError:
+                        pass
+            for value, future in zip(values, futures, strict=True):
+                np.testing.assert_array_equal(future.result(TIME_LIMIT), -value)
+    assert kills == rounds
