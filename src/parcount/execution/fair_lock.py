@@ -6,6 +6,9 @@ from collections import deque
 from collections.abc import Callable
 from threading import Lock
 
+MAX_WAIT = 0.1
+"""Seconds of one wait: a signal that arrives just before a thread blocks is not handled before the wait ends."""
+
 
 class FairLock:
     """A lock for long calls: a thread that releases it and asks again waits behind those that asked before.
@@ -40,7 +43,8 @@ class FairLock:
         try:
             if on_wait is not None:
                 on_wait()
-            turn.acquire()
+            while not turn.acquire(timeout=MAX_WAIT):
+                pass
         except BaseException:  # such as Ctrl-C
             with self._guard:
                 passed_on = turn not in self._waiting

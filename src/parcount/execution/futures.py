@@ -12,10 +12,8 @@ from typing import Any
 
 from parcount.execution.base import Execution, Submitted
 from parcount.execution.chunks import apply_call
+from parcount.execution.fair_lock import MAX_WAIT
 from parcount.execution.stream import Function, Outcome, TaskStream
-
-MAX_WAIT = 0.1
-"""Seconds of one wait: a signal that arrives just before a thread blocks is not handled before the wait ends."""
 
 
 class FutureExecution(Execution):

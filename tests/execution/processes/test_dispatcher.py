@@ -65,7 +65,7 @@ class TestDeaths:
         futures = [pool.submit(remote.DieOn(3), item) for item in range(8)]
         error = futures[3].exception(TIME_LIMIT)
         assert isinstance(error, pc.WorkerDied)
-        assert str(error) == ("the worker that ran a DieOn was killed by SIGKILL, at the last of 3 tries")
+        assert str(error) == ("the worker that ran a tests.remote.DieOn was killed by SIGKILL, at the last of 3 tries")
         assert (error.part, error.exitcode, error.tries) == (None, -signal.SIGKILL, 3)
         assert [future.result(TIME_LIMIT) for item, future in enumerate(futures) if item != 3] == [0, 1, 2, 4, 5, 6, 7]
 
@@ -87,7 +87,7 @@ class TestDeaths:
     def test_a_call_that_takes_too_long(self) -> None:
         with pc.Processes(2, timeout=0.5, retries=0) as pool:
             futures = [pool.submit(remote.HangOn(1), item) for item in range(5)]
-            with pytest.raises(pc.WorkerDied, match=r"ran a HangOn was ended at the timeout of 0.5 s"):
+            with pytest.raises(pc.WorkerDied, match=r"ran a tests.remote.HangOn was ended at the timeout of 0.5 s"):
                 futures[1].result(TIME_LIMIT)
             assert [future.result(TIME_LIMIT) for item, future in enumerate(futures) if item != 1] == [0, 2, 3, 4]
 

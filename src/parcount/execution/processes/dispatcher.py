@@ -20,7 +20,7 @@ from parcount.execution.errors import WorkerDied
 from parcount.execution.processes.channel import NONE
 from parcount.execution.processes.serialisation import Checker
 from parcount.execution.processes.streams import ProcessStream
-from parcount.execution.processes.supervisor import IDLE_THREADS, PendingTask
+from parcount.execution.processes.supervisor import DISPATCHER, IDLE_THREADS, PendingTask
 from parcount.execution.stream import Outcome
 from parcount.execution.unpicklable import Nowhere, Unsent, describe
 
@@ -54,7 +54,7 @@ class Dispatcher:
         self._start = Semaphore(0)
         self._receiver, self._sender = Pipe(duplex=False)  # wakes the thread while it waits for workers
         self._pool.poller.register(self._receiver)
-        self._thread = Thread(target=self._run, name="parcount-submit", daemon=True)
+        self._thread = Thread(target=self._run, name=DISPATCHER, daemon=True)
         self._thread.start()
 
     def submit(self, call: Any) -> Submitted:
@@ -267,7 +267,7 @@ class _CallStream(ProcessStream):
             try:
                 super()._try_again(position, task, exitcode, timeout)
             except WorkerDied as death:
-                named = WorkerDied(None, exitcode, death.tries, timeout, function=name_of(task.item[0]))
+                named = WorkerDied(None, exitcode, death.tries, timeout, function=describe(task.item[0]))
                 self.failed.append(Outcome(position, error=named))
 
 

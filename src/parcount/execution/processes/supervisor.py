@@ -39,6 +39,12 @@ MAX_FAILED_STARTS = 5
 IDLE_THREADS: WeakSet[threading.Thread] = WeakSet()
 """Dispatchers' threads that wait for calls, and so hold no lock that a forked child could wait for."""
 
+IDLE_SECONDS = 0.1
+"""Seconds to wait before a fork until dispatchers' threads are idle: a future has its result a little earlier."""
+
+DISPATCHER = "parcount-submit"
+"""The name of these threads."""
+
 FORK_SERVER_LOST = 255
 """The exit code that `multiprocessing` gives a process whose fork server has ended."""
 
@@ -455,13 +461,19 @@ def fork_hazard() -> str | None:
     """
     if "numba.np.ufunc.omppool" in sys.modules:
         return "this process has run parallel code on GNU OpenMP (Numba's 'omp' layer)"
-    harmless = {threading.current_thread(), *pinned_threads.live_threads(), *IDLE_THREADS}
-    others = [
-        thread.name for thread in threading.enumerate() if thread not in harmless and thread.name != "QueueFeederThread"
-    ]
-    if others:
-        return f"this process runs other threads ({', '.join(others)}), and a child could wait for their locks for ever"
+    deadline = monotonic() + IDLE_SECONDS
+    while others := _other_threads():
+        if others == {DISPATCHER} and monotonic() < deadline:
+            sleep(0.001)
+            continue
+        return f"this process runs other threads ({', '.join(sorted(others))}), and a child could wait for their locks for ever"
     return None
+
+
+def _other_threads() -> set[str]:
+    """The names of threads of which a forked child could need a lock."""
+    harmless = {threading.current_thread(), *pinned_threads.live_threads(), *IDLE_THREADS}
+    return {thread.name for thread in threading.enumerate() if thread not in harmless} - {"QueueFeederThread"}
 
 
 def _preload() -> bool:
