@@ -466,7 +466,8 @@ def fork_hazard() -> str | None:
         if others == {DISPATCHER} and monotonic() < deadline:
             sleep(0.001)
             continue
-        return f"this process runs other threads ({', '.join(sorted(others))}), and a child could wait for their locks for ever"
+        names = ", ".join(sorted(others))
+        return f"this process runs other threads ({names}), and a child could wait for their locks for ever"
     return None
 
 
