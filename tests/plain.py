@@ -163,3 +163,21 @@ def wait_for(gate: Any, number: int) -> int:
     """Wait until a cell is set, which all processes see."""
     until(lambda: gate[number], f"gate {number} stayed closed")
     return number
+
+
+@dataclass(frozen=True)
+class WaitFor:
+    gate: Any
+
+    def __call__(self, number: int) -> int:
+        return wait_for(self.gate, number)
+
+
+@dataclass(frozen=True)
+class FailOn:
+    victim: int
+
+    def __call__(self, item: int) -> int:
+        if item == self.victim:
+            raise LookupError("the function failed")
+        return item

@@ -472,3 +472,12 @@ class Registry:
 def fail_if(told: np.ndarray) -> None:
     if told[0]:
         raise LookupError("the initializer was told to fail")
+
+
+def begin_and_wait(begun: np.ndarray, gate: np.ndarray, number: int) -> int:
+    begun[number] += 1
+    return plain.wait_for(gate, number)
+
+
+def hang_briefly() -> None:
+    time.sleep(0.3)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from parcount.execution.arguments import check_callable
 
 if TYPE_CHECKING:
-    from parcount.execution.base import Execution, Submitted
+    from parcount.execution.base import Execution
 
 Result = TypeVar("Result")
 
@@ -67,7 +67,7 @@ async def amap(
 ) -> AsyncGenerator[Result, None]:
     """Implement `Execution.amap`."""
     source = aiter(items) if isinstance(items, AsyncIterable) else _iterate(items)
-    calls: deque[tuple[Submitted, asyncio.Future[Any]]] = deque()
+    calls: deque[tuple[asyncio.Future[Any], Callable[[], object]]] = deque()
     coming: asyncio.Future[Any] | None = None
     failure: Exception | None = None
     ended = False
@@ -76,30 +76,38 @@ async def amap(
             while True:
                 if coming is None and not (ended or failure) and len(calls) < on._max_ahead:
                     coming = asyncio.ensure_future(anext(source, _END))
-                awaited = {future for future in (coming, calls[0][1] if calls else None) if future is not None}
+                awaited = {future for future in (coming, calls[0][0] if calls else None) if future is not None}
                 if not awaited:
                     break
                 await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-                try:
-                    if coming is not None and coming.done():
-                        item, coming = coming, None
-                        if (ended := item.result() is _END) is False:
-                            submitted = on._submit_call(function, (item.result(),), {})
-                            calls.append((submitted, asyncio.wrap_future(submitted.future)))
-                    result = calls.popleft()[1].result() if calls and calls[0][1].done() else _END
-                except Exception as error:  # noqa: BLE001 - of the iterable, or of an item, in place of its result
-                    failure = failure or error
-                else:
-                    if result is not _END and failure is None:
-                        yield result
+                if coming is not None and coming.done():
+                    item, coming = coming, None
+                    try:
+                        ended = item.result() is _END
+                        if not ended:
+                            future, end = on._submit_call(function, (item.result(),), {})
+                            calls.append((asyncio.wrap_future(future), end))
+                    except Exception as error:  # noqa: BLE001 - raised after the results of the items before it
+                        calls.append((_failed(error), bool))
+                        ended = True
+                if calls and calls[0][0].done():
+                    done, _ = calls.popleft()
+                    if failure is None and (failure := done.exception()) is None:  # type: ignore[assignment]
+                        yield done.result()
         finally:
             if coming is not None:
                 coming.cancel()
-            for submitted, future in calls:
-                future.cancel()
-                submitted.end()
+            for wrapped, end in calls:
+                wrapped.cancel()
+                end()
     if failure is not None:
         raise failure
+
+
+def _failed(error: Exception) -> asyncio.Future[Any]:
+    future = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future
 
 
 _END: Any = object()
