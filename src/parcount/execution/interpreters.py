@@ -65,8 +65,8 @@ class Interpreters(Pool):
     NotImplementedError
         If this Python has no ``concurrent.interpreters``.
     TypeError
-        If `workers` is not an integer, or `initializer` is not callable. From a call: if the function, an item or the
-        initializer cannot be pickled; the message says which, and why.
+        If `workers` is not an integer, or `initializer` is not callable. From a call: if the function, an item, a
+        result or the initializer cannot be pickled; the message says which object in it cannot, and why.
     ValueError
         If `workers` is less than one.
     ImportError

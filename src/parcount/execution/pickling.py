@@ -17,7 +17,6 @@ from pathlib import Path
 from threading import Lock
 from types import FunctionType
 from typing import Any
-from uuid import uuid4
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from parcount.execution.unpicklable import Nowhere, describe, unpicklable
@@ -223,7 +222,7 @@ def _key(cls: type) -> str:
     with _registering:
         key = _keys.get(cls)
         if key is None:
-            key = _keys[cls] = uuid4().hex
+            key = _keys[cls] = os.urandom(16).hex()
             _classes[key] = cls
         return key
 

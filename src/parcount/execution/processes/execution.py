@@ -75,8 +75,8 @@ class Processes(Execution):
     ------
     TypeError
         If `workers`, `threads`, `retries` or `max_tasks_per_worker` is not an integer, `timeout` is not a number, or
-        `initializer` is not callable. From a call: if the function, an item or the initializer cannot be pickled; the
-        message says which, and why.
+        `initializer` is not callable. From a call: if the function, an item, a result or the initializer cannot be
+        pickled; the message says which object in it cannot, and why.
     ValueError
         If `start_method` or `transport` is unknown here, `retries` is negative, or `timeout` is not positive.
     OSError
