@@ -90,6 +90,13 @@ class TestBeforeAnyWorkerStarts:
             pc.Processes(1).map(abs, [{"x": Here()}])
 
     @pytest.mark.usefixtures("no_cloudpickle")
+    def test_types_made_in_c_are_left_to_pickle(self) -> None:
+        with pytest.raises(TypeError, match="dict_keys") as caught:
+            pc.Processes(1).map(abs, [type({}.keys())])
+        assert "cloudpickle" not in str(caught.value)
+        serialisation.Checker(Nowhere()).check([type(None), type(...), type(NotImplemented), int])
+
+    @pytest.mark.usefixtures("no_cloudpickle")
     def test_a_function_that_cloudpickle_would_refuse_is_not_said_to_need_it(self) -> None:
         with pytest.raises(TypeError, match=r"cannot pickle '_thread.lock' object") as caught:
             pc.Processes(1).map(Locked(), [1])

@@ -23,6 +23,9 @@ from parcount.execution.unpicklable import Nowhere, describe, unpicklable
 
 CLOUDPICKLE = "functions and classes like that require cloudpickle: pip install 'parcount[study]'"
 
+_HEAP_TYPE = 1 << 9
+"""Py_TPFLAGS_HEAPTYPE of CPython: set for all classes that are made in Python."""
+
 _Cached: Any = type(lru_cache(abs))
 """The type of functions with a cache."""
 
@@ -98,8 +101,8 @@ class Pickler(pickle.Pickler):
             module = obj.__module__
             if module == "__main__" and not (self.forked or self.to_caller or _main_has_file()):
                 return False
-            if module == "builtins" and isinstance(obj, type):
-                return True
+            if isinstance(obj, type) and not obj.__flags__ & _HEAP_TYPE:
+                return True  # or it cannot be pickled at all: it was made in C
             found: Any = sys.modules.get(module)
             for part in obj.__qualname__.split("."):
                 found = getattr(found, part, None)
