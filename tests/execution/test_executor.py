@@ -145,7 +145,7 @@ import parcount as pc
 
 def slow(text):
     time.sleep(0.2)
-    print(text, flush=True)
+    os.write(1, b"%d\\n" % text)
 
 @atexit.register
 def late():

@@ -69,7 +69,7 @@ async def amap(
     source = aiter(items) if isinstance(items, AsyncIterable) else _iterate(items)
     calls: deque[tuple[asyncio.Future[Any], Callable[[], object]]] = deque()
     coming: asyncio.Future[Any] | None = None
-    failure: Exception | None = None
+    failure: BaseException | None = None
     ended = False
     async with _entered(on):
         try:
@@ -92,8 +92,12 @@ async def amap(
                         ended = True
                 if calls and calls[0][0].done():
                     done, _ = calls.popleft()
-                    if failure is None and (failure := done.exception()) is None:  # type: ignore[assignment]
+                    failure = failure or done.exception()
+                    if failure is None:
                         yield done.result()
+                    elif coming is not None:  # the iterable may be waiting for this result
+                        coming.cancel()
+                        coming = None
         finally:
             if coming is not None:
                 coming.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import CancelledError, Future, wait
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from heapq import heappush
@@ -66,9 +67,11 @@ class Dispatcher:
             if self._closed:
                 raise RuntimeError("these workers have been ended")
             position = next(self._positions)
-            IDLE_THREADS.discard(self._thread)
             if self._parked:
                 self._acquired = self._pool.lock(block=False, thread=self._thread.ident)
+                if self._acquired:
+                    with suppress(OSError, RuntimeError):  # the thread tries again, and fails the calls
+                        self._pool.start_missing()  # this thread may be able to fork, which the other one is not
                 self._parked = False
                 self._start.release()
             if self._acquired and not self._queue and self._stream.has_capacity and not self._pool.contended:
@@ -80,6 +83,7 @@ class Dispatcher:
                 self._stream.check(call)
                 self._queue.append((position, call))
             self._futures[position] = future
+            IDLE_THREADS.discard(self._thread)
         return Submitted(future, partial(self._end, position))
 
     def close(self, error: BaseException | None) -> None:
@@ -100,10 +104,10 @@ class Dispatcher:
                 self._aborted = not self._closed
                 self._closed = True
                 self._wake()
+                futures = self._forget_calls() if waits_for_workers else []
             self._start.release()
-            if waits_for_workers:
-                self._fail(_ended())
-            else:
+            _fail(futures, _ended())
+            if not waits_for_workers:
                 self._thread.join()
                 self._receiver.close()
                 self._sender.close()
@@ -131,7 +135,9 @@ class Dispatcher:
                         self._stream.close(error)
                     self._acquired = False
                     self._parked = True
-                self._fail(error)
+                    IDLE_THREADS.add(self._thread)
+                    futures = self._forget_calls()
+                _fail(futures, error)
 
     def _serve(self) -> None:
         """Run the calls until another call wants the workers, or until the end."""
@@ -144,11 +150,12 @@ class Dispatcher:
                 if self._aborted:
                     raise _ended()
                 self._pool.start_missing()
-                if not self._futures:
-                    IDLE_THREADS.add(self._thread)
                 wanted = self._pool.contended
                 if not wanted:
                     self._send_queued()
+                if not self._futures:
+                    IDLE_THREADS.add(self._thread)
+                    wanted = wanted or len(self._pool.workers) < self._pool.size  # the next call starts the others
                 if not self._stream.busy and (wanted or self._closed):
                     self._pool.release()
                     self._acquired = False
@@ -178,14 +185,11 @@ class Dispatcher:
             except Exception as error:  # noqa: BLE001 - it has been changed since it was checked
                 self._stream.failed.append(Outcome(position, error=error))
 
-    def _fail(self, error: BaseException) -> None:
-        with self._lock:
-            futures = list(self._futures.values())
-            self._futures.clear()
-            self._queue.clear()
-        for future in futures:
-            if future.running() or future.set_running_or_notify_cancel():
-                future.set_exception(error)
+    def _forget_calls(self) -> list[Future[Any]]:
+        futures = list(self._futures.values())
+        self._futures.clear()
+        self._queue.clear()
+        return futures
 
     def _end(self, position: int) -> None:
         with self._lock:
@@ -277,6 +281,12 @@ def _complete(completed: Iterable[tuple[Future[Any], Outcome]]) -> None:
             future.set_result(outcome.value)
         else:
             future.set_exception(outcome.error)
+
+
+def _fail(futures: Iterable[Future[Any]], error: BaseException) -> None:
+    for future in futures:
+        if future.running() or future.set_running_or_notify_cancel():
+            future.set_exception(error)
 
 
 def _ended() -> CancelledError:
