@@ -26,7 +26,7 @@ class OneTask(Channel):
 
     def __init__(self) -> None:
         super().__init__(None, [], [])
-        sent, _ = dumps((np.sum, np.arange(10)), OUT_OF_BAND)
+        sent, _ = dumps((np.sum, (np.arange(10),), {}), OUT_OF_BAND)
         array = np.array(sent.out_of_band[0])
         self.left = weakref.ref(array)
         self.tasks = [(TASK, 7, Message(sent.data, [array]))]

@@ -90,6 +90,11 @@ class Channel(ABC):
             If the other end has been closed.
         """
 
+    @property
+    def has_received(self) -> bool:
+        """Whether a part of the next message has been read, so that `waitable` may not be ready for it."""
+        return False
+
     def close_peer(self) -> None:
         """Close this process's copy of the other end, so that the end of the other process is noticed."""
         for connection in self._peer:
@@ -118,6 +123,7 @@ class Pipe(Channel):
 
     def __init__(self, connection: Connection, *peer: Connection) -> None:
         super().__init__(connection, [connection], [*peer])
+        self._rest = b""
 
     def send(
         self, tag: bytes, position: int = NONE, message: Message | None = None, deadline: float | None = None
@@ -132,17 +138,47 @@ class Pipe(Channel):
         ]
         if sys.platform != "win32" and len(message.data) <= SMALL_MESSAGE:
             parts = [b"".join(parts)]
-        _write(self.waitable, [*parts, *message.out_of_band], deadline)
+        if sys.platform != "win32" and len(parts) == 1 and not sizes and deadline is None:
+            _write_bytes(self.waitable, parts[0])
+        else:
+            _write(self.waitable, [*parts, *message.out_of_band], deadline)
 
     def receive(self, deadline: float | None = None) -> Received:
         """Read a message, and the out-of-band buffers into arrays of their own."""
-        tag, position, length, count = _HEAD.unpack(_read_bytes(self.waitable, _HEAD.size, deadline))
+        tag, position, length, count = _HEAD.unpack(self._take(_HEAD.size, deadline))
         if not count and length <= SMALL_MESSAGE:
-            return tag, position, Message(_read_bytes(self.waitable, length, deadline))
-        sizes = struct.iter_unpack("=q", _read_bytes(self.waitable, 8 * count, deadline))
+            return tag, position, Message(self._take(length, deadline))
+        sizes = struct.iter_unpack("=q", self._take(8 * count, deadline))
         buffers = [np.empty(size, np.uint8) for (size,) in sizes]
-        data = _read_file(self.waitable, deadline, length, *buffers)
+        data = io.BytesIO(bytes(length))  # filled in place, and `getvalue` does not copy either
+        with data.getbuffer() as view:
+            _read(self.waitable, self._fill([view, *buffers]), deadline)
         return tag, position, Message(data.getvalue(), buffers)
+
+    @property
+    def has_received(self) -> bool:  # noqa: D102 - as above
+        return bool(self._rest)
+
+    def _take(self, size: int, deadline: float | None) -> bytes:
+        """Return the next bytes; what else has arrived is read too, which saves a system call for a small message."""
+        if sys.platform == "win32":
+            return self.waitable.recv_bytes() if size else b""
+        while len(self._rest) < size:
+            self._rest += _read_some(self.waitable, deadline)
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
+
+    def _fill(self, buffers: list[Any]) -> list[memoryview]:
+        """Copy what has been read already into buffers; return what is still to be filled."""
+        views = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
+        while views and self._rest:
+            size = min(len(views[0]), len(self._rest))
+            views[0][:size], self._rest = self._rest[:size], self._rest[size:]
+            if size < len(views[0]):
+                views[0] = views[0][size:]
+            else:
+                del views[0]
+        return views
 
 
 class Queues(Channel):
@@ -202,6 +238,16 @@ def _write(connection: Connection, buffers: list[Any], deadline: float | None) -
         _transfer(os.writev, select.POLLOUT, connection.fileno(), buffers, deadline)
 
 
+def _write_bytes(connection: Connection, data: bytes) -> None:
+    """Write a few bytes: in less time than `_write`."""
+    fd = connection.fileno()
+    try:
+        while len(data) > (count := os.write(fd, data)):
+            data = data[count:]
+    except BlockingIOError:  # the connection has been used with a deadline
+        _write(connection, [data], None)
+
+
 def _read(connection: Connection, buffers: list[Any], deadline: float | None) -> None:
     if sys.platform == "win32":
         for buffer in filter(len, buffers):
@@ -210,32 +256,28 @@ def _read(connection: Connection, buffers: list[Any], deadline: float | None) ->
         _transfer(os.readv, select.POLLIN, connection.fileno(), buffers, deadline)
 
 
-def _read_file(connection: Connection, deadline: float | None, size: int, *buffers: Any) -> io.BytesIO:
-    """Read `size` bytes into a new file, as `Connection._recv` does, and then `buffers`."""
+def _read_file(connection: Connection, deadline: float | None, size: int) -> io.BytesIO:
+    """Read `size` bytes into a new file, as `Connection._recv` does."""
     file = io.BytesIO(bytes(size))  # filled in place, and `getvalue` does not copy either
     with file.getbuffer() as view:
-        _read(connection, [view, *buffers], deadline)
+        _read(connection, [view], deadline)
     return file
 
 
-def _read_bytes(connection: Connection, size: int, deadline: float | None) -> bytes:
-    """Read a few bytes: in less time than `_read` if all of them are there."""
-    if size == 0 or sys.platform == "win32":
-        return connection.recv_bytes() if size else b""
+def _read_some(connection: Connection, deadline: float | None) -> bytes:
+    """Wait for some bytes."""
     fd = connection.fileno()
     if deadline is not None:
         os.set_blocking(fd, False)
-    data = b""
-    while len(data) < size:
+    while True:
         try:
-            more = os.read(fd, size - len(data))
+            data = os.read(fd, SMALL_MESSAGE)
         except BlockingIOError:
             _wait(fd, select.POLLIN, deadline)
             continue
-        if not more:
+        if not data:
             raise EOFError
-        data += more
-    return data
+        return data
 
 
 def _transfer(

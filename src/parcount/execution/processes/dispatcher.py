@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +17,6 @@ from threading import Lock, Semaphore, Thread, get_ident
 from typing import TYPE_CHECKING, Any
 
 from parcount.execution.base import Submitted
-from parcount.execution.chunks import apply_call
 from parcount.execution.errors import WorkerDied
 from parcount.execution.processes.channel import NONE
 from parcount.execution.processes.serialisation import Checker
@@ -59,7 +59,7 @@ class Dispatcher:
         self._thread.start()
 
     def submit(self, call: Any) -> Submitted:
-        """Send or queue a call, which is an item of `apply_call`."""
+        """Send or queue a call: a function, its arguments and its keyword arguments."""
         if get_ident() != self._thread.ident:  # in a callback of a future
             self._pool.check_usable()
         future: Future[Any] = Future()
@@ -146,32 +146,45 @@ class Dispatcher:
                 self._pool.lock()
                 with self._lock:
                     self._acquired = True
+            completed: list[tuple[Future[Any], Outcome]] = []
             with self._lock:
-                if self._aborted:
-                    raise _ended()
-                self._pool.start_missing()
-                wanted = self._pool.contended
-                if not wanted:
-                    self._send_queued()
-                if not self._futures:
-                    IDLE_THREADS.add(self._thread)
-                    wanted = wanted or len(self._pool.workers) < self._pool.size  # the next call starts the others
-                if not self._stream.busy and (wanted or self._closed):
-                    self._pool.release()
-                    self._acquired = False
-                    self._parked = not self._futures
-                    if self._parked:
-                        return
-                    continue
-            ready = [] if self._stream.failed else self._pool.wait()
-            with self._lock:
-                if self._receiver in ready:
-                    self._woken = False
-                    self._receiver.recv_bytes()
-                outcomes = self._stream.poll(ready)
-                completed = [(self._futures.pop(outcome.position), outcome) for outcome in outcomes]
-            _complete(completed)
-            del outcomes, completed  # results are not kept while the thread waits
+                goes_on = self._start_calls()
+                parked = self._parked
+            while goes_on:
+                ready = [] if self._stream.failed else self._pool.wait()
+                try:
+                    with self._lock:
+                        if self._receiver in ready:
+                            self._woken = False
+                            self._receiver.recv_bytes()
+                        outcomes = self._stream.receive(ready)
+                        completed = [(self._futures.pop(outcome.position), outcome) for outcome in outcomes]
+                        goes_on = self._start_calls()
+                        parked = self._parked
+                finally:
+                    _complete(completed)  # at last: the thread that waits for it needs the GIL
+                    completed, outcomes = [], []  # results are not kept while this thread waits
+            if parked:
+                return
+
+    def _start_calls(self) -> bool:
+        """Send queued calls, or release the workers if another call wants them; returns whether they are kept."""
+        if self._aborted:
+            raise _ended()
+        self._pool.start_missing()
+        self._stream.send_again()
+        wanted = self._pool.contended
+        if not wanted:
+            self._send_queued()
+        if not self._futures:
+            IDLE_THREADS.add(self._thread)
+            wanted = wanted or len(self._pool.workers) < self._pool.size  # the next call starts the others
+        if self._stream.busy or not (wanted or self._closed):
+            return True
+        self._pool.release()
+        self._acquired = False
+        self._parked = not self._futures
+        return False
 
     def _send_queued(self) -> None:
         while self._queue and self._stream.has_capacity:
@@ -206,7 +219,7 @@ class _CallStream(ProcessStream):
     """The submitted calls: one that fails for good does not end the others."""
 
     def __init__(self, on: Processes) -> None:
-        super().__init__(on, apply_call, idempotent=True)
+        super().__init__(on, operator.call, idempotent=True)
         self.packing = replace(self.packing, classes=None)  # they may change between two calls
         self.failed: list[Outcome] = []
         self.ended: set[int] = set()  # calls that are not to be tried again
@@ -227,9 +240,9 @@ class _CallStream(ProcessStream):
         else:
             super().submit(position, item)
 
-    def poll(self, ready: Any = None) -> list[Outcome]:
-        """Wait for an event and return the new outcomes."""
-        outcomes = super().poll(ready)
+    def receive(self, ready: Sequence[Any]) -> list[Outcome]:
+        """Return the new outcomes."""
+        outcomes = super().receive(ready)
         outcomes += self.failed
         self.failed.clear()
         for outcome in outcomes:
@@ -257,6 +270,10 @@ class _CallStream(ProcessStream):
         super().close(error)
         for calls in (self.ended, self.spared, self.tries, self.futile):
             calls.clear()
+
+    def _call(self, item: Any) -> tuple[Any, ...]:
+        call: tuple[Any, ...] = item
+        return call
 
     def _named(self, unsent: Unsent, position: int, item: Any) -> TypeError:
         return unsent.of_call(describe(item[0]))

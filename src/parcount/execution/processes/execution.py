@@ -195,13 +195,12 @@ class Processes(Execution):
         return ready
 
     def _submit_call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Submitted:
-        call = self._prepare(function, ()), args, kwargs
         if self._dispatcher is None:
             with self._entrance:
                 self._check_open()
                 if self._dispatcher is None:
                     self._dispatcher = Dispatcher(self)
-        return self._dispatcher.submit(call)
+        return self._dispatcher.submit((function, args, kwargs))
 
     def _open_stream(self, function: Function, idempotent: bool) -> TaskStream:
         return ProcessStream(self, function, idempotent)

@@ -31,6 +31,9 @@ Below, the pipe is faster: creating a block and faulting in its pages costs more
 (``parcount study transports``; ``bench/test_transport.py``).
 """
 
+SIMPLE = frozenset({type(None), bool, int, float, complex, str, bytes})
+"""Types of values that contain no others: pickling these as usual takes half the time."""
+
 NEVER = 1 << 62
 
 
@@ -77,6 +80,8 @@ def dumps(value: Any, packing: Packing, *, received: Sequence[Any] | None = None
     copies : list of Block
         The blocks into which arrays were copied. Unless `received` is given, keep them until the receiver has finished.
     """
+    if type(value) in SIMPLE:
+        return Message(pickle.dumps(value, pickle.HIGHEST_PROTOCOL)), []
     buffer = io.BytesIO()
     pickler = _Pickler(buffer, packing, received)
     pickler.dump(value)

@@ -65,12 +65,16 @@ class ProcessStream(TaskStream):
 
     def submit(self, position: int, item: Any) -> None:
         """Send an item to a free worker."""
-        message, copies = self._dumps(self.function, item, position, item)
+        message, copies = self._dumps(self._call(item), position, item, item)
         self._send(position, PendingTask(item, copies, self.pool.deadline(), started=not self._holds), message)
 
-    def _dumps(self, function: Function, value: Any, position: int, item: Any) -> tuple[Message, Sequence[Any]]:
+    def _call(self, item: Any) -> tuple[Any, ...]:
+        """Return the function and the arguments for an item."""
+        return self.function, (item,), {}
+
+    def _dumps(self, call: Any, position: int, item: Any, value: Any) -> tuple[Message, Sequence[Any]]:
         try:
-            return dumps((function, value), self.packing)
+            return dumps(call, self.packing)
         except Exception as error:  # an object's own __reduce__ may raise anything
             raise self._unsent(position, item, value, error) from error
 
@@ -91,11 +95,15 @@ class ProcessStream(TaskStream):
         worker.pending[position] = task
         worker.send(TASK if task.started else HOLD, position, message)
 
-    def poll(self, ready: Sequence[Any] | None = None) -> list[Outcome]:
-        """Wait for an event and return the new outcomes; replace workers that have died or exceed a deadline.
+    def poll(self) -> list[Outcome]:
+        """Wait for an event and return the new outcomes; replace workers that have died or exceed a deadline."""
+        outcomes = self.receive(self.pool.wait())
+        self.pool.start_missing()
+        self.send_again()
+        return outcomes
 
-        `ready` is what `WorkerPool.wait` has returned, if the caller has waited.
-        """
+    def receive(self, ready: Sequence[Any]) -> list[Outcome]:
+        """Return the new outcomes; end workers that exceed a deadline. `ready` comes from `WorkerPool.wait`."""
         outcomes = []
         for worker, message in self.pool.poll(ready):
             if message is None:
@@ -107,10 +115,12 @@ class ProcessStream(TaskStream):
                 outcomes += self._collect(outcome)
                 self.pool.task_done(worker)
         self._end_overdue()
-        self.pool.start_missing()
+        return outcomes
+
+    def send_again(self) -> None:
+        """Send the items that are to be tried again, as far as workers are free."""
         while self.again and self._free():
             self.submit(*heappop(self.again))
-        return outcomes
 
     @property
     def _holds(self) -> bool:
@@ -232,7 +242,7 @@ class ChunkStream(ProcessStream):
             super().submit(position, item)
             return
         _, items = item
-        message, copies = self._dumps(self.each, items, position, item)
+        message, copies = self._dumps((self.each, (items,), {}), position, item, items)
         deadline = None if self.pool.timeout is None else monotonic() + len(items) * self.pool.timeout
         self.sent[position] = perf_counter(), len(items), message.nbytes
         self._send(position, PendingTask(item, copies, deadline, started=True), message)

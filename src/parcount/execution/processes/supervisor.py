@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
@@ -124,7 +124,8 @@ class WorkerPool:
             packing = Packing(
                 shared_copy_min=self.transport.packing.shared_copy_min, forked=self.start_method == "fork"
             )
-            self._setup, self._copies = dumps(self.setup, packing)
+            function, item = self.setup
+            self._setup, self._copies = dumps((function, (item,), {}), packing)
         self._retiring: list[Worker] = []
         self.workers: list[Worker] = []
         self._context = multiprocessing.get_context(self.start_method)
@@ -262,15 +263,7 @@ class WorkerPool:
         """
         ready = self.wait() if ready is None else ready
         messages: list[tuple[Worker, Received | None]] = []
-        for worker in list(self.workers) if ready else ():
-            waitable = worker.channel.waitable
-            if worker.stalled or not (waitable in ready or worker.process.sentinel in ready):
-                continue
-            # Children of a worker may keep its end of the channel open, so its exit is detected by its sentinel.
-            try:
-                message = worker.receive() if waitable in ready or waitable.poll() else None
-            except TimeoutError:
-                continue
+        for worker, message in self._receive(ready):
             if worker.ready:
                 messages.append((worker, message))
             elif message is None:
@@ -291,6 +284,19 @@ class WorkerPool:
                 worker.process.kill()
                 self._failed(worker, self.timeout)
         return messages
+
+    def _receive(self, ready: Sequence[Any]) -> Iterator[tuple[Worker, Received | None]]:
+        for worker in list(self.workers) if ready else ():
+            # Children of a worker may keep its end of the channel open, so its exit is detected by its sentinel.
+            has_message = worker.channel.waitable in ready
+            if worker.stalled or not (has_message or worker.process.sentinel in ready):
+                continue
+            with suppress(TimeoutError):
+                message = worker.receive() if has_message or worker.channel.waitable.poll() else None
+                yield worker, message
+                while message is not None and worker.channel.has_received:
+                    message = worker.receive()
+                    yield worker, message
 
     def remove(self, worker: Worker) -> int | None:
         """Remove a worker that has ended; returns its exit code."""

@@ -77,16 +77,16 @@ class _Server:
             del task  # it would stay in memory until the next one has arrived
 
     def work(self, tag: bytes, position: int, task: Message) -> None:
-        """Apply the function to the item and send the result."""
+        """Call the function and send the result."""
         received: list[Any] = getattr(self.own, "received", [])
         try:
             # Shared arrays stay mapped until the next task, which often has the same ones: mapping a block again costs
             # a page fault for each page.
-            (function, item), received = loads(task)
+            (function, args, kwargs), received = loads(task)
             self.own.received = received
             if tag == HOLD:
                 self.wait_to_go(position)
-            result = function(item)
+            result = function(*args, **kwargs)
             try:
                 payload, copies = dumps(result, self.packing, received=received)
             except (OSError, MemoryError):
@@ -98,7 +98,7 @@ class _Server:
         except BaseException as error:  # noqa: BLE001 - any exception is reported to the caller
             self.answer_with(position, error, received)
             return
-        function = item = result = None
+        function = args = kwargs = result = None
         self.send(RESULT, position, payload, copies)
 
     def wait_to_go(self, position: int) -> None:
