@@ -21,7 +21,7 @@ from parcount.execution.processes.channel import ERROR, HOLD, NONE, READY, RESUL
 from parcount.execution.processes.serialisation import Checker, Message, Packing, dumps, loads, loads_bytes
 from parcount.execution.unpicklable import Nowhere, Unsent, locate
 from parcount.shm import blocks
-from parcount.system import thread_limits
+from parcount.system import malloc, thread_limits
 from parcount.system.cores import Share, set_share
 
 
@@ -50,6 +50,7 @@ def serve(channel: Channel, inherited: Sequence[Channel], config: WorkerConfig) 
     channel.close_peer()
     blocks.set_name_prefix(config.name_prefix)
     thread_limits.limit_threads(config.thread_limit)
+    malloc.reuse_freed_memory()
     server = _ThreadedServer(channel, config) if config.threads > 1 else _Server(channel, config)
     with suppress(EOFError, OSError):  # the caller has ended
         server.send(READY)
