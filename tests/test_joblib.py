@@ -1,6 +1,8 @@
 """joblib on executions."""
 
 import math
+import multiprocessing
+import sys
 from functools import partial
 
 import pytest
@@ -54,6 +56,13 @@ def test_a_worker_that_dies() -> None:
         with pytest.raises(pc.WorkerDied):
             joblib.Parallel()(joblib.delayed(remote.DieOn(3))(i) for i in range(6))
         assert joblib.Parallel()(joblib.delayed(abs)(-i) for i in range(10)) == list(range(10))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has one start method")
+def test_its_start_method_is_not_one_of_ours() -> None:
+    assert "loky" in multiprocessing.get_all_start_methods()
+    with pytest.raises(ValueError, match=r"start_method must be one of \w+, \w+, \w+ here, not 'loky'"):
+        pc.Processes(2, start_method="loky")
 
 
 def test_bad_arguments() -> None:

@@ -19,6 +19,8 @@ def test_celery(start: Start, mark: str, tmp_path: Path) -> None:
     from tests.embedding.celery_broker import FOLDER, connect
 
     app = connect(tmp_path)
+    with app.connection_for_write() as connection:  # kombu's file for it must not be written and read at the same time
+        app.amqp.queues["celery"].bind(connection.default_channel).declare()
 
     program = start(
         "celery",

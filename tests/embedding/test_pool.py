@@ -1,7 +1,6 @@
 """`multiprocessing.Pool`."""
 
 import json
-from multiprocessing import get_all_start_methods
 
 import pytest
 
@@ -12,10 +11,7 @@ from tests.execution.executions import SLOW
 
 
 @on_linux
-@pytest.mark.parametrize(
-    "method",
-    [pytest.param(method, marks=[SLOW] if method == "spawn" else []) for method in get_all_start_methods()],
-)
+@pytest.mark.parametrize("method", ["fork", "forkserver", pytest.param("spawn", marks=SLOW)])
 def test_pool(start: Start, method: str) -> None:
     program = start("tests.embedding.pool", method)
     program.ends(0)

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_all_start_methods
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 import parcount as pc
 from parcount.execution.interpreters import missing
+from parcount.execution.processes.execution import StartMethod
 
 SLOW = pytest.mark.slow
 
@@ -22,7 +23,7 @@ FORK_MARKS = [
 MARKS = {"fork": FORK_MARKS, "spawn": [SLOW] if len(get_all_start_methods()) > 1 else []}
 """Workers that are spawned import NumPy again: where there are other methods, most tests of this one are slow tests."""
 
-METHODS = {method: MARKS.get(method, []) for method in get_all_start_methods()}
+METHODS = {method: MARKS.get(method, []) for method in get_all_start_methods() if method in get_args(StartMethod)}
 """How processes can be started here, and with which marks."""
 
 START_METHODS = [pytest.param(method, marks=marks) for method, marks in METHODS.items()]

@@ -147,7 +147,6 @@ def slow(text):
     time.sleep(0.2)
     os.write(1, b"%d\\n" % text)
 
-@atexit.register
 def late():
     try:
         executor.submit(id, None)
@@ -155,6 +154,7 @@ def late():
         print("refused:", error)
 
 if __name__ == "__main__":
+    atexit.register(late)
     executor = {execution}.as_executor()
     for number in range(3):
         executor.submit(slow, number)

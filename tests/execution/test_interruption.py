@@ -21,7 +21,7 @@ from parcount.execution.processes.transports import TRANSPORTS
 from parcount.shm import blocks
 from tests import remote
 from tests.conftest import INSTALLED, Run
-from tests.execution.executions import FORK_MARKS, START_METHODS
+from tests.execution.executions import FORK_MARKS, METHODS, START_METHODS
 from tests.remote import TIME_LIMIT
 
 pytestmark = pytest.mark.timeout(100)
@@ -403,7 +403,7 @@ go.set()
 
 def pairs() -> Iterator[Any]:
     """Each start method with each transport; with one of them unless the slow tests run."""
-    methods = multiprocessing.get_all_start_methods()
+    methods = list(METHODS)
     for number, transport in enumerate(TRANSPORTS):
         for method in methods:
             usual = method == methods[number % len(methods)]

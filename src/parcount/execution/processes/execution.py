@@ -11,7 +11,7 @@ import multiprocessing
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from parcount.execution.arguments import check_callable, integer
 from parcount.execution.base import Execution, Submitted
@@ -127,7 +127,8 @@ class Processes(Execution):
         super().__init__(workers)
         if start_method is None:
             start_method = "forkserver" if sys.platform == "linux" else "spawn"
-        methods = multiprocessing.get_all_start_methods()
+        # Other libraries add methods of their own, which do not start every kind of worker.
+        methods = [method for method in multiprocessing.get_all_start_methods() if method in get_args(StartMethod)]
         if start_method not in methods:
             raise ValueError(f"start_method must be one of {', '.join(methods)} here, not {start_method!r}")
         if transport not in TRANSPORTS:
