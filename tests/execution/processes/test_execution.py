@@ -279,3 +279,27 @@ print(pc.Processes(1, start_method="{method}").map(abs, [-1]))
         f"parcount.execution.errors.WorkerDied: a worker {how}; under spawn and forkserver a script must start its "
         'processes below `if __name__ == "__main__":`'
     )
+
+
+@lists_blocks
+@pytest.mark.parametrize("call", ["pool.submit(np.zeros, 1 << 27).result()", "pool.map(np.zeros, [1 << 27])"])
+def test_a_result_that_does_not_fit_into_memory(run_script: Run, call: str) -> None:
+    # The limit holds for the caller only, which sets it after its workers have been started.
+    ran = run_script(f"""
+import resource
+import numpy as np
+import parcount as pc
+if __name__ == "__main__":
+    with pc.Processes(2) as pool:
+        assert pool.submit(abs, -1).result() == 1
+        size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (size + (1 << 29), resource.RLIM_INFINITY))
+        try:
+            {call}
+        except MemoryError as error:
+            print(error)
+        assert pool.map(abs, range(-5, 0)) == [5, 4, 3, 2, 1]
+        assert pool.submit(np.ones, 3).result().tolist() == [1, 1, 1]
+""")
+    assert ran.stdout == "the result does not fit into the memory of the caller\n", ran.stderr
+    assert (ran.returncode, ran.stderr) == (0, "")

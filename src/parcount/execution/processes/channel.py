@@ -27,6 +27,8 @@ from parcount.execution.processes.serialisation import Message
 
 TASK, HOLD, GO, STOP = b"t", b"h", b"g", b"s"
 READY, RESULT, ERROR = b"r", b"o", b"e"
+TOO_LARGE = b"l"
+"""In place of the tag of a message that does not fit into memory, and whose rest is still to come."""
 
 NONE = -1
 """The position in messages that have no item."""
@@ -149,8 +151,11 @@ class Pipe(Channel):
         if not count and length <= SMALL_MESSAGE:
             return tag, position, Message(self._take(length, deadline))
         sizes = struct.iter_unpack("=q", self._take(8 * count, deadline))
-        buffers = [np.empty(size, np.uint8) for (size,) in sizes]
-        data = io.BytesIO(bytes(length))  # filled in place, and `getvalue` does not copy either
+        try:
+            buffers = [np.empty(size, np.uint8) for (size,) in sizes]
+            data = io.BytesIO(bytes(length))  # filled in place, and `getvalue` does not copy either
+        except MemoryError:
+            return TOO_LARGE, position, Message()
         with data.getbuffer() as view:
             _read(self.waitable, self._fill([view, *buffers]), deadline)
         return tag, position, Message(data.getvalue(), buffers)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from parcount.execution.chunks import ChunkSize, apply_to_each
 from parcount.execution.errors import WorkerDied
-from parcount.execution.processes.channel import ERROR, GO, HOLD, READY, TASK, Received
+from parcount.execution.processes.channel import ERROR, GO, HOLD, READY, TASK, TOO_LARGE, Received
 from parcount.execution.processes.serialisation import Checker, Message, dumps, loads, loads_bytes
 from parcount.execution.processes.supervisor import MAX_FAILED_STARTS, PendingTask, Worker
 from parcount.execution.processes.transports import TRANSPORTS
@@ -142,6 +142,9 @@ class ProcessStream(TaskStream):
         if tag == READY:
             self._arrived(worker, position)
             return None
+        if tag == TOO_LARGE:
+            del worker.pending[position]
+            return Outcome(position, error=MemoryError("the result does not fit into the memory of the caller"))
         try:
             value, _ = loads(payload)
         except Exception as error:  # noqa: BLE001 - a result's own __setstate__ may raise anything

@@ -21,7 +21,7 @@ from parcount.execution.errors import WorkerDied
 from parcount.execution.fair_lock import FairLock
 from parcount.execution.pickling import hide_missing_main_file
 from parcount.execution.processes import nesting
-from parcount.execution.processes.channel import ERROR, NONE, STOP, TASK, Channel, Received
+from parcount.execution.processes.channel import ERROR, NONE, STOP, TASK, TOO_LARGE, Channel, Received
 from parcount.execution.processes.poller import Poller
 from parcount.execution.processes.serialisation import Message, Packing, dumps, loads_bytes
 from parcount.execution.processes.transports import Transport
@@ -69,6 +69,7 @@ class Worker:
     pid: int  # kept here: a process that another thread has closed does not tell it
     ready: bool = False
     stalled: bool = False
+    broken: bool = False  # has been killed because its messages cannot be read any more
     completed: int = 0
     pending: dict[int, PendingTask] = field(default_factory=dict)
 
@@ -97,7 +98,11 @@ class Worker:
     def receive(self) -> Received | None:
         """Its next message, or None if it has ended; TimeoutError if the message is not complete by the deadline."""
         try:
-            return self.channel.receive(self.deadline)
+            message = self.channel.receive(self.deadline)
+            if message[0] == TOO_LARGE:
+                self.broken = True
+                self.process.kill()
+            return message
         except TimeoutError:
             self.stalled = True
             raise
@@ -291,10 +296,13 @@ class WorkerPool:
             has_message = worker.channel.waitable in ready
             if worker.stalled or not (has_message or worker.process.sentinel in ready):
                 continue
+            if worker.broken:
+                yield worker, None
+                continue
             with suppress(TimeoutError):
                 message = worker.receive() if has_message or worker.channel.waitable.poll() else None
                 yield worker, message
-                while message is not None and worker.channel.has_received:
+                while message is not None and not worker.broken and worker.channel.has_received:
                     message = worker.receive()
                     yield worker, message
 
@@ -309,7 +317,7 @@ class WorkerPool:
         coming = worker.completed + len(worker.pending)
         return (
             worker.ready
-            and not worker.stalled
+            and not (worker.stalled or worker.broken)
             and len(worker.pending) < self.threads
             and (self.max_tasks is None or coming < self.max_tasks)
         )
