@@ -189,7 +189,12 @@ class Execution(ABC):
         return self.map(spread, arguments, idempotent=idempotent, progress=progress, chunksize=chunksize)
 
     def imap(
-        self, function: Callable[[Item], Result], items: Iterable[Item], *, idempotent: bool = True
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        idempotent: bool = True,
+        chunksize: int = 1,
     ) -> Generator[Result, None, None]:
         """Apply `function` to every item and yield the results in order, each as soon as it is available.
 
@@ -201,6 +206,9 @@ class Execution(ABC):
         ----------
         function, items, idempotent
             As for `map`.
+        chunksize : int, optional
+            As for `map`, but not measured: more items that travel together are fewer messages, and results that come
+            later. An exception comes in place of the results of its chunk.
 
         Yields
         ------
@@ -224,10 +232,15 @@ class Execution(ABC):
         (0, 1, 4)
         """
         check_callable(function)
-        return self._stream(function, iter(items), idempotent, ordered=True)
+        return self._stream(function, iter(items), idempotent, integer("chunksize", chunksize), ordered=True)
 
     def imap_unordered(
-        self, function: Callable[[Item], Result], items: Iterable[Item], *, idempotent: bool = True
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        idempotent: bool = True,
+        chunksize: int = 1,
     ) -> Generator[Result, None, None]:
         """`imap` that yields each result as soon as it is available, in any order.
 
@@ -240,7 +253,7 @@ class Execution(ABC):
         [1, 2, 3]
         """
         check_callable(function)
-        return self._stream(function, iter(items), idempotent, ordered=False)
+        return self._stream(function, iter(items), idempotent, integer("chunksize", chunksize), ordered=False)
 
     def together(
         self, function: Callable[[Item], Result], items: Sequence[Item], *, idempotent: bool = True
@@ -404,18 +417,31 @@ class Execution(ABC):
         return function
 
     def _stream(
-        self, function: Function, items: Iterator[Any], idempotent: bool, ordered: bool
+        self, function: Function, items: Iterator[Any], idempotent: bool, chunksize: int, ordered: bool
     ) -> Generator[Any, None, None]:
         function = self._prepare(function, ())
         # Inside a `with` block the block ends the workers, even if the generator is never finished.
         with nullcontext() if self._entered else self:
             session = self._session
-            stream = self._open_stream(function, idempotent)
-            with closing(stream_results(stream, items, ordered=ordered, max_ahead=self._max_ahead)) as results:
-                for _, result in results:
+            with closing(self._results(function, items, idempotent, chunksize, ordered)) as results:
+                for result in results:
                     yield result
                     if self._session is not session:
                         raise RuntimeError("the `with` block in which this generator was created has ended")
+
+    def _results(
+        self,
+        function: Function,
+        items: Iterator[Any],
+        idempotent: bool,
+        chunksize: int,
+        ordered: bool,
+    ) -> Generator[Any, None, None]:
+        """Yield the results of a stream; the workers have been started."""
+        stream = self._open_stream(function, idempotent)
+        with closing(stream_results(stream, items, ordered=ordered, max_ahead=self._max_ahead)) as results:
+            for _, result in results:
+                yield result
 
     def _check_open(self) -> None:
         if not self._entered:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 TARGET_SECONDS = 0.005
@@ -53,6 +54,12 @@ class ChunkSize:
         most = count if size > LARGE_BYTES else GROWTH * count
         self.usual = max(1, min(int(TARGET_SECONDS / each), most))
         self.least = max(1, min(int(LEAST_SECONDS / each), most))
+
+
+def split(items: Iterable[Any], size: int) -> Iterator[tuple[Any, ...]]:
+    """Yield the items in tuples of `size`; the last may be shorter."""
+    iterator = iter(items)
+    return iter(lambda: tuple(islice(iterator, size)), ())
 
 
 def apply_to_each(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from concurrent.futures import wait as wait_for
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from os import getpid
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet, finalize
 
 from parcount.execution.arguments import check_callable, integer
-from parcount.execution.chunks import apply_star, apply_to_each
+from parcount.execution.chunks import apply_star, apply_to_each, split
 
 if TYPE_CHECKING:
     from parcount.execution.base import Execution
@@ -66,7 +66,7 @@ class ExecutionExecutor(Executor):
         if integer("chunksize", chunksize) == 1:
             return super().map(fn, *iterables, timeout=timeout, **options)
         check_callable(fn)
-        chunks = iter_chunks(zip(*iterables, strict=False), chunksize)
+        chunks = split(zip(*iterables, strict=False), chunksize)
         each = partial(apply_to_each, partial(apply_star, fn))
         return chain.from_iterable(super().map(each, chunks, timeout=timeout, **options))
 
@@ -117,9 +117,3 @@ def _end_all() -> None:
     _Session.exiting = True
     for session in list(_Session.active):
         session.end(wait=True)
-
-
-def iter_chunks(items: Iterable[Any], size: int) -> Iterator[tuple[Any, ...]]:
-    """Yield the items in tuples of `size`; the last may be shorter."""
-    iterator = iter(items)
-    return iter(lambda: tuple(islice(iterator, size)), ())

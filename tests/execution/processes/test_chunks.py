@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
+import itertools
+import operator
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
-from threading import Event, Lock, Thread
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,6 @@ from parcount.execution.chunks import GROWTH, LARGE_BYTES, TARGET_SECONDS, Chunk
 from parcount.execution.processes import streams
 from tests import plain, remote
 from tests.execution.executions import TRANSPORTED
-from tests.remote import TIME_LIMIT
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -139,6 +136,37 @@ class TestMap:
         assert pool.map(abs, [-1] * 10) == [1] * 10
 
 
+class TestImap:
+    @pytest.mark.parametrize("chunksize", [1, 7, 1000])
+    def test_results(self, pool: pc.Processes, chunksize: int) -> None:
+        assert [*pool.imap(abs, range(-100, 0), chunksize=chunksize)] == [*range(100, 0, -1)]
+        assert sorted(pool.imap_unordered(abs, range(-100, 0), chunksize=chunksize)) == [*range(1, 101)]
+
+    def test_of_an_infinite_iterable(self, pool: pc.Processes) -> None:
+        results = pool.imap(operator.neg, itertools.count(), chunksize=5)
+        assert [next(results) for _ in range(23)] == [-number for number in range(23)]
+        results.close()
+        assert pool.map(abs, [-1]) == [1]
+
+    def test_exceptions(self, pool: pc.Processes) -> None:
+        def items() -> Iterator[int]:
+            yield from range(0, 20, 2)
+            raise LookupError("the iterable failed")
+
+        got: list[int] = []
+        with pytest.raises(LookupError, match="the iterable failed"):
+            got.extend(pool.imap(plain.fail_on_odd, items(), chunksize=4))
+        assert got == [0, 2, 4, 6, 8, 10, 12, 14]
+        with pytest.raises(ValueError, match="9 is odd"):
+            list(pool.imap(plain.fail_on_odd, [2, 4, 6, 8, 9, 10], chunksize=3))
+
+    def test_executions_that_share_memory_take_it_too(self) -> None:
+        for execution in (pc.Serial(), pc.Threads(2)):
+            assert [*execution.imap(abs, range(-10, 0), chunksize=3)] == [*range(10, 0, -1)]
+            with pytest.raises(ValueError, match="chunksize must be at least 1, not 0"):
+                execution.imap(abs, [1], chunksize=0)
+
+
 @kills
 class TestDeaths:
     @pytest.mark.parametrize("victim", [0, 17, 39])
@@ -165,26 +193,3 @@ class TestDeaths:
         ):
             pool.map(remote.HangOn(3), range(8), chunksize=2)
         assert raised.value.part == 3
-
-    @pytest.mark.slow
-    @pytest.mark.timeout(300)
-    def test_under_a_rain_of_kills_no_result_is_wrong(self) -> None:
-        random.seed(5)
-        expected = [*range(4000, 0, -1)]
-        with pc.Processes(2, retries=50) as pool:
-            done = Event()
-
-            def kill() -> None:
-                while not done.wait(random.uniform(0.005, 0.05)):
-                    for pid in random.sample(pool.pids(), min(1, len(pool.pids()))):
-                        with suppress(ProcessLookupError):
-                            os.kill(pid, signal.SIGKILL)
-
-            killer = Thread(target=kill)
-            killer.start()
-            try:
-                for _ in range(20):
-                    assert pool.map(abs, range(-4000, 0)) == expected
-            finally:
-                done.set()
-                killer.join(TIME_LIMIT)

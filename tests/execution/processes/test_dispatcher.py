@@ -2,7 +2,6 @@
 
 import gc
 import multiprocessing
-import operator
 import os
 import signal
 import sys
@@ -234,26 +233,3 @@ def _submit_in_child(pool: Processes) -> None:
     with pytest.raises(RuntimeError, match="this process is a fork of it"):
         pool.submit(abs, -1)
     pool.__exit__(None, None, None)
-
-
-@kills
-@pytest.mark.slow
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize("transport", ["pipe", "shared_memory", "queue"])
-def test_kills_lose_nothing(transport: str) -> None:
-    """Random workers are killed while calls are submitted from several threads: each gets its result once."""
-    rounds, kills = 334, 0
-    with pc.Processes(2, transport=transport, retries=1000) as pool:
-        for number in range(rounds):
-            values = [np.arange(LARGE if number % 10 == i else 5) + i for i in range(6)]
-            futures = [pool.submit(operator.neg, value) for value in values]
-            while kills <= number:
-                for pid in pool.pids()[:1]:
-                    try:
-                        os.kill(pid, signal.SIGKILL)
-                        kills += 1
-                    except ProcessLookupError:
-                        pass
-            for value, future in zip(values, futures, strict=True):
-                np.testing.assert_array_equal(future.result(TIME_LIMIT), -value)
-    assert kills == rounds

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import count
 from typing import Any, Literal, get_args
 
 from parcount.execution.arguments import check_callable, integer
 from parcount.execution.base import Execution, Submitted
-from parcount.execution.chunks import ChunkSize
+from parcount.execution.chunks import ChunkSize, split
 from parcount.execution.errors import WorkerDied
 from parcount.execution.pickling import make_picklable, prepare_initializer
 from parcount.execution.processes.dispatcher import Dispatcher
@@ -214,8 +215,7 @@ class Processes(Execution):
         progress: Callable[[int, int], object] | None,
         chunksize: int | None,
     ) -> list[Any]:
-        alone = not idempotent or self.retries == 0 or self.max_tasks_per_worker is not None
-        if alone or chunksize == 1 or len(items) <= self.concurrency:
+        if chunksize == 1 or len(items) <= self.concurrency or not self._may_chunk(idempotent):
             return super()._map(function, items, idempotent, progress, chunksize)
         sizes = ChunkSize(chunksize, self.concurrency)
         done: dict[int, list[Any]] = {}
@@ -228,6 +228,22 @@ class Processes(Execution):
                         total += 1
                         progress(total, len(items))
         return [value for position in range(len(done)) for value in done[position]]
+
+    def _results(
+        self, function: Function, items: Iterator[Any], idempotent: bool, chunksize: int, ordered: bool
+    ) -> Generator[Any, None, None]:
+        if chunksize == 1 or not self._may_chunk(idempotent):
+            yield from super()._results(function, items, idempotent, chunksize, ordered)
+            return
+        stream = ChunkStream(self, function, ChunkSize(chunksize, self.concurrency))
+        chunks = zip(count(0, chunksize), split(items, chunksize), strict=False)
+        with closing(stream_results(stream, chunks, ordered=ordered, max_ahead=self._max_ahead)) as results:
+            for _, values in results:
+                yield from values
+
+    def _may_chunk(self, idempotent: bool) -> bool:
+        """Whether several items may travel together: they are run again if the worker of one of them dies."""
+        return idempotent and self.retries > 0 and self.max_tasks_per_worker is None
 
     def _together(self, function: Function, items: Sequence[Any], idempotent: bool) -> tuple[list[Any], float]:
         tries, futile = 1, 0
