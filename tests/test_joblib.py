@@ -66,7 +66,7 @@ def test_its_start_method_is_not_one_of_ours() -> None:
 
 
 def test_bad_arguments() -> None:
-    with pytest.raises(TypeError, match="on must be an execution, such as"):
+    with pytest.raises(TypeError, match="on= takes an execution such as"):
         parcount.joblib.ExecutionBackend(2)
     backend = parcount.joblib.ExecutionBackend(pc.Threads(2))
     with pytest.raises(ValueError, match="n_jobs must not be 0"):

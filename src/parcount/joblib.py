@@ -17,6 +17,7 @@ from typing import Any
 
 from joblib.parallel import AutoBatchingMixin, ParallelBackendBase, register_parallel_backend
 
+from parcount.execution.arguments import check_execution
 from parcount.execution.base import Execution
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
@@ -45,8 +46,7 @@ class ExecutionBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[
     supports_retrieve_callback = True
 
     def __init__(self, on: Execution, **options: Any) -> None:
-        if not isinstance(on, Execution):
-            raise TypeError(f"on must be an execution, such as parcount.Processes(2), not {on!r}")
+        check_execution(on)
         super().__init__(**options)
         self.on = on
         self.uses_threads = self.supports_sharedmem = isinstance(on, Serial | Threads)

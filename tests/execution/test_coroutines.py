@@ -58,6 +58,8 @@ class TestRun:
             run(lambda: pc.run(plain.fail_on_odd, 3, on=pool))
         with pytest.raises(TypeError, match="the function must be callable, not 3"):
             run(lambda: pc.run(3, on=pool))
+        with pytest.raises(TypeError, match=r"on= takes an execution such as Threads\(2\), not 2"):
+            run(lambda: pc.run(abs, 3, on=2))
 
     def test_outside_a_block(self) -> None:
         for execution in (pc.Serial(), pc.Threads(2), pc.Processes(1)):

@@ -7,7 +7,7 @@ from functools import cache
 from operator import index
 
 from parcount._native.dispatch import set_small_size
-from parcount.execution.arguments import integer
+from parcount.execution.arguments import check_execution, integer
 from parcount.execution.base import Execution
 from parcount.execution.pinned_threads import pinned_threads
 from parcount.execution.serial import Serial
@@ -112,8 +112,7 @@ def choose_execution(size: int, threads: int | None, on: Execution | None) -> Ex
     if on is not None:
         if threads is not None:
             raise ValueError("threads= is short for on=Threads(…): give one of the two")
-        if not isinstance(on, Execution):
-            raise TypeError(f"on= takes an execution such as Threads(2), not {on!r}")
+        check_execution(on)
         return on
     number = 0
     if threads is None:

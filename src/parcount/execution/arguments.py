@@ -16,3 +16,9 @@ def check_callable(function: object, what: str = "the function") -> None:
     """Raise TypeError, naming `what`, if the function is not callable."""
     if not callable(function):
         raise TypeError(f"{what} must be callable, not {function!r}")
+
+
+def check_execution(on: object) -> None:
+    """Raise TypeError if `on` is not an execution."""
+    if not hasattr(on, "_submit_call"):  # its class cannot be imported here, since its module imports this one
+        raise TypeError(f"on= takes an execution such as Threads(2), not {on!r}")

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from parcount.execution.arguments import check_callable
+from parcount.execution.arguments import check_callable, check_execution
 
 if TYPE_CHECKING:
     from parcount.execution.base import Execution
@@ -40,7 +40,7 @@ async def run(function: Callable[..., Result], /, *args: Any, on: Execution, **k
     Raises
     ------
     TypeError
-        If `function` is not callable, or something cannot be pickled.
+        If `function` is not callable, `on` is not an execution, or something cannot be pickled.
     Exception
         The exception of the function; its cause holds the worker's traceback.
 
@@ -52,6 +52,7 @@ async def run(function: Callable[..., Result], /, *args: Any, on: Execution, **k
     1024
     """
     check_callable(function)
+    check_execution(on)
     async with _entered(on):
         submitted = on._submit_call(function, args, kwargs)
         try:
