@@ -1,7 +1,6 @@
 """joblib on executions."""
 
 import math
-import multiprocessing
 import sys
 from functools import partial
 
@@ -59,8 +58,7 @@ def test_a_worker_that_dies() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has one start method")
-def test_its_start_method_is_not_one_of_ours() -> None:
-    assert "loky" in multiprocessing.get_all_start_methods()
+def test_its_start_method_is_not_one_of_ours() -> None:  # which newer Pythons list when joblib has been imported
     with pytest.raises(ValueError, match=r"start_method must be one of \w+, \w+, \w+ here, not 'loky'"):
         pc.Processes(2, start_method="loky")
 

@@ -20,5 +20,5 @@ def check_callable(function: object, what: str = "the function") -> None:
 
 def check_execution(on: object) -> None:
     """Raise TypeError if `on` is not an execution."""
-    if not hasattr(on, "_submit_call"):  # its class cannot be imported here, since its module imports this one
+    if not hasattr(type(on), "_submit_call"):  # its class cannot be imported here, since its module imports this one
         raise TypeError(f"on= takes an execution such as Threads(2), not {on!r}")
