@@ -17,7 +17,7 @@ from tests.remote import TIME_LIMIT
 ROOT = Path(__file__).parents[1]
 PAGES = [*filter(Path.is_file, (ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))),
          *sorted((ROOT / "docs").glob("*.md"))]  # fmt: skip
-OPTIONAL = {"dask", "distributed", "loky", "matplotlib", "mpi4py", "numba", "rich"}
+OPTIONAL = {"dask", "distributed", "joblib", "loky", "matplotlib", "mpi4py", "numba", "rich"}
 SNIPPET = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://)([^)#]*)(#[^)]*)?\)")
 
