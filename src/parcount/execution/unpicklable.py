@@ -92,6 +92,10 @@ class Unsent(TypeError):
         if self.result:
             return self._named(f"the submitted {function}", self.refusal)
         argument, steps = "an argument", self.refusal.steps
+        if steps and steps[0] == 0:
+            refusal = replace(self.refusal, steps=steps[1:])
+            names_itself = len(steps) > 1 and not _is_path(steps[1])
+            return self._named("" if names_itself else function, refusal)
         if len(steps) > 1:
             argument = f"argument {steps[1] + 1 if isinstance(steps[1], int) else steps[1][2:-2]}"
         return self._named(f"{argument} of the submitted {function}", replace(self.refusal, steps=steps[2:]))

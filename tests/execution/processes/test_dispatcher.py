@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, wait
+from functools import partial
 from threading import Event, Thread
 from typing import Any
 
@@ -129,6 +130,12 @@ class TestWhatCannotBeSent:
             gate[:] = 1
         assert [call.result(TIME_LIMIT) for call in calls] == list(range(len(calls)))
         assert pool.submit(abs, -1).result(TIME_LIMIT) == 1
+
+    def test_a_function(self, pool: Processes) -> None:
+        with pytest.raises(TypeError, match=r"^argument 'key' of functools.partial.* cannot be sent"):
+            pool.submit(partial(plain.collect, key=Event()), 1)
+        with pytest.raises(TypeError, match=r"^a tests.plain.WaitFor: .* cannot be sent"):
+            pool.submit(plain.WaitFor(Event()), 1)  # type: ignore[arg-type]
 
     def test_a_result(self, pool: Processes) -> None:
         with pytest.raises(TypeError, match="lock"):
