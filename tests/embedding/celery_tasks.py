@@ -6,6 +6,7 @@ from typing import Any
 
 from celery.signals import worker_process_init
 
+import parcount as pc
 from tests.embedding.celery_broker import FOLDER, connect
 from tests.embedding.work import MARK, Work, attach_cells, count_arrays, make_cells, make_tasks
 
@@ -24,6 +25,12 @@ def attach(**_: Any) -> None:
 @app.task(name="do")
 def do(task: int) -> dict[str, int]:
     return work.do(task)
+
+
+@app.task(name="nest")
+def nest() -> list[int]:
+    """Use worker processes of this worker's own."""
+    return pc.Processes(2).map(abs, [-1, -2])
 
 
 @app.task(name="die")

@@ -49,6 +49,7 @@ def test_celery(start: Start, mark: str, tmp_path: Path) -> None:
         check(
             answers, [*range(2 * LONGEST_LIFE + 2), *range(2 * LONGEST_LIFE)], 1, tasks.value, cells.values().tolist()
         )
+    assert app.send_task("nest").get(TIME_LIMIT, interval=0.02) == [1, 2]
     program.stop()
     errors = program.errors.read_text()  # Celery itself tells that a worker was killed, and of a user that is root
     assert not re.search("leaked|tracker|Traceback|Exception", errors)

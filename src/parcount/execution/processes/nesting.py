@@ -18,19 +18,20 @@ _starting = Lock()
 
 @contextmanager
 def children_allowed() -> Iterator[None]:
-    """Let a daemonic process start a process; one thread at a time.
+    """Let a daemonic process, or a worker of Celery, make and start a process; one thread at a time.
 
-    `multiprocessing` refuses that because a daemonic process may be terminated, and its children would stay. Workers
-    end with their caller in whatever way that ends.
+    `multiprocessing` refuses the former because a daemonic process may be terminated, and its children would stay.
+    Workers end with their caller in whatever way that ends. In a worker of Celery the current process is that of
+    billiard, whose key cannot be pickled for a process of `multiprocessing`.
     """
     with _starting:
         config = _config()
-        daemonic = config.get("daemon", False)
-        config["daemon"] = False
+        daemonic, key = config.get("daemon", False), config["authkey"]
+        config.update(daemon=False, authkey=process.AuthenticationString(key))  # type: ignore[attr-defined]
         try:
             yield
         finally:
-            config["daemon"] = daemonic
+            config.update(daemon=daemonic, authkey=key)
 
 
 def prepare_fork_server() -> None:

@@ -397,10 +397,10 @@ class WorkerPool:
         try:
             if self.start_method == "forkserver":
                 nesting.prepare_fork_server()
-            process = self._context.Process(  # type: ignore[attr-defined]
-                target=serve, args=(theirs, inherited, config), name=f"parcount-{name_prefix}", daemon=True
-            )
             with nesting.children_allowed(), hide_missing_main_file():
+                process = self._context.Process(  # type: ignore[attr-defined]
+                    target=serve, args=(theirs, inherited, config), name=f"parcount-{name_prefix}", daemon=True
+                )
                 process.start()
         except BaseException as error:
             ours.close_peer()
