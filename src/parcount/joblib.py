@@ -26,8 +26,8 @@ from parcount.execution.threads import Threads
 class ExecutionBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
     """Runs the batches of `joblib.Parallel` on an execution.
 
-    Outside the ``with`` block of the execution, each call of `joblib.Parallel` starts and ends the workers.
-    The number of jobs is the execution's `concurrency`, whatever ``n_jobs`` is.
+    Outside the ``with`` block of the execution, each call of `joblib.Parallel`, or its ``with`` block, starts and ends
+    the workers. The number of jobs is the execution's `concurrency`, whatever ``n_jobs`` is.
 
     Parameters
     ----------
@@ -40,6 +40,11 @@ class ExecutionBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[
     ------
     TypeError
         If `on` is not an execution.
+
+    Notes
+    -----
+    An exception ends the other batches: worker processes that have one are killed and replaced, and compiled loops in
+    threads return. joblib 1.6 gives the rest of a call that failed to the next call of the same `joblib.Parallel`.
     """
 
     default_n_jobs = -1

@@ -1,4 +1,4 @@
-"""The base class of executions, which map a function over items with a number of workers."""
+"""The base class of executions, which run functions on a number of workers."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Submitted(NamedTuple):
 
 
 class Execution(ABC):
-    """Runs a function over items.
+    """Runs a function over items, or single calls, on a number of workers.
 
-    An execution is a context manager. Its workers live as long as the ``with`` block; a call outside a ``with`` block
-    starts and ends its own workers. Several threads may use one execution.
+    An execution is a context manager. Its workers live as long as the ``with`` block. Outside a ``with`` block, each
+    call starts and ends its own workers, and `submit` raises an exception. Several threads may use one execution.
 
     Parameters
     ----------
@@ -297,7 +297,9 @@ class Execution(ABC):
         """Call ``function(*args, **kwargs)`` on a worker.
 
         The future works with all functions of `concurrent.futures` and with `asyncio.wrap_future`. The end of the
-        ``with`` block waits for it; an exception that ends the block cancels it.
+        ``with`` block waits for the call. An exception that ends the block ends the call too: it is not started, or
+        its worker process is killed, or a compiled loop in its thread returns; its future raises `CancelledError`.
+        Python code in a thread runs to its end.
 
         Parameters
         ----------
@@ -309,15 +311,25 @@ class Execution(ABC):
         Returns
         -------
         concurrent.futures.Future
-            Its exception is that of the function; the cause holds the worker's traceback. `cancel` keeps a call from
-            being started, but does not end one that runs.
+            Its exception is that of the function; the cause is the worker's traceback if the worker is a process or an
+            interpreter. It is `WorkerDied` if the worker process died and no `retries` are left. `cancel` keeps a call
+            from being started, but does not end one that runs.
 
         Raises
         ------
         TypeError
-            If the function is not callable or, for worker processes, it or an argument cannot be pickled.
+            If the function is not callable. For `Processes` and `Interpreters`: if the function cannot be pickled, or
+            an argument; of `Interpreters`, the future raises the latter.
         RuntimeError
-            If this is not inside a ``with`` block of the execution: see `as_executor`.
+            If this is not inside a ``with`` block of the execution: see `as_executor`. For `Processes`: if this thread
+            has a generator of `imap` that has not ended, or this process is a fork of the one that started the workers.
+
+        Notes
+        -----
+        It does not wait for a worker: a call for which none is free is queued. `Serial` runs the call at once, in this
+        thread. Several threads, and callbacks of futures, may submit calls. Threads run Python code one at a time under
+        the GIL, as for `map`. While a call of `map`, `imap` or `together` uses the workers of `Processes`, submitted
+        calls wait; such a call waits until those that run have ended.
 
         Examples
         --------
@@ -334,8 +346,19 @@ class Execution(ABC):
     def as_executor(self) -> Executor:
         """Return a `concurrent.futures.Executor` with the workers of this execution.
 
-        It starts them at its first call, and ends them at `shutdown`: for libraries that take an executor, such as
-        `asyncio.loop.run_in_executor`, dask and joblib.
+        It is meant for libraries that take an executor, such as `asyncio.loop.run_in_executor` and dask. It starts the
+        workers at its first call and ends them at `shutdown`, unless the execution is also open in a ``with`` block.
+
+        Returns
+        -------
+        concurrent.futures.Executor
+            Its calls raise what those of `submit` raise, and `RuntimeError` after `shutdown`.
+
+        Notes
+        -----
+        Unlike `ProcessPoolExecutor`, it does not break if a worker is killed: the call is run again as often as the
+        `retries` of `Processes` allow, and then its future alone raises `WorkerDied`. The futures raise the exception
+        of an initializer itself.
 
         Examples
         --------
@@ -369,13 +392,19 @@ class Execution(ABC):
 
         Raises
         ------
+        TypeError
+            If the function is not callable.
         Exception
-            In place of the first missing result: the exception of `function` or of the iterable.
+            In place of the first missing result: the exception of `function` or of the iterable, or that of an item
+            that cannot be sent.
 
         Notes
         -----
-        If the task is cancelled, or the generator closed, items in progress end: the processes that have one are killed
-        and replaced, and compiled loops in threads return. Python code in threads runs to its end.
+        If the task is cancelled, or the generator closed, items in progress end as the call of `run` does: the
+        processes that have one are killed and replaced, and compiled loops in threads return. Python code in threads
+        runs to its end. `Serial` blocks the event loop while it runs an item.
+
+        Outside the ``with`` block of the execution, the generator starts and ends workers of its own in another thread.
 
         Examples
         --------

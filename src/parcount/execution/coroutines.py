@@ -21,7 +21,7 @@ async def run(function: Callable[..., Result], /, *args: Any, on: Execution, **k
     """Call ``function(*args, **kwargs)`` on a worker of an execution without blocking the event loop.
 
     If the task is cancelled, the call ends: the worker process is killed and replaced, and compiled loops in a thread
-    return. Python code in a thread runs to its end.
+    return. Python code in a thread, and a call on an adopted executor, run to their end.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ async def run(function: Callable[..., Result], /, *args: Any, on: Execution, **k
     *args, **kwargs
         Its arguments.
     on : Execution
-        Its workers. Outside its ``with`` block they are started and ended for this call, in a thread of their own.
+        Its workers. Outside its ``with`` block they are started and ended for this call, in another thread.
 
     Returns
     -------
@@ -40,9 +40,21 @@ async def run(function: Callable[..., Result], /, *args: Any, on: Execution, **k
     Raises
     ------
     TypeError
-        If `function` is not callable, `on` is not an execution, or something cannot be pickled.
+        If `function` is not callable, or `on` is not an execution. For processes and interpreters: if the function, an
+        argument or the result cannot be pickled.
+    WorkerDied
+        If the worker process died, or exceeded the timeout, and no `retries` are left.
     Exception
-        The exception of the function; its cause holds the worker's traceback.
+        The exception of the function; the cause is the worker's traceback if the worker is a process or an
+        interpreter.
+
+    Notes
+    -----
+    If `Processes` has several threads in a process, the other calls of a process that is killed are run again. With
+    ``retries=0`` they may not be: then a cancelled call runs to its end while the process has others.
+
+    `Serial` runs the call in the thread of the event loop, which it blocks. Threads run Python code one at a time under
+    the GIL; the event loop takes its turn with them.
 
     Examples
     --------

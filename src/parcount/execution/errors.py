@@ -30,7 +30,7 @@ class WorkerDied(RuntimeError):
         The type of the adopted executor. Executors do not report which item a worker had, nor its exit code: `part` is
         then the first item without a result, and `exitcode` is None.
     function : str or None
-        The function of a submitted call, which has no position: `part` is None.
+        The name of the function of a submitted call, which has no position: `part` is None.
     """
 
     def __init__(

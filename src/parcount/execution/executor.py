@@ -39,7 +39,7 @@ class ExecutionExecutor(Executor):
         return f"{self._execution!r}.as_executor()"
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Submit a call as `Execution.submit` does; RuntimeError after `shutdown`."""
+        """Submit a call as `Execution.submit` does; raises RuntimeError after `shutdown`."""
         check_callable(fn)
         with self._lock:
             if self._shut_down or _Session.exiting:
@@ -71,7 +71,10 @@ class ExecutionExecutor(Executor):
         return chain.from_iterable(super().map(each, chunks, timeout=timeout, **options))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the workers when all calls have ended, as `concurrent.futures.Executor.shutdown` does."""
+        """End the workers when all calls have ended, as `concurrent.futures.Executor.shutdown` does.
+
+        They go on if the execution is also open in a ``with`` block elsewhere.
+        """
         with self._lock:
             self._shut_down = True
             futures = list(self._futures)

@@ -11,7 +11,7 @@ from parcount.execution.stream import Function
 
 
 class Serial(FutureExecution):
-    """The calling thread runs all items, one after another.
+    """The calling thread runs all items and submitted calls, one after another.
 
     Examples
     --------

@@ -9,7 +9,8 @@ class Threads(Pool):
     """`workers` threads of this process.
 
     Python code runs in one thread at a time under the GIL; compiled code that releases the GIL runs on all cores. An
-    exception ends the call after the items that have been started; the others are dropped.
+    exception ends the call after the items that have been started; the others are dropped. In a worker,
+    `available_cores` is the worker's share: the caller's cores divided by `workers`, at least one.
 
     Parameters
     ----------

@@ -33,15 +33,16 @@ class Processes(Execution):
     """`workers` processes on this machine, with `threads` threads each.
 
     The function, the items and the results must be picklable. Functions and classes that workers cannot import
-    (lambdas, nested ones, those of a notebook) are sent by value if cloudpickle is installed. An array made by
-    `shared_array`, or a slice of one, is sent by name, without a copy; an array over a memory-mapped file is sent as
-    the file's name and an offset; other arrays are sent by `transport`.
+    (lambdas, nested ones, those of a notebook) are sent by value if cloudpickle is installed; an instance that returns
+    is one of the caller's class. An array made by `shared_array`, or a slice of one, is sent by name, without a copy;
+    an array over a memory-mapped file is sent as the file's name and an offset; other arrays are sent by `transport`.
 
     A worker that dies is replaced, and its item is run again by another worker, up to `retries` times. An exception in
     the function is not retried: it ends the call after the items that have been started. `WorkerDied` and an
     interruption of the caller, such as Ctrl-C, end all workers; inside a ``with`` block the next call starts new ones.
 
-    Inside a ``with`` block, calls from several threads run one after another.
+    Inside a ``with`` block, calls of `map`, `imap` and `together` from several threads run one after another. Submitted
+    calls run side by side, and take turns with the others.
 
     Parameters
     ----------
@@ -59,14 +60,14 @@ class Processes(Execution):
         `multiprocessing.Queue`, whose thread sends while the caller goes on. ``parcount study transports`` measures
         which is fastest.
     retries : int, optional
-        How often an item is run again after its worker died. A call of `together` is repeated as a whole, on new
-        workers.
+        How often an item or a submitted call is run again after its worker died. A call of `together` is repeated as
+        a whole, on new workers.
     timeout : float, optional
         Seconds that an item may take, including its transfer, and that the initializer may take. A worker that takes
         longer is killed, which counts as its death. No limit by default. On Windows the limit does not hold while an
         array is being sent or received.
     initializer : callable, optional
-        Called in each process before its first item. An exception in it ends the call.
+        Called in each process before its first item. An exception in it ends the call, or all submitted calls.
     initargs : tuple, optional
         The arguments of the initializer.
     max_tasks_per_worker : int, optional
@@ -77,7 +78,7 @@ class Processes(Execution):
     TypeError
         If `workers`, `threads`, `retries` or `max_tasks_per_worker` is not an integer, `timeout` is not a number, or
         `initializer` is not callable. From a call: if the function, an item, a result or the initializer cannot be
-        pickled; the message says which object in it cannot, and why.
+        pickled; the message names the object in it that cannot, its place, and why.
     ValueError
         If `start_method` or `transport` is unknown here, `retries` is negative, or `timeout` is not positive.
     OSError
@@ -93,13 +94,19 @@ class Processes(Execution):
     -----
     A retried item is sent again in its current state. Side effects of the first try, such as writes to a
     `shared_array` or additions to a `SharedCounter`, remain: pass ``idempotent=False`` where a second try would be
-    wrong.
+    wrong, or ``retries=0`` for submitted calls.
 
-    The thread pools of BLAS, OpenMP and Numba inside a worker are limited to its share of the cores, unless their
-    environment variables (``OMP_NUM_THREADS`` and others) are set. A BLAS that is loaded before the worker's first
+    A worker's share of the cores is ``available_cores() // (workers * threads)``, at least one, for each of its
+    threads. It is the number of cores that the package's calls in the worker use by default. The thread pools of BLAS,
+    OpenMP and Numba inside a worker are limited to it too, unless their environment variables (``OMP_NUM_THREADS`` and
+    others) are set. A BLAS that is loaded before the worker's first
     item, such as NumPy's, needs threadpoolctl for that, which is in the extra ``study``. The caller's are unchanged.
 
-    Workers end when the caller has ended, in whatever way; on Linux they are killed immediately.
+    Workers end when the caller has ended, in whatever way; on Linux they are killed immediately. The caller may be a
+    daemonic process, or a forked child: the child does not use the workers of its parent, but starts its own.
+
+    With the start method ``"fork"``, a thread receives the results of submitted calls, and cannot fork: workers that
+    die meanwhile are not replaced before the next call.
 
     Examples
     --------
