@@ -1,5 +1,6 @@
 """What is particular to threads."""
 
+import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from tests.conftest import GIL
+from tests.conftest import GIL, Run
 from tests.remote import TIME_LIMIT, until
 
 
@@ -35,6 +36,39 @@ def test_no_more_threads_than_workers() -> None:
         names = threads.map(lambda _: threading.current_thread().name, range(50))
     assert len(set(names)) <= 2
     assert all(name.startswith("parcount") for name in names)
+
+
+IN_A_FORK = """
+import os
+from threading import Event
+import parcount as pc
+
+end = Event()
+with pc.Threads(1) as threads:
+    assert threads.map(abs, [-1]) == [1]
+    future = threads.submit(end.wait)
+    child = os.fork()
+    if not child:
+        for call in (lambda: threads.map(abs, [-1]), lambda: threads.submit(abs, -1)):
+            try:
+                call()
+            except RuntimeError as error:
+                print(str(error).replace(str(os.getppid()), "PARENT"))
+        print(pc.Threads(1).map(abs, [-1]))
+    else:
+        end.set()
+        os.waitpid(child, 0)
+        print(threads.map(abs, [-2]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no forks")
+@pytest.mark.timeout(60)
+def test_a_fork_has_none_of_its_parents_threads(run_script: Run) -> None:
+    ran = run_script(IN_A_FORK)
+    assert ran.returncode == 0
+    refused = "these workers were started by process PARENT, and this process is a fork of it"
+    assert ran.stdout.splitlines() == [refused, refused, "[1]", "[2]"]
 
 
 def test_threads_are_gone_after_the_with() -> None:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from functools import partial
+from os import getpid
 from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, ParamSpec, Self, TypeVar
@@ -28,6 +29,12 @@ class Submitted(NamedTuple):
 
     future: Future[Any]
     end: Callable[[], object]  # ends the call if it can be ended: it is of no use any more
+
+
+def check_owner(pid: int) -> None:
+    """Raise RuntimeError in a fork of the process that has started workers."""
+    if pid != getpid():
+        raise RuntimeError(f"these workers were started by process {pid}, and this process is a fork of it")
 
 
 class Execution(ABC):
@@ -299,7 +306,7 @@ class Execution(ABC):
         The future works with all functions of `concurrent.futures` and with `asyncio.wrap_future`. The end of the
         ``with`` block waits for the call. An exception that ends the block ends the call too: it is not started, or
         its worker process is killed, or a compiled loop in its thread returns; its future raises `CancelledError`.
-        Python code in a thread runs to its end.
+        Python code in a thread runs to its end. The block of `Adopted` neither waits for calls nor ends them.
 
         Parameters
         ----------
@@ -321,8 +328,9 @@ class Execution(ABC):
             If the function is not callable. For `Processes` and `Interpreters`: if the function cannot be pickled, or
             an argument; of `Interpreters`, the future raises the latter.
         RuntimeError
-            If this is not inside a ``with`` block of the execution: see `as_executor`. For `Processes`: if this thread
-            has a generator of `imap` that has not ended, or this process is a fork of the one that started the workers.
+            If this is not inside a ``with`` block of the execution: see `as_executor`. Or if this process is a fork of
+            the one that started the workers. For `Processes`: if this thread has a generator of `imap` that has not
+            ended.
 
         Notes
         -----
@@ -357,8 +365,8 @@ class Execution(ABC):
         Notes
         -----
         Unlike `ProcessPoolExecutor`, it does not break if a worker is killed: the call is run again as often as the
-        `retries` of `Processes` allow, and then its future alone raises `WorkerDied`. The futures raise the exception
-        of an initializer itself.
+        `retries` of `Processes` allow, and then its future alone raises `WorkerDied`. The exception of an initializer
+        is raised itself, by `submit` or by the futures.
 
         Examples
         --------

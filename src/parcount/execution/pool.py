@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from functools import partial
 from itertools import count
+from os import getpid
 from threading import Barrier
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from parcount.execution.arguments import check_callable
-from parcount.execution.base import Submitted
+from parcount.execution.base import Submitted, check_owner
 from parcount.execution.chunks import apply_call
 from parcount.execution.futures import FutureExecution, FuturesStream
 from parcount.execution.stream import Function
@@ -71,13 +72,14 @@ class Pool(FutureExecution):
         from concurrent.futures import ThreadPoolExecutor
 
         self._broken = None
+        self._owner = getpid()
         self._share = current_share()
         self._numbers = count()
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="parcount", initializer=self._try_to_set_up)
 
     def _close(self, error: BaseException | None) -> None:
         try:
-            if error is None:
+            if error is None and self._owner == getpid():
                 wait(list(self._ends))
         finally:
             for end in list(self._ends.values()):
@@ -85,12 +87,13 @@ class Pool(FutureExecution):
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _submit(self, function: Function, item: Any) -> Future[Any]:
+        check_owner(self._owner)  # in a forked child the threads do not exist, and the call would wait for ever
         return self._pool.submit(function, item)
 
     def _submit_call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Submitted:
         self._check_open()
         work, cancel = _cancellable(self._work(apply_call))
-        future = self._pool.submit(work, (self._prepare(function, ()), args, kwargs))
+        future = self._submit(work, (self._prepare(function, ()), args, kwargs))
 
         def end() -> None:
             if not future.cancel():

@@ -17,6 +17,7 @@ from typing import Any
 from weakref import WeakSet
 
 from parcount.execution import pinned_threads
+from parcount.execution.base import check_owner
 from parcount.execution.errors import WorkerDied
 from parcount.execution.fair_lock import FairLock
 from parcount.execution.pickling import hide_missing_main_file
@@ -167,8 +168,7 @@ class WorkerPool:
         RuntimeError
             If another call of this thread uses them, or this process is a fork of the one that started them.
         """
-        if self._owner != os.getpid():
-            raise RuntimeError(f"these workers were started by process {self._owner}, and this process is a fork of it")
+        check_owner(self._owner)
         if self.used_by_this_thread:
             raise RuntimeError(
                 "these workers are busy with another call of this thread: take all results of its generator, "
