@@ -66,7 +66,7 @@ class Interpreters(Pool):
         If this Python has no ``concurrent.interpreters``.
     TypeError
         If `workers` is not an integer, or `initializer` is not callable. From a call: if the function, an item, a
-        result or the initializer cannot be pickled; the message says which object in it cannot, and why.
+        result or the initializer cannot be pickled; the message names the object in it that cannot, and why.
     ValueError
         If `workers` is less than one.
     ImportError
