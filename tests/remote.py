@@ -474,6 +474,11 @@ def fail_if(told: np.ndarray) -> None:
         raise LookupError("the initializer was told to fail")
 
 
+def kill_self_if(told: np.ndarray) -> None:
+    if told[0]:
+        kill_self(None)
+
+
 def begin_and_wait(begun: np.ndarray, gate: np.ndarray, number: int) -> int:
     begun[number] += 1
     return plain.wait_for(gate, number)

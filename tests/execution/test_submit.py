@@ -154,6 +154,24 @@ def test_an_exception_ends_the_block_and_its_calls(make: Make) -> None:
     assert len(ended) == 10 or not pool.pids()
 
 
+@pytest.mark.parametrize("make", OURS)
+def test_a_callback_that_submits_while_the_block_ends_is_refused(make: Make) -> None:
+    errors: list[BaseException] = []
+
+    def callback(_: Future[int]) -> None:
+        plain.until(lambda: not execution._entered, "the block does not end")
+        with pytest.raises(RuntimeError, match="has no workers") as caught:
+            execution.submit(abs, -1)
+        errors.append(caught.value)
+
+    execution = make(2)
+    gate = cells(execution, 1)
+    with execution:
+        execution.submit(plain.wait_for, gate, 0).add_done_callback(callback)
+        gate[0] = 1
+    assert len(errors) == 1
+
+
 @pytest.mark.parametrize("function", [None, 3, "abs"])
 def test_what_is_no_function_is_refused(pool: pc.Execution, function: object) -> None:
     with pytest.raises(TypeError, match="the function must be callable, not"):

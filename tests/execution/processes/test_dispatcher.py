@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from parcount.execution.processes import serialisation
+from parcount.execution.processes import channel, serialisation
 from parcount.execution.processes.execution import Processes
+from parcount.execution.processes.supervisor import Worker, WorkerPool
 from parcount.shm import blocks
 from tests import plain, remote
 from tests.execution.executions import FORK_MARKS, TRANSPORTED
@@ -151,6 +152,20 @@ class TestWhatCannotBeSent:
             late.result(TIME_LIMIT)
         assert [call.result(TIME_LIMIT) for call in calls] == list(range(4))
 
+    @kills
+    def test_an_argument_that_changed_before_its_worker_was_killed(self) -> None:
+        begun, gate = pc.shared_array(1), pc.shared_array(1)
+        arguments = [begun, gate]
+        with pc.Processes(1) as pool:
+            lost = pool.submit(_begin_and_wait, arguments)
+            other = pool.submit(abs, -1)
+            until(lambda: begun[0], "the call has not begun")
+            arguments.append(Event())
+            os.kill(pool.pids()[0], signal.SIGKILL)
+            with pytest.raises(TypeError, match=r"argument 1 of the submitted .*_begin_and_wait"):
+                lost.result(TIME_LIMIT)
+            assert other.result(TIME_LIMIT) == 1
+
 
 class TestWorkersThatDoNotStart:
     def test_an_initializer_that_fails(self) -> None:
@@ -167,8 +182,98 @@ class TestWorkersThatDoNotStart:
             failing[0] = 0
             assert pool.submit(abs, -1).result(TIME_LIMIT) == 1
 
+    @kills
+    def test_the_last_worker_is_killed_when_others_do_not_start(self) -> None:
+        failing, gate = pc.shared_array(1), pc.shared_array(1)
+        with pc.Processes(2, initializer=remote.kill_self_if, initargs=(failing,)) as pool:
+            held = pool.submit(plain.wait_for, gate, 0)
+            assert pool._pool is not None
+            (busy,) = (worker.pid for worker in pool._pool.workers if worker.pending)
+            failing[0] = 1
+            os.kill(next(pid for pid in pool.pids() if pid != busy), signal.SIGKILL)
+            until(lambda: pool.pids() == [busy], "other workers are there")
+            os.kill(busy, signal.SIGKILL)
+            with pytest.raises(pc.WorkerDied, match="SIGKILL"):
+                held.result(TIME_LIMIT)
+            failing[0] = 0
+            assert pool.submit(abs, -1).result(TIME_LIMIT) == 1
+
+
+class TestInterruptions:
+    """Of the thread that submits, in the middle of something."""
+
+    def test_while_it_starts_workers(self, pool: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert pool.map(abs, [-1]) == [1]  # it takes the workers from the dispatcher
+        with monkeypatch.context() as patch:
+            patch.setattr(WorkerPool, "start_missing", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                pool.submit(abs, -1)
+        assert pool.submit(abs, -1).result(TIME_LIMIT) == 1
+        assert pool.map(abs, [-1]) == [1]
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends a message as a whole")
+    @pytest.mark.parametrize("retries", [0, 2])
+    def test_while_it_sends(self, monkeypatch: pytest.MonkeyPatch, retries: int) -> None:
+        def write_half(connection: Any, data: bytes) -> None:
+            os.write(connection.fileno(), data[: len(data) // 2])
+            raise KeyboardInterrupt
+
+        with pc.Processes(1, threads=2, retries=retries) as pool:
+            gate = pc.shared_array(1)
+            other = pool.submit(plain.wait_for, gate, 0)
+            until(lambda: not other.done() and other.running(), "the first call does not run")
+            with monkeypatch.context() as patch:
+                patch.setattr(channel, "_write_bytes", write_half)
+                with pytest.raises(KeyboardInterrupt):
+                    pool.submit(abs, -1)
+            gate[0] = 1
+            assert pool.submit(abs, -2).result(TIME_LIMIT) == 2
+            assert isinstance(other.exception(TIME_LIMIT), pc.WorkerDied | None)
+
+    def test_after_it_has_sent(self, pool: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Future, "set_running_or_notify_cancel", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                pool.submit(abs, -1)
+        futures = [pool.submit(abs, -number) for number in range(6)]
+        assert [future.result(TIME_LIMIT) for future in futures] == list(range(6))
+
+    def test_while_it_asks_for_the_workers(self, pool: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert pool.submit(abs, -1).result(TIME_LIMIT) == 1
+        assert pool._dispatcher is not None
+        with monkeypatch.context() as patch:
+            patch.setattr(type(pool._dispatcher._sender), "send_bytes", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                pool.map(abs, [-1])
+        assert pool.map(abs, [-1]) == [1]
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_deadlines_while_another_thread_sends() -> None:
+    class Sent:
+        @property
+        def deadline(self) -> float:
+            worker.pending[len(worker.pending)] = Sent()
+            return 1.0
+
+    worker = Worker(None, None, "", 0, pending={0: Sent(), 1: Sent()})
+    assert worker.deadline == 1
+
 
 class TestOtherCalls:
+    def test_a_callback_that_exits(self, pool: Processes) -> None:
+        gate = pc.shared_array(2)
+        exits, other = (pool.submit(plain.wait_for, gate, number) for number in range(2))
+        exits.add_done_callback(lambda _: sys.exit(1))
+        gate[0] = 1
+        assert exits.result(TIME_LIMIT) == 0
+        assert pool.submit(abs, -1).result(TIME_LIMIT) == 1
+        gate[1] = 1
+        assert other.result(TIME_LIMIT) == 1
+
     def test_a_generator_of_this_thread_keeps_the_workers(self, pool: Processes) -> None:
         results = pool.imap(abs, [-1, -2, -3])
         assert next(results) == 1
@@ -230,6 +335,10 @@ class TestOtherCalls:
             assert len(_dispatchers()) == len(before) + 1
         assert _dispatchers() == before
         assert not any(remote.is_alive(pid) for pid in pids)
+
+
+def _begin_and_wait(arguments: list[Any]) -> int:
+    return remote.begin_and_wait(*arguments, 0)
 
 
 def _dispatchers() -> list[threading.Thread]:

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from heapq import heappush
+from heapq import heappop, heappush
 from itertools import count
 from multiprocessing import Pipe
 from os import getpid
@@ -69,11 +69,13 @@ class Dispatcher:
             position = next(self._positions)
             if self._parked:
                 self._acquired = self._pool.lock(block=False, thread=self._thread.ident)
-                if self._acquired:
-                    with suppress(OSError, RuntimeError):  # the thread tries again, and fails the calls
-                        self._pool.start_missing()  # this thread may be able to fork, which the other one is not
-                self._parked = False
-                self._start.release()
+                try:
+                    if self._acquired:
+                        with suppress(OSError, RuntimeError):  # the thread tries again, and fails the calls
+                            self._pool.start_missing()  # this thread may be able to fork, which the other one is not
+                finally:  # after Ctrl-C too: the thread has the workers
+                    self._parked = False
+                    self._start.release()
             if self._acquired and not self._queue and self._stream.has_capacity and not self._pool.contended:
                 self._stream.submit(position, call)
                 future.set_running_or_notify_cancel()
@@ -93,10 +95,10 @@ class Dispatcher:
         # A generator of this thread that has not ended would keep the workers for ever.
         abort = error is not None or self._pool.used_by_this_thread
         try:
-            while not self._close_if_idle():
+            while futures := self._unfinished():
                 if abort:
                     break
-                wait(list(self._futures.values()))
+                wait(futures)
         finally:
             self._pool.on_wait = None
             with self._lock:
@@ -112,15 +114,20 @@ class Dispatcher:
                 self._receiver.close()
                 self._sender.close()
 
-    def _close_if_idle(self) -> bool:
+    def _unfinished(self) -> list[Future[Any]]:
+        """Return the futures of all calls; if there are none, no more calls are taken."""
         with self._lock:
             self._closed = not self._futures
-            return self._closed
+            return list(self._futures.values())
 
     def _wake(self) -> None:
         if not self._woken:
-            self._woken = True
-            self._sender.send_bytes(b"w")
+            try:
+                self._woken = True
+                self._sender.send_bytes(b"w")
+            except BaseException:  # Ctrl-C
+                self._woken = False
+                raise
 
     def _run(self) -> None:
         while True:
@@ -146,7 +153,7 @@ class Dispatcher:
                 self._pool.lock()
                 with self._lock:
                     self._acquired = True
-            completed: list[tuple[Future[Any], Outcome]] = []
+            completed: list[tuple[Future[Any] | None, Outcome]] = []
             with self._lock:
                 goes_on = self._start_calls()
                 parked = self._parked
@@ -158,7 +165,7 @@ class Dispatcher:
                             self._woken = False
                             self._receiver.recv_bytes()
                         outcomes = self._stream.receive(ready)
-                        completed = [(self._futures.pop(outcome.position), outcome) for outcome in outcomes]
+                        completed = [(self._futures.pop(outcome.position, None), outcome) for outcome in outcomes]
                         goes_on = self._start_calls()
                         parked = self._parked
                 finally:
@@ -193,10 +200,7 @@ class Dispatcher:
             if not future.set_running_or_notify_cancel():
                 del self._futures[position]
                 continue
-            try:
-                self._stream.submit(position, call)
-            except Exception as error:  # noqa: BLE001 - it has been changed since it was checked
-                self._stream.failed.append(Outcome(position, error=error))
+            self._stream.send(position, call)
 
     def _forget_calls(self) -> list[Future[Any]]:
         futures = list(self._futures.values())
@@ -235,10 +239,32 @@ class _CallStream(ProcessStream):
 
     def submit(self, position: int, item: Any) -> None:
         """Send a call to a free worker."""
-        if position in self.ended:
-            self._try_again(position, PendingTask(item, (), None, started=False), None)
-        else:
+        try:
             super().submit(position, item)
+        except BaseException:  # Ctrl-C, or no memory: a part of it may have been sent
+            for worker in self.pool.workers:
+                if position in worker.pending:
+                    worker.break_off()
+                    worker.pending.pop(position).copies = ()  # the traceback keeps the task
+                    if not self._holds:
+                        self.spared |= worker.pending.keys()
+            raise
+
+    def send(self, position: int, item: Any) -> None:
+        """Send a call that has been checked to a free worker."""
+        try:
+            self.submit(position, item)
+        except Exception as error:  # noqa: BLE001 - it has been changed since it was checked
+            self.failed.append(Outcome(position, error=error))
+
+    def send_again(self) -> None:
+        """Send the calls that are to be tried again, as far as workers are free, unless they have been ended."""
+        while self.again and self._free():
+            position, item = heappop(self.again)
+            if position in self.ended:
+                self.failed.append(Outcome(position, error=CancelledError()))
+            else:
+                self.send(position, item)
 
     def receive(self, ready: Sequence[Any]) -> list[Outcome]:
         """Return the new outcomes."""
@@ -268,7 +294,7 @@ class _CallStream(ProcessStream):
     def close(self, error: BaseException | None) -> None:
         """Kill the workers, and forget all calls."""
         super().close(error)
-        for calls in (self.ended, self.spared, self.tries, self.futile):
+        for calls in (self.ended, self.failed, self.spared, self.tries, self.futile):
             calls.clear()
 
     def _call(self, item: Any) -> tuple[Any, ...]:
@@ -292,18 +318,22 @@ class _CallStream(ProcessStream):
                 self.failed.append(Outcome(position, error=named))
 
 
-def _complete(completed: Iterable[tuple[Future[Any], Outcome]]) -> None:
+def _complete(completed: Iterable[tuple[Future[Any] | None, Outcome]]) -> None:
     for future, outcome in completed:
-        if outcome.error is None:
-            future.set_result(outcome.value)
-        else:
-            future.set_exception(outcome.error)
+        if future is None:  # `submit` was interrupted
+            continue
+        with suppress(BaseException):  # SystemExit of a callback, which ends no other call
+            if outcome.error is None:
+                future.set_result(outcome.value)
+            else:
+                future.set_exception(outcome.error)
 
 
 def _fail(futures: Iterable[Future[Any]], error: BaseException) -> None:
     for future in futures:
-        if future.running() or future.set_running_or_notify_cancel():
-            future.set_exception(error)
+        with suppress(SystemExit):  # as above
+            if future.running() or future.set_running_or_notify_cancel():
+                future.set_exception(error)
 
 
 def _ended() -> CancelledError:

@@ -188,13 +188,12 @@ class Processes(Execution):
         self._pool = pool
 
     def _close(self, error: BaseException | None) -> None:
-        dispatcher, self._dispatcher = self._dispatcher, None
         pool = self._pool
         try:
-            if dispatcher is not None:
-                dispatcher.close(error)
+            if self._dispatcher is not None:
+                self._dispatcher.close(error)
         finally:
-            self._pool = None
+            self._dispatcher = self._pool = None
             if pool is not None:
                 pool.close()
 
@@ -204,12 +203,13 @@ class Processes(Execution):
         return ready
 
     def _submit_call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Submitted:
-        if self._dispatcher is None:
+        self._check_open()  # before the lock: the thread that ends the block has it, and waits for callbacks
+        dispatcher = self._dispatcher
+        if dispatcher is None:
             with self._entrance:
                 self._check_open()
-                if self._dispatcher is None:
-                    self._dispatcher = Dispatcher(self)
-        return self._dispatcher.submit((function, args, kwargs))
+                dispatcher = self._dispatcher = self._dispatcher or Dispatcher(self)
+        return dispatcher.submit((function, args, kwargs))
 
     def _open_stream(self, function: Function, idempotent: bool) -> TaskStream:
         return ProcessStream(self, function, idempotent)

@@ -70,14 +70,15 @@ class Worker:
     pid: int  # kept here: a process that another thread has closed does not tell it
     ready: bool = False
     stalled: bool = False
-    broken: bool = False  # has been killed because its messages cannot be read any more
+    broken: bool = False  # has been killed because a message was not received, or sent, to its end
     completed: int = 0
     pending: dict[int, PendingTask] = field(default_factory=dict)
 
     @property
     def deadline(self) -> float | None:
         """The earliest deadline of its items, or of its initializer."""
-        return min((task.deadline for task in self.pending.values() if task.deadline is not None), default=None)
+        tasks = list(self.pending.values())  # at once: another thread may send one
+        return min((task.deadline for task in tasks if task.deadline is not None), default=None)
 
     def late(self) -> set[int]:
         """The positions of items that are past their deadlines."""
@@ -96,13 +97,17 @@ class Worker:
             except TimeoutError:
                 self.stalled = True
 
+    def break_off(self) -> None:
+        """Kill it, and receive no more messages."""
+        self.broken = True
+        self.process.kill()
+
     def receive(self) -> Received | None:
         """Its next message, or None if it has ended; TimeoutError if the message is not complete by the deadline."""
         try:
             message = self.channel.receive(self.deadline)
             if message[0] == TOO_LARGE:
-                self.broken = True
-                self.process.kill()
+                self.break_off()
             return message
         except TimeoutError:
             self.stalled = True
@@ -211,7 +216,7 @@ class WorkerPool:
 
         If that fails while other workers are ready, the call continues with those, and the next one tries again.
         """
-        if self._failures >= MAX_FAILED_STARTS:
+        if self._failures >= MAX_FAILED_STARTS and self.workers:
             return
         try:
             while len(self.workers) < self.size:
