@@ -98,7 +98,7 @@ def test_no_control_groups_no_quota(groups: Groups) -> None:
         (Cores(8, 8, 0.5), 1, 1, "the container's quota is 0.5 cores of 8"),
         (Cores(8, 2, 3.5), 2, 2, "the process is bound to 2 of 8 cores"),
         (Cores(8, 3, 2.5), 2, 3, "the container's quota is 2.5 cores of 8"),
-        (Cores(8, 6, 5.5, 3), 3, 3, "PARCOUNT_MAX_CORES, which worker processes are given, is 3"),
+        (Cores(8, 6, 5.5, 3), 3, 3, "PARCOUNT_MAX_CORES is 3"),
         (Cores(8, 3, None, 3), 3, 3, "the process is bound to 3 of 8 cores"),
         (Cores(8, 8, None, 9), 8, 8, "the machine has 8, and neither affinity nor a quota takes any away"),
         (Cores(1), 1, 1, "the machine has 1, and neither affinity nor a quota takes any away"),
@@ -164,7 +164,7 @@ class TestMaxCores:
             pytest.skip("one core is not limited further")
         monkeypatch.setenv(MAX_CORES, "1")
         assert main(["info"]) == 0
-        assert "1 available: PARCOUNT_MAX_CORES, which worker processes are given, is 1" in capsys.readouterr().out
+        assert "1 available: PARCOUNT_MAX_CORES is 1" in capsys.readouterr().out
 
 
 def test_there_is_at_least_one() -> None:

@@ -90,7 +90,7 @@ class Unsent(TypeError):
     def of_call(self, function: str) -> TypeError:
         """Return the exception for a submitted call, which is a tuple of the function, arguments and keywords."""
         if self.result:
-            return self._named(f"the submitted {function}", self.refusal)
+            return self._named(f"the submitted call of {function}", self.refusal)
         argument, steps = "an argument", self.refusal.steps
         if steps and steps[0] == 0:
             refusal = replace(self.refusal, steps=steps[1:])
@@ -98,7 +98,7 @@ class Unsent(TypeError):
             return self._named("" if names_itself else function, refusal)
         if len(steps) > 1:
             argument = f"argument {steps[1] + 1 if isinstance(steps[1], int) else steps[1][2:-2]}"
-        return self._named(f"{argument} of the submitted {function}", replace(self.refusal, steps=steps[2:]))
+        return self._named(f"{argument} of the submitted call of {function}", replace(self.refusal, steps=steps[2:]))
 
     def _named(self, item: str, refusal: Refusal) -> TypeError:
         named = TypeError(self._sentence(f"the result of {item}" if self.result else item, refusal))

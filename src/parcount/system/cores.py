@@ -62,7 +62,7 @@ class Cores:
     def reason(self) -> str:
         """A sentence that names the limit which applies."""
         if self.limit is not None and self.limit < replace(self, limit=None).available:
-            return f"{MAX_CORES}, which worker processes are given, is {self.limit}"
+            return f"{MAX_CORES} is {self.limit}"
         if self.quota is not None and int(self.quota) <= self.available < self.machine:
             return f"the container's quota is {self.quota:g} cores of {self.machine}"
         if self.affinity is not None and self.affinity < self.machine:

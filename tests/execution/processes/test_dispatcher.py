@@ -123,9 +123,9 @@ class TestWhatCannotBeSent:
         gate = pc.shared_array(4)
         calls = [pool.submit(plain.wait_for, gate, number) for number in range(4 if busy else 0)]
         try:
-            with pytest.raises(TypeError, match=r"argument 2 of the submitted tests.plain.collect.* cannot be sent"):
+            with pytest.raises(TypeError, match=r"argument 2 of the submitted call of tests.plain.collect.* cannot be sent"):
                 pool.submit(plain.collect, 1, Event())
-            with pytest.raises(TypeError, match=r"argument key of the submitted tests.plain.collect.* cannot be sent"):
+            with pytest.raises(TypeError, match=r"argument key of the submitted call of tests.plain.collect.* cannot be sent"):
                 pool.submit(plain.collect, 1, key=Event())
         finally:
             gate[:] = 1
@@ -148,7 +148,7 @@ class TestWhatCannotBeSent:
         late = pool.submit(plain.collect, argument)
         argument.append(Event())  # type: ignore[arg-type]
         gate[:] = 1
-        with pytest.raises(TypeError, match=r"argument 1 of the submitted tests.plain.collect"):
+        with pytest.raises(TypeError, match=r"argument 1 of the submitted call of tests.plain.collect"):
             late.result(TIME_LIMIT)
         assert [call.result(TIME_LIMIT) for call in calls] == list(range(4))
 
