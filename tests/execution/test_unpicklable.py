@@ -243,8 +243,11 @@ def test_items_of_chunks_and_submitted_calls() -> None:
         "the result of item 6: ['a'], a _thread.lock, cannot be sent to the"
     )
     assert str(unsent(Nowhere().write).of_chunk(5, [1, 2])).startswith("one of the items 5 to 6, ")
-    assert str(unsent((abs, (0, [LOCK]), {})).of_call("abs")).startswith("argument 2 of the submitted call of abs: [0], a _th")
-    assert str(unsent((abs, (), {"x": LOCK})).of_call("abs")).startswith("argument x of the submitted call of abs, a _thread")
-    assert str(unsent([LOCK], result=True).of_call("abs")).startswith("the result of the submitted call of abs: [0], a _th")
+    for refused, sentence in (
+        (unsent((abs, (0, [LOCK]), {})), "argument 2 of the submitted call of abs: [0], a _th"),
+        (unsent((abs, (), {"x": LOCK})), "argument x of the submitted call of abs, a _thread"),
+        (unsent([LOCK], result=True), "the result of the submitted call of abs: [0], a _th"),
+    ):
+        assert str(refused.of_call("abs")).startswith(sentence)
     assert str(unsent([LOCK], result=True)).startswith("the result: [0], a _thread.lock, cannot be sent to the caller")
     assert str(unsent([LOCK])).startswith("an item: [0], a _thread.lock, cannot be sent to a worker")
