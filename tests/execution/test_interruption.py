@@ -350,7 +350,7 @@ else:
         with pc.Processes(2, start_method=method) as first:
             with pc.Processes(1, start_method=method) as later:
                 pids = first.pids()
-                first._close(None)
+                first._detach()()
                 assert not any(map(remote.is_alive, pids))
                 assert later.map(abs, [-1]) == [1]
             first._open()

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator
 from concurrent.futures import ALL_COMPLETED, CancelledError, Future, as_completed, wait
 from threading import Barrier, Event, Thread, get_ident
+from typing import Any
 
 import pytest
 
@@ -137,6 +138,42 @@ def test_the_end_of_the_block_waits(make: Make) -> None:
     assert [future.result() for future in futures] == [-i for i in range(50)]
     with pytest.raises(RuntimeError, match=r"has no workers: submit calls inside its `with` block"):
         pool.submit(abs, 1)
+
+
+def test_a_call_may_use_its_execution_while_the_block_ends() -> None:
+    ending = Event()
+
+    def use() -> list[int]:
+        assert ending.wait(TIME_LIMIT)
+        return pool.map(abs, [-1])
+
+    with pc.Threads(2) as pool:
+        future = pool.submit(use)
+        original, pool._awaited_at_exit = pool._awaited_at_exit, lambda: (ending.set(), original())[1]
+    assert future.result(0) == [1]
+
+
+@pytest.mark.parametrize("make", [pc.Threads, pc.Processes])
+def test_a_callback_may_use_its_execution_while_the_block_ends(make: Make) -> None:
+    ending, ended = Event(), Event()
+    results: list[Any] = []
+
+    def use(_: Future[int]) -> None:
+        assert ending.wait(TIME_LIMIT)
+        try:
+            results.append(pool.map(abs, [-1]))
+        except RuntimeError as error:  # of processes, which the submitted calls may still have
+            results.append(str(error))
+        ended.set()
+
+    with make(2) as pool:
+        gate = cells(pool, 1)
+        pool.submit(plain.wait_for, gate, 0).add_done_callback(use)
+        original, pool._awaited_at_exit = pool._awaited_at_exit, lambda: (ending.set(), original())[1]
+        gate[0] = 1
+    assert ended.wait(TIME_LIMIT)
+    assert results == [[1]] or "busy with another call of this thread" in results[0]
+    assert not pool._entered
 
 
 @pytest.mark.parametrize("make", OURS)

@@ -24,6 +24,10 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
+Close = Callable[[], object]
+"""Ends workers."""
+
+
 class Submitted(NamedTuple):
     """A call that has been submitted."""
 
@@ -95,13 +99,23 @@ class Execution(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # Without the lock, because the calls that are waited for, and their callbacks, may use this execution.
+        try:
+            while error is None and (futures := self._awaited_at_exit()):
+                _wait(futures)
+        finally:
+            if (close := self._leave()) is not None:
+                close()
+
+    def _leave(self) -> Close | None:
         with self._entrance:
             if self._entered == 0:
                 raise RuntimeError(f"{self!r} has been closed already")
             self._entered -= 1
-            if self._entered == 0:
-                self._session = None
-                self._close(error)
+            if self._entered:
+                return None
+            self._session = None
+            return self._detach()
 
     def map(
         self,
@@ -441,8 +455,17 @@ class Execution(ABC):
     def _open(self) -> None:
         """Start the workers."""
 
-    def _close(self, error: BaseException | None) -> None:
-        """End the workers after the submitted calls; with an exception, which ended the block, end those too."""
+    def _awaited_at_exit(self) -> list[Future[Any]]:
+        with self._entrance:
+            return self._unfinished() if self._entered == 1 else []
+
+    def _unfinished(self) -> list[Future[Any]]:
+        """Return the futures of submitted calls for which the end of the block is to wait."""
+        return []
+
+    def _detach(self) -> Close:
+        """Part from the workers; returns the function that ends them and submitted calls that have not ended."""
+        return _do_nothing
 
     @property
     def _max_ahead(self) -> int:
@@ -515,3 +538,12 @@ class Execution(ABC):
     @abstractmethod
     def _together(self, function: Function, items: Sequence[Any], idempotent: bool) -> tuple[list[Any], float]:
         """Implement `together`; the workers have been started."""
+
+
+def _do_nothing() -> None: ...
+
+
+def _wait(futures: list[Future[Any]]) -> None:
+    from concurrent.futures import wait
+
+    wait(futures)

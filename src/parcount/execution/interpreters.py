@@ -18,6 +18,7 @@ from typing import Any
 from weakref import finalize
 
 from parcount.execution import interpreter_worker
+from parcount.execution.base import Close
 from parcount.execution.pickling import (
     ByValue,
     Pickler,
@@ -119,9 +120,15 @@ class Interpreters(Pool):
             self._setup = _dumps(prepare_initializer(self._initializer, self._initargs, _Pickler))
         super()._open()
 
-    def _close(self, error: BaseException | None) -> None:
-        super()._close(error)
-        _end(self._started)
+    def _detach(self) -> Close:
+        end_threads, started = super()._detach(), self._started[:]
+        self._started.clear()
+
+        def close() -> None:
+            end_threads()
+            _end(started)
+
+        return close
 
     def _set_up(self) -> None:
         interpreter = interpreters.create()

@@ -55,9 +55,9 @@ class PinnedThreads(Threads):
         try:
             for _ in range(self.workers):
                 self._pool.submit(pin)
-        except BaseException as error:
+        except BaseException:
             started.abort()
-            self._close(error)
+            self._detach()()
             raise
 
     def _submit(self, function: Function, item: Any) -> Future[Any]:

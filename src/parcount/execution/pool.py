@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from functools import partial
 from itertools import count
 from os import getpid
-from threading import Barrier
+from threading import Barrier, current_thread
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from parcount.execution.arguments import check_callable
-from parcount.execution.base import Submitted, check_owner
+from parcount.execution.base import Close, Submitted, check_owner
 from parcount.execution.chunks import apply_call
 from parcount.execution.futures import FutureExecution, FuturesStream
 from parcount.execution.stream import Function
@@ -77,14 +77,20 @@ class Pool(FutureExecution):
         self._numbers = count()
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="parcount", initializer=self._try_to_set_up)
 
-    def _close(self, error: BaseException | None) -> None:
-        try:
-            if error is None and self._owner == getpid():
-                wait(list(self._ends))
-        finally:
-            for end in list(self._ends.values()):
+    def _unfinished(self) -> list[Future[Any]]:
+        return list(self._ends) if self._owner == getpid() else []
+
+    def _detach(self) -> Close:
+        pool, ends = self._pool, self._ends
+        self._ends = {}
+
+        def close() -> None:
+            for end in list(ends.values()):
                 end()
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            # A call in a callback of a future, in one of these threads, may be the last to leave.
+            pool.shutdown(wait=current_thread() not in pool._threads, cancel_futures=True)
+
+        return close
 
     def _submit(self, function: Function, item: Any) -> Future[Any]:
         check_owner(self._owner)  # in a forked child the threads do not exist, and the call would wait for ever

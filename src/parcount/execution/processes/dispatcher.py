@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections import deque
 from collections.abc import Iterable, Sequence
-from concurrent.futures import CancelledError, Future, wait
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -88,37 +88,30 @@ class Dispatcher:
             IDLE_THREADS.discard(self._thread)
         return Submitted(future, partial(self._end, position))
 
-    def close(self, error: BaseException | None) -> None:
-        """Wait for all calls, or end them if there was an exception; then end the thread."""
+    def unfinished(self) -> list[Future[Any]]:
+        """Return the futures of all calls, unless they wait for a generator of this thread that has not ended."""
+        if getpid() != self._owner or self._pool.used_by_this_thread:
+            return []
+        with self._lock:
+            return list(self._futures.values())
+
+    def close(self) -> None:
+        """End all calls, and the thread."""
         if getpid() != self._owner:
             return
-        # A generator of this thread that has not ended would keep the workers for ever.
-        abort = error is not None or self._pool.used_by_this_thread
-        try:
-            while futures := self._unfinished():
-                if abort:
-                    break
-                wait(futures)
-        finally:
-            self._pool.on_wait = None
-            with self._lock:
-                waits_for_workers = not self._parked and not self._acquired
-                self._aborted = not self._closed
-                self._closed = True
-                self._wake()
-                futures = self._forget_calls() if waits_for_workers else []
-            self._start.release()
-            _fail(futures, _ended())
-            if not waits_for_workers:
-                self._thread.join()
-                self._receiver.close()
-                self._sender.close()
-
-    def _unfinished(self) -> list[Future[Any]]:
-        """Return the futures of all calls; if there are none, no more calls are taken."""
+        self._pool.on_wait = None
         with self._lock:
-            self._closed = not self._futures
-            return list(self._futures.values())
+            waits_for_workers = not self._parked and not self._acquired
+            self._aborted = bool(self._futures)
+            self._closed = True
+            self._wake()
+            futures = self._forget_calls() if waits_for_workers else []
+        self._start.release()
+        _fail(futures, _ended())
+        if not waits_for_workers:
+            self._thread.join()
+            self._receiver.close()
+            self._sender.close()
 
     def _wake(self) -> None:
         if not self._woken:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import multiprocessing
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from itertools import count
 from typing import Any, Literal, get_args
 
 from parcount.execution.arguments import check_callable, integer
-from parcount.execution.base import Execution, Submitted
+from parcount.execution.base import Close, Execution, Submitted
 from parcount.execution.chunks import ChunkSize, split
 from parcount.execution.errors import WorkerDied
 from parcount.execution.pickling import make_picklable, prepare_initializer
@@ -187,15 +188,22 @@ class Processes(Execution):
             raise
         self._pool = pool
 
-    def _close(self, error: BaseException | None) -> None:
-        pool = self._pool
-        try:
-            if self._dispatcher is not None:
-                self._dispatcher.close(error)
-        finally:
-            self._dispatcher = self._pool = None
-            if pool is not None:
-                pool.close()
+    def _unfinished(self) -> list[Future[Any]]:
+        return [] if self._dispatcher is None else self._dispatcher.unfinished()
+
+    def _detach(self) -> Close:
+        dispatcher, pool = self._dispatcher, self._pool
+        self._dispatcher = self._pool = None
+
+        def close() -> None:
+            try:
+                if dispatcher is not None:
+                    dispatcher.close()
+            finally:
+                if pool is not None:
+                    pool.close()
+
+        return close
 
     def _prepare(self, function: Function, items: Iterable[Any]) -> Function:
         # Items for running workers are checked when they are sent.
