@@ -17,8 +17,8 @@ GREENLETS = ["--worker-class=gevent"]
 
 CASES = [
     pytest.param(SYNC, False, id="sync"),
-    pytest.param(SYNC, True, id="sync-preload"),
-    pytest.param(THREADS, False, id="gthread"),
+    pytest.param(SYNC, True, id="sync-preload", marks=SLOW),
+    pytest.param(THREADS, False, id="gthread", marks=SLOW),
     pytest.param(THREADS, True, id="gthread-preload"),
     *([pytest.param(GREENLETS, False, id="gevent", marks=SLOW)] if find_spec("gevent") else []),
 ]

@@ -21,6 +21,8 @@ from tests import plain, remote
 from tests.execution.executions import FORK_MARKS, INTERPRETERS
 from tests.remote import TIME_LIMIT
 
+SLOW = pytest.mark.slow
+
 pytestmark = pytest.mark.timeout(100)
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the shared memory there is")
@@ -127,7 +129,7 @@ def start() -> Iterator[Start]:
 
 @linux
 class TestAForkedChild:
-    @pytest.mark.parametrize("how", ["exit", "_exit", "multiprocessing"])
+    @pytest.mark.parametrize("how", ["exit", pytest.param("_exit", marks=SLOW), "multiprocessing"])
     def test_has_processes_of_its_own_and_leaves_its_parents_alone(self, start: Start, how: str) -> None:
         script = start(
             f"""{START}
@@ -153,7 +155,7 @@ if __name__ == "__main__":
         )
         assert script.end() == ["child 131072 262144", "ended 0", "parent 2 3 True"]
 
-    @pytest.mark.parametrize("threads", [1, 3])
+    @pytest.mark.parametrize("threads", [pytest.param(1, marks=SLOW), 3])
     def test_after_a_fork_server_of_multiprocessing(self, start: Start, threads: int) -> None:
         script = start(
             """
@@ -190,7 +192,7 @@ if __name__ == "__main__":
         hasattr(ResourceTracker, "__del__") and not hasattr(ResourceTracker, "_after_fork_in_child"),
         reason="the parent's resource tracker waits for the child (https://github.com/python/cpython/issues/146313)",
     )
-    @pytest.mark.parametrize("before", [False, True])
+    @pytest.mark.parametrize("before", [False, pytest.param(True, marks=SLOW)])
     def test_outlives_its_parent(self, start: Start, before: bool) -> None:
         """Whose end deletes the folder in which sockets are."""
         script = start(
@@ -250,7 +252,7 @@ DAEMONS = {
 
 @linux
 class TestADaemonicProcess:
-    @pytest.mark.parametrize("kind", DAEMONS)
+    @pytest.mark.parametrize("kind", [pytest.param(kind, marks=SLOW if "-" in kind else []) for kind in DAEMONS])
     def test_has_workers(self, start: Start, kind: str) -> None:
         script = start(f"""{START}
 def several(number):
@@ -327,7 +329,7 @@ if __name__ == "__main__":
         script.process.stdin.write("\n")
         assert script.end(killed=True) == ["terminated"]
 
-    @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
+    @pytest.mark.parametrize("kill", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=SLOW)])
     def test_all_levels_end_with_the_caller(self, start: Start, kill: signal.Signals) -> None:
         script = start(f"""{START}
 if __name__ == "__main__":

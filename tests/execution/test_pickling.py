@@ -309,7 +309,7 @@ class TestCloudpickle:
         assert kind.__module__ == "tests.remote"
         assert function(instance) == 3
 
-    @pytest.mark.parametrize("piped", [False, True])
+    @pytest.mark.parametrize("piped", [False, pytest.param(True, marks=pytest.mark.slow)])
     @pytest.mark.parametrize("execution", START_METHODS)
     def test_takes_what_was_typed_in(self, execution: str, piped: bool) -> None:
         """No file holds it that a worker could import it from."""
