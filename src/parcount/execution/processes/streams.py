@@ -16,7 +16,6 @@ from parcount.execution.errors import WorkerDied
 from parcount.execution.processes.channel import ERROR, GO, HOLD, READY, TASK, TOO_LARGE, Received
 from parcount.execution.processes.serialisation import Checker, Message, dumps, loads, loads_bytes
 from parcount.execution.processes.supervisor import MAX_FAILED_STARTS, PendingTask, Worker
-from parcount.execution.processes.transports import TRANSPORTS
 from parcount.execution.stream import Function, Outcome, TaskStream
 from parcount.execution.unpicklable import Nowhere, Unsent, locate
 
@@ -30,7 +29,7 @@ class ProcessStream(TaskStream):
     def __init__(self, on: Processes, function: Function, idempotent: bool) -> None:
         assert on._pool is not None
         self.pool = on._pool
-        self.packing = replace(TRANSPORTS[on.transport].packing, forked=on._forks, classes={})
+        self.packing = replace(self.pool.transport.packing, forked=on._forks, classes={})
         self.function = function
         self.retries = on.retries
         self.idempotent = idempotent
