@@ -108,7 +108,8 @@ class Dispatcher:
             futures = self._forget_calls() if waits_for_workers else []
         self._start.release()
         _fail(futures, _ended())
-        if not waits_for_workers:
+        # A call in a callback, in this dispatcher's thread, may be the last to leave: then the thread ends after it.
+        if not waits_for_workers and get_ident() != self._thread.ident:
             self._thread.join()
             self._receiver.close()
             self._sender.close()
@@ -171,7 +172,8 @@ class Dispatcher:
         """Send queued calls, or release the workers if another call wants them; returns whether they are kept."""
         if self._aborted:
             raise _ended()
-        self._pool.start_missing()
+        if not self._closed:
+            self._pool.start_missing()
         self._stream.send_again()
         wanted = self._pool.contended
         if not wanted:
