@@ -68,20 +68,21 @@ def tests() -> Iterator[type[unittest.TestCase]]:
         "Shutdown": found("ExecutorShutdownTest"),
         "Initializer": found("InitializerMixin"),
     }
-    kinds: dict[str, dict[str, Any]] = {"Threads": {"executor_type": OurThreads}}
+    kinds = {"Threads": (OurThreads, "ThreadPoolMixin")}
     for method in multiprocessing.get_all_start_methods():
-        kinds[method.title()] = {"executor_type": OurProcesses, "ctx": method}
+        kinds[method.title()] = OurProcesses, f"ProcessPool{method.title()}Mixin"
     if not missing():
-        kinds["Interpreters"] = {"executor_type": OurInterpreters}
+        kinds["Interpreters"] = OurInterpreters, "InterpreterPoolMixin"
     for suite, mixin in suites.items():
-        for kind, attributes in kinds.items():
+        for kind, (executor_type, pool) in kinds.items():
             left_out = {
                 name: unittest.skip(reason)(getattr(mixin, name))
                 for name, reason in LEFT_OUT.items()
                 if hasattr(mixin, name)
             }
-            bases = tuple(dict.fromkeys([mixin, found("ExecutorMixin"), found("BaseTestCase")]))
-            yield type(f"{suite}{kind}Test", bases, {**attributes, **left_out, "__module__": __name__})
+            bases = mixin, found(pool), found("BaseTestCase")
+            attributes = {"executor_type": executor_type, **left_out, "__module__": __name__}
+            yield type(f"{suite}{kind}Test", bases, attributes)
 
 
 for made in tests():
