@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.embedding.conftest import Start, on_linux
 from tests.embedding.work import cells_after
 
 
 @on_linux
+@pytest.mark.slow
 def test_xdist(start: Start, tmp_path: Path) -> None:
     settings = tmp_path / "pytest.ini"
     settings.write_text("[pytest]\n")

@@ -24,7 +24,7 @@ from tests.remote import TIME_LIMIT
 pytestmark = pytest.mark.timeout(60)
 
 START_METHODS = [
-    "Processes(2, start_method='spawn'",
+    pytest.param("Processes(2, start_method='spawn'", marks=pytest.mark.slow if sys.platform == "linux" else []),
     pytest.param(
         "Processes(2, start_method='forkserver'",
         marks=pytest.mark.skipif(sys.platform != "linux", reason="by default on Linux alone"),

@@ -102,6 +102,7 @@ print(numba_loops.threading_layer(), len(wrong))
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.slow
 def test_workqueue_is_never_entered_twice_at_once(run_script: Run) -> None:
     # Without the guard it aborts the process: "Concurrent access has been detected".
     ran = run_script(SCRIPT, environment={"NUMBA_THREADING_LAYER": "workqueue", "NUMBA_NUM_THREADS": "2"})
