@@ -23,7 +23,6 @@ Item = TypeVar("Item")
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-
 Close = Callable[[], object]
 """Ends workers."""
 

@@ -101,7 +101,8 @@ async def amap(
                             future, end = on._submit_call(function, (item.result(),), {})
                             calls.append((asyncio.wrap_future(future), end))
                     except Exception as error:  # noqa: BLE001 - raised after the results of the items before it
-                        calls.append((_failed(error), bool))
+                        failed = _failed(error)
+                        calls.append((failed, failed.cancel))
                         ended = True
                 if calls and calls[0][0].done():
                     done, _ = calls.popleft()

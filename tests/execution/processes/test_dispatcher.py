@@ -19,15 +19,12 @@ import parcount as pc
 from parcount.execution.processes import channel, serialisation
 from parcount.execution.processes.execution import Processes
 from parcount.execution.processes.supervisor import MAX_FAILED_STARTS, Worker, WorkerPool
-from parcount.shm import blocks
 from tests import plain, remote
 from tests.execution.executions import FORK_MARKS, TRANSPORTED
 from tests.plain import until
 from tests.remote import TIME_LIMIT
 
-pytestmark = pytest.mark.timeout(60)
-
-MARK = blocks.name_prefix_for_worker().rpartition("-")[0]
+pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("nothing_is_left")]
 
 LARGE = serialisation.SHARED_COPY_MIN_BYTES // 4
 
@@ -42,15 +39,6 @@ REPLACED = [param for param in TRANSPORTED if not str(param.id).startswith("fork
 def pool(request: pytest.FixtureRequest) -> Iterator[Processes]:
     with pc.Processes(2, **request.param) as pool:
         yield pool
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left() -> Iterator[None]:
-    before = remote.blocks(MARK)
-    yield
-    gc.collect()
-    if sys.platform == "linux":
-        assert remote.blocks(MARK) <= before
 
 
 @kills
