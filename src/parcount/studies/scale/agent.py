@@ -91,7 +91,9 @@ def located(where: str) -> Iterator[None]:
     """Add the place to what is raised inside."""
     try:
         yield
-    except Located:
+    except Located as error:
+        if where.startswith("worker"):
+            error.where = f"{where}: {error.where}"
         raise
     except BaseException as error:  # noqa: BLE001 - whatever the target raises is an answer
         raise Located(where, error) from None
@@ -590,15 +592,17 @@ def _plain_loop() -> None:
         pass
 
 
+_files: dict[str, types.ModuleType] = {}
+
+
 def load_file(path: str) -> types.ModuleType:
     """Load a file as a module of its name; what it runs as a script, it does not run."""
     path = os.path.abspath(path)
+    if path in _files:
+        return _files[path]
     directory, base = os.path.split(path)
     name = os.path.splitext(base)[0]
-    loaded = sys.modules.get(name)
-    if loaded is not None and getattr(loaded, "__file__", None) == path:
-        return loaded
-    if loaded is not None or name in getattr(sys, "stdlib_module_names", ()):
+    if name in sys.modules or name in getattr(sys, "stdlib_module_names", ()):
         name += "_script"  # a file may be named like a module that others need
     if not os.path.isfile(path):
         raise FileNotFoundError(f"no such file: {path}")
@@ -610,10 +614,12 @@ def load_file(path: str) -> types.ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        loader.exec_module(module)
+        # Not by the loader, which would write a cache beside the user's script.
+        exec(loader.source_to_code(loader.get_data(path), path), vars(module))
     except BaseException:
         sys.modules.pop(name, None)
         raise
+    _files[path] = module
     return module
 
 
@@ -756,6 +762,15 @@ def measure_loop(
             if own_cpu is not None:
                 result["cpu"] = own_cpu
     return results
+
+
+def timed(target: Any, run: Run, count: int) -> float:
+    """Return the seconds of so many calls in this thread."""
+    begun = clock()
+    spent = event_loop().run_until_complete(run(count)) if target.awaits else run(count)
+    ended = clock()
+    end_child()
+    return spent[0] if spent is not None else ended - begun
 
 
 class PythonProbe:
@@ -942,7 +957,7 @@ def error_answer(error: BaseException, where: str) -> Answer:
     """Return the answer for an exception, with the traceback of the target's own frames."""
     end_child()
     while isinstance(error, Located):
-        where, error = (f"{where}: {error.where}" if where.startswith("worker") else error.where), error.error
+        where, error = error.where, error.error
     if isinstance(error, Refused):
         return {"ok": False, "error": {**error.answer, "where": where}}
     explained = refusal(error)
@@ -1028,6 +1043,7 @@ class Agent:
             sys.path.insert(0, directory)
         self._requests[key] = request
         self._drop(key)
+        self._forking.discard(key)
         before = is_gil_enabled()
         begun = clock()
         with located("load"), _gil_warnings() as modules:
@@ -1079,6 +1095,27 @@ class Agent:
     def _drop(self, key: str) -> None:
         for known in [known for known in self._runs if known[0] == key]:
             del self._runs[known]
+
+    def _first_call(self, target: Any, run: Run) -> float:
+        """Call the target once; return the seconds. Raise if what it returns has not run."""
+        if isinstance(target, StatementTarget) or target.awaits or target.fresh:
+            return timed(target, run, 1)
+        _, call = target.transported()
+        begun = clock()
+        result = call()
+        seconds = clock() - begun
+        end_child()
+        kinds: dict[str, Callable[[object], bool]] = {
+            "a coroutine, which nothing awaits": inspect.iscoroutine,
+            "a generator, which nothing runs": inspect.isgenerator,
+            "an asynchronous generator, which nothing runs": inspect.isasyncgen,
+        }
+        for kind, test in kinds.items():
+            if test(result):
+                if inspect.iscoroutine(result):
+                    result.close()
+                raise TypeError(f"{target.label} returns {kind}")
+        return seconds
 
     def _target(self, request: Mapping[str, Any]) -> Any:
         key = request.get("of") or ""
@@ -1224,17 +1261,10 @@ class Agent:
         with located("worker 1 of 1 on serial"):
             run = self._run_of(request, MAIN)
 
-        def timed(run: Run, count: int) -> float:
-            begun = clock()
-            spent = event_loop().run_until_complete(run(count)) if target.awaits else run(count)
-            ended = clock()
-            end_child()
-            return spent[0] if spent is not None else ended - begun
-
         forks = _forks
         try:
             with located("first call"):
-                first = timed(run, 1)
+                first = self._first_call(target, run)
             if _forks > forks:
                 self._forking.add(key)
             single = target.fresh or key in self._forking
@@ -1244,12 +1274,12 @@ class Agent:
                 samples = [first]
                 while not single and call * count < seconds / 100 and clock() < end:
                     count *= 2
-                    call = timed(run, count) / count
+                    call = timed(target, run, count) / count
                     samples = [call]
                 end = clock() + seconds
                 process_cpu, thread_cpu, before, calls = time.process_time(), time.thread_time(), resident(), 0
                 while first < seconds and clock() < end:
-                    samples.append(timed(run, count) / count)
+                    samples.append(timed(target, run, count) / count)
                     calls += count
                 if calls:
                     samples = samples[1:]
@@ -1261,7 +1291,7 @@ class Agent:
         call = statistics.median(samples)
         batch = 1 if single else max(1, int(seconds / 100 / max(call, 1e-9)))
         empty = target.empty()
-        overhead = min(timed(empty, batch) for _ in range(5)) / batch
+        overhead = min(timed(target, empty, batch) for _ in range(5)) / batch
         return {
             "call": call,
             "first": first,
