@@ -87,12 +87,13 @@ class Planted:
     cores: int | None = None
     coroutine: bool = False
 
-    def truth(self, *, gil: bool, memory_flattens: bool) -> Truth:
-        """Return the truth with or without a GIL, on a machine whose memory limits its workers or does not."""
+    def truth(self, *, gil: bool, memory: float) -> Truth:
+        """Return the truth, where a loop that memory limits gains `memory` times what another one gains."""
         true = self.gil if gil else self.free
-        if memory_flattens or "memory" not in true.first:
+        if "memory" not in true.first or memory < 0.6:
             return true
-        return Truth(true.first - {"memory"} | {"scales"}, true.beside | {"memory"})
+        first = true.first | {"scales"}
+        return Truth(first - {"memory"} if memory > 0.9 else first, true.beside | {"memory"})
 
     def arguments(self) -> list[str]:
         """Return the arguments of `parcount scale` that name the function."""
@@ -349,7 +350,7 @@ def append_to_one_list() -> None:
     appended.clear()
 
 
-floats = [n / 7 for n in range(10000)]
+floats = [n / 7 for n in range(8)] * 1000
 
 
 @planted(GIL, truth("shared-objects"))
@@ -395,10 +396,12 @@ totals = itertools.cycle(numpy.ones(2**23).reshape(-1, 2**16))
 plant(
     "growing_memory",
     "the kernel clears each new page in a page fault, and the threads of a process share the lock of its address space",
-    truth("memory lock shared-objects"),
-    setup="import numpy; kept = []",
+    truth("memory scales shared-objects", "lock"),
+    setup="import mmap, numpy; kept = []",
     statement="""
-kept.append(numpy.full(2**16, 1.0))
+pages = numpy.frombuffer(mmap.mmap(-1, 2**19), dtype=float)
+pages.fill(1.0)
+kept.append(pages)
 if len(kept) > 128:
     kept.clear()
 """,
@@ -523,7 +526,7 @@ plant(
     setup="import hashlib; data = bytes(2**20)",
     statement="""
 hashlib.sha256(data)
-for i in range(12000):
+for i in range(28000):
     i & 7
 """,
 )
@@ -535,19 +538,19 @@ plant(
     setup="import hashlib; data = bytes(2**20)",
     statement="""
 hashlib.sha256(data)
-for i in range(36000):
+for i in range(85000):
     i & 7
 """,
 )
 plant(
     "sleep_and_python",
-    "half of the time a worker sleeps; the other half has the GIL, which two threads fill",
+    "about half of the time a worker sleeps, and in the other half it has the GIL, which two or three threads fill",
     truth("waiting gil"),
     WAITING,
     setup="import time",
     statement="""
 time.sleep(0.001)
-for i in range(20000):
+for i in range(40000):
     i & 7
 """,
 )
@@ -675,7 +678,7 @@ def main() -> None:
             one = PLANTED[name]
             with limited_cores(one.cores):
                 found = measure(one.target(), options.python)
-            print(f"{name}: {one.truth(gil=gil, memory_flattens=True)}; {1000 * found['serial']['call']:.3f} ms")
+            print(f"{name}: {one.truth(gil=gil, memory=0)}; {1000 * found['serial']['call']:.3f} ms")
             for execution, row in found.items():
                 shares = ", ".join(f"{share} {row[share]:4.0%}" for share in ("idle", "ready", "GIL"))
                 print(f"    {execution:10}{row['rate']:6.2f}x, CPU per call {row['CPU']:.2f}x, {shares}", flush=True)
