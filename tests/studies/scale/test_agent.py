@@ -398,7 +398,7 @@ def test_a_start_that_has_passed(agent: Driver) -> None:
 def test_statement_is_fresh_before_each_call(agent: Driver) -> None:
     agent.statement("data.append(0); print(len(data))", "data = []; import time; time.sleep(0.01)", fresh=True)
     answer = agent.run("threads", 2, batch=10, seconds=0.05)
-    assert set(answer["printed_end"].split()) == {"1"}
+    assert set(answer["printed_end"]) == {"1", "\n"}
     assert all(
         busy < ended - begun - 0.01 for begun, ended, busy in zip(*(answer[key] for key in KEYS[1:4]), strict=True)
     )
@@ -407,7 +407,7 @@ def test_statement_is_fresh_before_each_call(agent: Driver) -> None:
 
 def test_function_is_fresh_before_each_call(agent: Driver) -> None:
     agent.file("def f(data): data.append(0); print(len(data))", args="[]", fresh=True)
-    assert set(agent.run("threads", 2, batch=10)["printed_end"].split()) == {"1"}
+    assert set(agent.run("threads", 2, batch=10)["printed_end"]) == {"1", "\n"}
 
 
 def test_fresh_coroutine(agent: Driver) -> None:

@@ -885,11 +885,12 @@ class Interpreter:
         self._interpreter.prepare_main(_answers=self._answers, _path=json.dumps(list(path)), _file=__file__)
         self._interpreter.exec(
             "import importlib.util, json, sys\n"
-            "sys.path[:] = json.loads(_path)\n"
             f"_spec = importlib.util.spec_from_file_location({NAME!r}, _file)\n"
             "_module = sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)\n"
             "_spec.loader.exec_module(_module)\n"
             "_agent = _module.Agent()\n"
+            # Last, because a directory of the user's may hold a file that is named like a module which the agent imports.
+            "sys.path[:] = json.loads(_path)\n"
         )
 
     def ask(self, request: Mapping[str, Any]) -> Answer:

@@ -110,6 +110,8 @@ class AgentProcess:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._asked = ""
+        self._waits = False  # for an answer
+        self._death: AgentDied | None = None
         separate: dict[str, Any] = (
             {"creationflags": 0x200}  # CREATE_NEW_PROCESS_GROUP
             if sys.platform == "win32"
@@ -184,7 +186,7 @@ class AgentProcess:
         request : mapping
             The request.
         """
-        self._asked = str(request.get("do"))
+        self._asked, self._waits = str(request.get("do")), True
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -206,22 +208,28 @@ class AgentProcess:
             The answer; see `ask` for what is raised.
         """
         end = time.monotonic() + timeout
-        while True:
+        while self._death is None:
             left = end - time.monotonic()
             try:
                 answer = self._answers.get(timeout=max(0.0, min(left, POLL_INTERVAL)))
                 break
             except queue.Empty:
-                if self._process.poll() is not None and self._answers.empty():
-                    answer = None
-                    break
-                if left <= 0:
+                if self._process.poll() is not None:
+                    self._reader.join(POLL_INTERVAL)  # for an answer that is in the pipe
+                    if self._answers.empty():
+                        self._death = self._explain_death()
+                elif left <= 0:
+                    self._death = AgentDied("the process was killed, because it did not answer", where=self._asked)
                     self._kill()
                     raise AgentTimeout(
                         f"there was no answer within {timeout:g} s", type="TimeoutError", where=self._asked
                     ) from None
+        else:
+            raise self._death
+        self._waits = False
         if answer is None:
-            raise self._death()
+            self._death = self._explain_death()
+            raise self._death
         if "refused" in answer:
             name, version = answer["refused"].split()
             raise AgentError(
@@ -236,10 +244,11 @@ class AgentProcess:
 
     def close(self) -> None:
         """End the process, and kill what is left of it and of what the target has started."""
-        if self._process.poll() is None:
+        if self._process.poll() is None and not self._waits:
             self.send({"do": "end"})
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(END_TIMEOUT)
+        self._death = self._death or AgentDied("the process was closed")
         self._kill()
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
@@ -270,7 +279,7 @@ class AgentProcess:
                     self._answers.put(answer)
         self._answers.put(None)
 
-    def _death(self) -> AgentDied:
+    def _explain_death(self) -> AgentDied:
         """Return the error that tells how the process ended."""
         try:
             code = self._process.wait(END_TIMEOUT)
