@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import threading
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from queue import Queue
@@ -16,7 +17,7 @@ from queue import Queue
 import pytest
 
 from parcount.studies.scale import agent as agent_module
-from parcount.studies.scale.agent import clock, compile_loop, global_objects, private_copies, rebind
+from parcount.studies.scale.agent import clock, compile_loop, global_objects, is_data, private_copies, rebind
 from parcount.studies.scale.agent_process import AgentDied, AgentError, AgentProcess
 from tests.studies.scale.agents import GIL, SHORT, TIME_LIMIT, Driver, start
 
@@ -514,8 +515,8 @@ class TestInterpreters:
         assert agent.run("interpreters", 2, seconds=0)["printed_end"] == "2\n2\n"
 
     def test_module_that_does_not_load(self, agent: Driver) -> None:
-        agent.statement("pass", "import numpy")
-        with pytest.raises(AgentError, match="numpy") as caught:
+        agent.statement("pass", "import faulthandler")
+        with pytest.raises(AgentError, match="module faulthandler does not support loading in sub") as caught:
             agent.run("interpreters", 2)
         assert caught.value.type == "ImportError"
         assert caught.value.where == "worker 1 of 2 on interpreters"
@@ -805,6 +806,16 @@ class Tally:
         return len(self.calls)
 
     __call__ = add
+
+
+@pytest.mark.parametrize("value", [[], {}, {1}, ([],), threading.Lock(), Tally(), bytearray(), types.SimpleNamespace()])
+def test_data(value: object) -> None:
+    assert is_data(value)
+
+
+@pytest.mark.parametrize("value", [5, "a", b"a", None, (1, "a"), json, len, outer, Tally, Tally().add, list[int]])
+def test_what_is_no_data(value: object) -> None:
+    assert not is_data(value)
 
 
 def test_global_objects() -> None:

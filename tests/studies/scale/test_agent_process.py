@@ -203,6 +203,27 @@ def test_function_that_never_returns(own: Driver, execution: str) -> None:
         own.run()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at Linux' shared memory")
+def test_shared_memory_of_a_function_that_never_returns(own: Driver) -> None:
+    own.statement(
+        "print(SharedMemory(create=True, size=10).name, flush=True); time.sleep(0 if first else 600); first = False",
+        "import time; from multiprocessing.shared_memory import SharedMemory; first = True",
+    )
+    name = own.run(seconds=0)["printed_end"].strip()
+    block = Path("/dev/shm", name)
+    assert block.exists()
+    own.process.send({"do": "run", "execution": "serial", "seconds": 0})
+    with pytest.raises(AgentTimeout):
+        own.process.receive(0.2)
+    until(lambda: not block.exists(), "the resource tracker removes what the target has left")
+
+
+def test_answer_that_is_not_received(own: Driver) -> None:
+    own.statement("pass")
+    own.process.send({"do": "run", "execution": "serial", "seconds": 0})
+    assert "version" in own.process.ask({"do": "hello"}, TIME_LIMIT)
+
+
 def test_loop_that_holds_the_gil_for_ever(own: Driver) -> None:
     own.statement("sum(itertools.repeat(0))", "import itertools")
     own.process.send({"do": "run", "execution": "serial", "seconds": SHORT})

@@ -178,9 +178,10 @@ def is_data(value: object) -> bool:
         type,
         type(functools.lru_cache(lambda: None)),
     )
-    constants = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented))
-    typing = type(value).__module__ in ("typing", "types", "__future__")
-    return not typing and not isinstance(value, code + constants)
+    constants = (type(None), int, float, complex, str, bytes, type(...), type(NotImplemented), types.GenericAlias)
+    if isinstance(value, (tuple, frozenset)):
+        return any(map(is_data, value))
+    return type(value).__module__ not in ("typing", "__future__") and not isinstance(value, code + constants)
 
 
 # Copies of objects and functions for each worker
@@ -766,11 +767,20 @@ def measure_loop(
 
 def timed(target: Any, run: Run, count: int) -> float:
     """Return the seconds of so many calls in this thread."""
-    begun = clock()
-    spent = event_loop().run_until_complete(run(count)) if target.awaits else run(count)
-    ended = clock()
+
+    async def awaited() -> tuple[Any, float]:
+        begun = clock()
+        spent = await run(count)
+        return spent, clock() - begun
+
+    if target.awaits:
+        spent, seconds = event_loop().run_until_complete(awaited())
+    else:
+        begun = clock()
+        spent = run(count)
+        seconds = clock() - begun
     end_child()
-    return spent[0] if spent is not None else ended - begun
+    return seconds if spent is None else float(spent[0])
 
 
 class PythonProbe:
@@ -806,7 +816,7 @@ class NativeProbe:
 
     def __init__(self) -> None:
         self._native = importlib.import_module("parcount._native.gil_probe")
-        self._probe = self._native.start(interval=0.005, seed=0)
+        self._probe = self._native.start()
 
     def stop(self) -> Answer:
         """End the probe; return what it has seen."""
@@ -889,7 +899,7 @@ class Interpreter:
             "_module = sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)\n"
             "_spec.loader.exec_module(_module)\n"
             "_agent = _module.Agent()\n"
-            # Last, because a directory of the user's may hold a file that is named like a module which the agent imports.
+            # Last, because a directory of the user may hold a file named like a module that the agent imports.
             "sys.path[:] = json.loads(_path)\n"
         )
 
@@ -1463,7 +1473,7 @@ def main() -> None:
         directory = _directory()
         answer: Answer = {"ok": True} if request.get("do") == "end" else agent.answer(request)
         end_child()
-        answer.update(output.take())
+        answer.update(output.take(), id=request.get("id"))
         if request.get("do") == "load":
             directory = request.get("cwd") or directory
         now = _directory()

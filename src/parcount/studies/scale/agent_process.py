@@ -24,6 +24,9 @@ START_TIMEOUT = 60.0
 END_TIMEOUT = 2.0
 """Seconds within which an agent has to end after it was asked to; then it is killed."""
 
+GROUP_TIMEOUT = 0.5
+"""Seconds that processes which the target has started have to end after SIGTERM; then they are killed."""
+
 POLL_INTERVAL = 0.2
 """Seconds between looks at whether a process lives. Its pipe tells too, unless a forked process holds that."""
 
@@ -111,6 +114,7 @@ class AgentProcess:
         self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._asked = ""
         self._waits = False  # for an answer
+        self._number = 0  # of the request
         self._death: AgentDied | None = None
         separate: dict[str, Any] = (
             {"creationflags": 0x200}  # CREATE_NEW_PROCESS_GROUP
@@ -186,10 +190,10 @@ class AgentProcess:
         request : mapping
             The request.
         """
-        self._asked, self._waits = str(request.get("do")), True
+        self._asked, self._waits, self._number = str(request.get("do")), True, self._number + 1
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.write(json.dumps({**request, "id": self._number}).encode() + b"\n")
             self._process.stdin.flush()
         except (OSError, ValueError):  # the next answer tells how it ended
             pass
@@ -212,7 +216,8 @@ class AgentProcess:
             left = end - time.monotonic()
             try:
                 answer = self._answers.get(timeout=max(0.0, min(left, POLL_INTERVAL)))
-                break
+                if answer is None or "refused" in answer or answer.get("id") == self._number:
+                    break  # others answer a request whose answer was not received, because of Ctrl-C
             except queue.Empty:
                 if self._process.poll() is not None:
                     self._reader.join(POLL_INTERVAL)  # for an answer that is in the pipe
@@ -258,11 +263,24 @@ class AgentProcess:
         self._output.close()
 
     def _kill(self) -> None:
+        """Kill the process, and end what it has started.
+
+        Others of its group get time to end: multiprocessing's resource tracker, which SIGTERM does not end, removes the
+        shared memory that the target has left.
+        """
         if sys.platform == "win32":
             if self._process.poll() is None:
                 subprocess.run(["taskkill", "/T", "/F", "/PID", str(self.pid)], capture_output=True, check=False)
         else:
+            self._process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_TIMEOUT)
             with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGTERM)
+                end = time.monotonic() + GROUP_TIMEOUT
+                while time.monotonic() < end:
+                    os.killpg(self.pid, 0)
+                    time.sleep(0.005)
                 os.killpg(self.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(END_TIMEOUT)
