@@ -9,7 +9,8 @@ moment at which the GIL has just become free, and the share would depend on what
 R. W. Wolff: Poisson Arrivals See Time Averages, Operations Research 30(2), 1982.
 
 A thread without a core also takes long to get a GIL that is free. So where the system counts context switches of a
-thread, the GIL was held if the thread blocked in the request; elsewhere, if the request took `HELD_NS` or more.
+thread, the GIL was held if the thread blocked in the request; elsewhere, if the request took `HELD_NS` or more. The time for which the thread had no core
+when the GIL was free again does not count as a wait.
 """
 
 import atexit
@@ -36,6 +37,8 @@ cdef extern from *:
     #include <sys/resource.h>
     #endif
     #ifdef __linux__
+    #include <fcntl.h>
+    #include <stdlib.h>
     #include <sys/syscall.h>
     #include <unistd.h>
     #endif
@@ -86,8 +89,32 @@ cdef extern from *:
         return 0;
     #endif
     }
+
+    /* For how long this thread has been ready without a core; 0 where the system does not count it. No descriptor is kept
+       open: the program may close those that it does not know. */
+    static int64_t ready_ns(void)
+    {
+        int64_t ready = 0;
+    #ifdef __linux__
+        char text[64];
+        ssize_t size;
+        int file = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+        if (file < 0)
+            return 0;
+        size = read(file, text, sizeof text - 1);
+        close(file);
+        if (size > 0) {
+            char *second; /* the first number is the time for which it ran */
+            text[size] = 0;
+            strtoll(text, &second, 10);
+            ready = strtoll(second, NULL, 10);
+        }
+    #endif
+        return ready;
+    }
     """
     int64_t clock_ns() nogil
+    int64_t ready_ns() nogil
     void shorten_slice() nogil
     long blocked_count() nogil
 
@@ -137,28 +164,35 @@ cdef class Probe:
 
     cdef void run(self) noexcept nogil:
         cdef PyThreadState *state = PyEval_SaveThread()
-        cdef int64_t now = clock_ns(), due = now + self.gap(), asked
-        cdef long blocked
+        cdef int64_t now = clock_ns(), due = now + self.gap(), asked, ready, waited
+        cdef long before, blocks
         cdef bint held
         # The lock's timeout is in microseconds, and rounded up: a request is not made before it is due.
         while PyThread_acquire_lock_timed(self.stopped, max(0, due - now + 999) // 1000, 0) != PY_LOCK_ACQUIRED:
-            blocked = blocked_count()
+            ready = ready_ns()
+            before = blocked_count()
             asked = clock_ns()
             PyEval_RestoreThread(state)
             now = clock_ns()
-            # The sleep blocked, so a count of zero means that the system does not count.
-            held = blocked_count() != blocked if blocked else now - asked >= HELD_NS
+            blocks = blocked_count() - before
             PyEval_SaveThread()
+            # The sleep blocked, so a count of zero means that the system does not count.
+            held = blocks > 0 if before else now - asked >= HELD_NS
             self.probes += 1
-            if held:
-                self.held += 1
-                self.wait_ns += now - asked
-                self.longest_ns = max(self.longest_ns, now - asked)
             due = asked + self.gap()
-            while due <= now:
-                self.probes += held
-                self.held += held
-                due += self.gap()
+            if held:
+                # The thread wakes up after each switch interval, and when the GIL is free. It is then ready, but may have
+                # no core; after all but the last time, the GIL is held meanwhile.
+                waited = now - asked - min(max(0, ready_ns() - ready) // max(1, blocks), now - asked)
+                self.held += 1
+                self.wait_ns += waited
+                self.longest_ns = max(self.longest_ns, waited)
+                while due <= asked + waited:
+                    self.probes += 1
+                    self.held += 1
+                    due += self.gap()
+            if due <= now:
+                due = now + self.gap()
         PyEval_RestoreThread(state)
 
 
@@ -221,7 +255,7 @@ def stop(Probe probe not None):
     held : int
         Those of them that found it held. ``held / probes`` estimates the share of time in which it was held.
     wait : float
-        The seconds for which requests waited, in all. A request that is due while another one waits adds nothing.
+        The seconds for which requests waited for the GIL, in all. One that is due while another one waits adds nothing.
     longest : float
         The seconds for which the longest one waited.
     """
