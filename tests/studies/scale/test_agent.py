@@ -485,6 +485,17 @@ def test_task_that_raises(agent: Driver) -> None:
     assert (caught.value.type, caught.value.where) == ("KeyboardInterrupt", "worker 2 of 3 on asyncio")
 
 
+def test_coroutine_that_raises_what_ends_event_loops(agent: Driver) -> None:
+    for raised in ("SystemExit", "KeyboardInterrupt", "asyncio.CancelledError"):
+        agent.file(f"import asyncio\nasync def f(): raise {raised}")
+        for _ in range(2):
+            with pytest.raises(AgentError) as caught:
+                agent.calibrate()
+            assert caught.value.type == raised.rpartition(".")[2]
+            with pytest.raises(AgentError):
+                agent.run("threads", 2)
+
+
 def test_function_that_returns_a_coroutine(agent: Driver) -> None:
     agent.file("async def g(): pass\ndef f(): return g()")
     with pytest.raises(AgentError, match="f returns a coroutine, which nothing awaits"):
@@ -713,17 +724,23 @@ def test_calibration_of_a_short_function(agent: Driver) -> None:
 
 
 def test_calibration_of_a_function_longer_than_its_time(agent: Driver) -> None:
-    agent.statement("print('call', flush=True); time.sleep(0.05)", "import time")
-    found = agent.calibrate(0.01)
+    agent.statement("print('call'); time.sleep(0.05)", "import time")
+    found = agent.calibrate(0.002)
     assert found["printed_end"] == "call\n"
     assert found["batch"] == 1
     assert found["call"] == found["first"] >= 0.05
 
 
+def test_calibration_of_a_function_whose_first_call_is_long(agent: Driver) -> None:
+    agent.statement("time.sleep(seconds); seconds = 0", "import time; seconds = 0.05")
+    found = agent.calibrate(0.01)
+    assert found["call"] < 0.05 <= found["first"]
+
+
 @linux
 def test_memory_that_grows(agent: Driver) -> None:
-    agent.statement("kept.append(bytearray(b'x') * 100_000)", "kept = []")
-    assert 50_000 < agent.calibrate(0.2)["memory_growth"] < 200_000
+    agent.statement("kept.append(bytearray(b'x') * 100_000); time.sleep(0.001)", "import time; kept = []")
+    assert 50_000 < agent.calibrate(0.1)["memory_growth"] < 200_000
 
 
 # The GIL
@@ -761,6 +778,8 @@ def test_module_that_enables_the_gil(agent: Driver) -> None:
         "pass", f"import warnings; warnings.warn({text!r}, RuntimeWarning); warnings.warn('other')"
     )
     assert loaded["gil_module"] == "slow.part"
+    agent.statement(f"import warnings; warnings.warn({text!r}, RuntimeWarning)")
+    assert agent.calibrate()["gil_module"] == "slow.part"
     assert "UserWarning: other" in loaded["printed_end"]
 
 

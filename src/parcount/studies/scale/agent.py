@@ -569,11 +569,11 @@ class ControlTarget(FunctionTarget):
             if increment is None:
                 raise NotImplementedError("without parcount in this Python there is no control that is bound by memory")
             cells = max(1, int(size or 0) // 8)
-            return increment.released, lambda: (array("q", bytes(8 * cells)),)
+            return increment.released, lambda: (array("q", [0]) * cells,)
         if name not in ("released", "held"):
             raise ValueError(f"no control is named {name!r}")
         if tally is not None:
-            return getattr(tally, name), lambda: (array("q", bytes(8 * 1024)), 0, STEPS, 0)
+            return getattr(tally, name), lambda: (array("q", [0]) * 1024, 0, STEPS, 0)
         if name == "released":
             return hashlib.sha256, lambda: (bytes(1 << 16),)
         return _plain_loop, tuple
@@ -1003,7 +1003,38 @@ def refusal(error: BaseException) -> str | None:
 
 
 class Agent:
-    """The loaded targets and their workers."""
+    """The loaded targets and their workers.
+
+    A request names what to do in ``"do"``, and its answer has ``"ok": true`` or ``"ok": false`` with an ``"error"``:
+    ``type``, ``message``, ``traceback`` and ``where``.
+
+    ``hello``
+        Which Python this is.
+    ``load``
+        Load a ``target``, a dictionary whose ``kind`` is ``statement`` (``setup``, ``statement``), ``import``
+        (``module``, ``name``, ``args``, ``setup``), ``file`` (``path`` in the place of ``module``), ``pickle``
+        (``data``: function, arguments, keyword arguments, setup) or ``control`` (``name``, ``bytes``). Each worker has
+        arguments, or names of a statement, of its own unless they are ``shared``. With ``fresh`` the setup runs before
+        each call, and only calls are timed. ``path`` goes in front of ``sys.path``, ``cwd`` is the directory, and
+        ``as`` is a key with which other requests name the target in ``of``. The answer's ``names`` are objects that
+        workers may share.
+    ``calibrate``
+        Call for so many ``seconds``; tell how long a call takes, and how many calls make a ``batch``.
+    ``prepare``
+        Make the workers of a run ready, which ``run`` otherwise does at first.
+    ``run``
+        Call under an ``execution`` in so many ``workers``, from the time ``at`` for so many ``seconds``; between looks
+        at the clock are ``batch`` calls. ``shared_names`` and ``private_names`` are of the ``names``, and ``probe``
+        measures how long the GIL is held. Lists in the answer have an entry for each worker. asyncio's tasks are in one
+        thread: the first entry is for all.
+    ``transport``
+        Tell what it takes to send the arguments and the result of a call through a pipe.
+    ``end``
+        End the process.
+
+    Each answer also has the bytes ``printed`` and their end, and the ``changed_directory`` if the target has changed
+    it.
+    """
 
     def __init__(self) -> None:
         self._targets: dict[str, Any] = {}
@@ -1196,7 +1227,7 @@ class Agent:
         late = 0.0 if at is None else max(0.0, clock() - at)
         before = resident()
         if at is None or late:
-            at = clock() + 0.005
+            at = clock() + (0.005 if execution != "interpreters" else 0.005 * (1 + len(ready)))
         forks = _forks
         process_cpu = time.process_time()
         sleep_until(at - 0.001)
@@ -1274,7 +1305,7 @@ class Agent:
 
         forks = _forks
         try:
-            with located("first call"):
+            with located("first call"), _gil_warnings() as modules:
                 first = self._first_call(target, run)
             if _forks > forks:
                 self._forking.add(key)
@@ -1289,7 +1320,8 @@ class Agent:
                     samples = [call]
                 end = clock() + seconds
                 process_cpu, thread_cpu, before, calls = time.process_time(), time.thread_time(), resident(), 0
-                while first < seconds and clock() < end:
+                # The first call may have been long only because it was the first.
+                while clock() < end if calls else first < 20 * seconds:
                     samples.append(timed(target, run, count) / count)
                     calls += count
                 if calls:
@@ -1313,6 +1345,8 @@ class Agent:
             "memory_growth": None if before is None or after is None or not calls else (after - before) / calls,
             "calls": calls,
             "forked": key in self._forking,
+            "gil": is_gil_enabled(),
+            "gil_module": modules[0] if modules else None,
         }
 
     # Transport
