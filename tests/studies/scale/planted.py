@@ -1,6 +1,6 @@
-"""Functions of which it is known by construction why they scale or do not, and what surrounds them.
+"""Functions of which it is known by construction why they scale or do not, and the files and server that they need.
 
-As a script it prints what threads and processes gain here, and the evidence, from which nothing is concluded::
+As a script it measures them in an agent, and prints what threads and processes gain here, with the evidence::
 
     python tests/studies/scale/planted.py [--python PYTHON] [NAME ...]
 
@@ -42,29 +42,28 @@ PLACE = "PARCOUNT_PLANTED"
 
 @dataclass(frozen=True)
 class Truth:
-    """Which causes are right: one of `first` as the strongest, beside others of `first` and those of `beside`."""
+    """Which causes are right: one of `first` as the strongest, others of `first` or `beside`, and each of `named`."""
 
     first: frozenset[str]
-    beside: frozenset[str] = frozenset()
+    beside: frozenset[str]
+    named: frozenset[str]
 
     def verdict(self, causes: list[str]) -> str:
         """Return ``"right"``, ``"undecided"`` or ``"wrong"`` for the causes that were named, the strongest first."""
         if not causes or causes[0] == "undecided":
             return "undecided"
-        return (
-            "right"
-            if causes[0] in self.first and {*causes[1:]} <= self.first | self.beside | {"undecided"}
-            else "wrong"
-        )
+        possible = self.first | self.beside | {"undecided"}
+        return "right" if causes[0] in self.first and self.named <= {*causes} <= possible else "wrong"
 
     def __str__(self) -> str:
         beside = f" (beside: {', '.join(sorted(self.beside))})" if self.beside else ""
-        return " or ".join(sorted(self.first)) + beside
+        named = f" (named: {', '.join(sorted(self.named))})" if self.named else ""
+        return " or ".join(sorted(self.first)) + beside + named
 
 
-def truth(first: str, beside: str = "") -> Truth:
-    """Return the truth with the causes that are named in two texts, separated by blanks."""
-    result = Truth(frozenset(first.split()), frozenset(beside.split()))
+def truth(first: str, beside: str = "", named: str = "") -> Truth:
+    """Return the truth with the causes that the texts have, separated by blanks."""
+    result = Truth(frozenset(first.split()), frozenset(beside.split()), frozenset(named.split()))
     assert result.first
     assert result.first | result.beside <= CAUSES
     return result
@@ -85,7 +84,6 @@ class Planted:
     setup: str = ""
     args: str | None = None
     cores: int | None = None
-    coroutine: bool = False
 
     def truth(self, *, gil: bool, memory: float) -> Truth:
         """Return the truth, where a loop that memory limits gains `memory` times what another one gains."""
@@ -93,7 +91,7 @@ class Planted:
         if "memory" not in true.first or memory < 0.6:
             return true
         first = true.first | {"scales"}
-        return Truth(first - {"memory"} if memory > 0.9 else first, true.beside | {"memory"})
+        return Truth(first - {"memory"} if memory > 0.9 else first, true.beside | {"memory"}, true.named)
 
     def arguments(self) -> list[str]:
         """Return the arguments of `parcount scale` that name the function."""
@@ -418,7 +416,7 @@ plant(
 )
 
 
-@planted(WAITING, coroutine=True)
+@planted(WAITING)
 async def sleep_in_event_loop() -> None:
     """An event loop sleeps until the first of its coroutines is due, and needs no core."""
     await asyncio.sleep(0.002)
@@ -440,13 +438,13 @@ connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
 # Arguments or results that cost more to send than to compute.
 
 
-@planted(truth("startup gil"), truth("scales", "startup"))
+@planted(truth("startup gil", named="startup"), truth("scales", "startup"))
 def large_result() -> list[int]:
     """A list of new integers is made with the GIL, and is quicker to make than to pickle, send and unpickle."""
     return list(range(20000))
 
 
-@planted(truth("startup gil"), truth("scales", "startup"), args="([str(n) for n in range(10**5)],)")
+@planted(truth("startup gil", named="startup"), truth("scales", "startup"), args="([str(n) for n in range(10**5)],)")
 def large_argument(texts: list[str]) -> str:
     """To look at each tenth text has the GIL, and is far quicker than to send all of them to a process."""
     return max(texts[::10])

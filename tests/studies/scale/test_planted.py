@@ -44,17 +44,18 @@ def test_each_cause_is_planted_twice(gil: bool) -> None:
 @pytest.mark.parametrize(
     ("causes", "verdict"),
     [
-        (["gil"], "right"),
-        (["gil", "lock"], "right"),
+        (["startup"], "right"),
+        (["startup", "lock"], "right"),
         (["gil", "startup"], "right"),
-        (["lock", "gil"], "wrong"),
-        (["gil", "memory"], "wrong"),
-        (["undecided"], "undecided"),
+        (["gil"], "wrong"),
+        (["lock", "startup"], "wrong"),
+        (["startup", "memory"], "wrong"),
+        (["undecided", "memory"], "undecided"),
         ([], "undecided"),
     ],
 )
 def test_what_is_right(causes: list[str], verdict: str) -> None:
-    assert truth("gil startup", "lock").verdict(causes) == verdict
+    assert truth("gil startup", "lock", named="startup").verdict(causes) == verdict
 
 
 @pytest.mark.parametrize("planted", PLANTED.values(), ids=PLANTED)
