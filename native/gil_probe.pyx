@@ -133,15 +133,19 @@ cdef class Probe:
     """A running probe: what `start` returns."""
 
     cdef double interval_ns
+    cdef int64_t begin  # the time before which no request is due
     cdef uint64_t random
     cdef PyThread_type_lock stopped  # released by `stop`
     cdef int64_t probes, held, wait_ns, longest_ns
     cdef object thread
 
-    def __cinit__(self, double interval, uint64_t seed):
+    def __cinit__(self, double interval, uint64_t seed, double delay):
         if not 1e-5 <= interval <= 60:
             raise ValueError(f"interval must be from 10 microseconds to 60 seconds, not {interval}")
+        if not 0 <= delay <= 3600:
+            raise ValueError(f"delay must be from 0 to 3600 seconds, not {delay}")
         self.interval_ns = interval * 1e9
+        self.begin = clock_ns() + <int64_t>(delay * 1e9)
         self.random = mix(seed + GAMMA)  # of neighbouring seeds, the plain sequences would overlap
         self.stopped = PyThread_allocate_lock()
         if self.stopped is NULL:
@@ -164,7 +168,7 @@ cdef class Probe:
 
     cdef void run(self) noexcept nogil:
         cdef PyThreadState *state = PyEval_SaveThread()
-        cdef int64_t now = clock_ns(), due = now + self.gap(), asked, ready, waited
+        cdef int64_t now = clock_ns(), due = max(now, self.begin) + self.gap(), asked, ready, waited
         cdef long before, blocks
         cdef bint held
         # The lock's timeout is in microseconds, and rounded up: a request is not made before it is due.
@@ -200,7 +204,7 @@ running = set()
 """The probes that have not been stopped."""
 
 
-def start(double interval=0.01, uint64_t seed=0):
+def start(double interval=0.01, uint64_t seed=0, double delay=0.0):
     """Start a probe of the GIL: a thread that asks for it now and then.
 
     Several probes can run at once. A probe that is not stopped runs until the interpreter ends.
@@ -211,6 +215,8 @@ def start(double interval=0.01, uint64_t seed=0):
         The mean time between two requests in seconds, from 10 microseconds to 60 seconds.
     seed : int, optional
         Of the random times of the requests.
+    delay : float, optional
+        Seconds from now for which no request is made: to start the probe before what it is to watch.
 
     Returns
     -------
@@ -220,7 +226,7 @@ def start(double interval=0.01, uint64_t seed=0):
     Raises
     ------
     ValueError
-        If `interval` is out of range.
+        If `interval` or `delay` is out of range.
     RuntimeError
         If the system starts no more threads.
 
@@ -233,7 +239,7 @@ def start(double interval=0.01, uint64_t seed=0):
     Without a GIL (see `gil_enabled`), a request waits only while the interpreter has stopped all threads, as for a
     garbage collection.
     """
-    probe = Probe(interval, seed)
+    probe = Probe(interval, seed, delay)
     probe.thread = Thread(target=probe._run, name="parcount GIL probe", daemon=True)
     probe.thread.start()
     running.add(probe)

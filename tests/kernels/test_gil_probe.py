@@ -147,6 +147,12 @@ class TestHandles:
         assert gil_probe.stop(probe) == (0, 0, 0.0, 0.0)
         assert not running()
 
+    def test_no_request_is_made_during_the_delay(self) -> None:
+        late, early = gil_probe.start(interval=1e-5, delay=TIME_LIMIT), gil_probe.start(interval=1e-5)
+        time.sleep(0.02)
+        assert gil_probe.stop(early)[0] > 0
+        assert gil_probe.stop(late)[0] == 0
+
     def test_probes_are_independent(self) -> None:
         rare, frequent = gil_probe.start(interval=60, seed=3), gil_probe.start(interval=1e-5)
         time.sleep(0.05)
@@ -178,6 +184,11 @@ class TestHandles:
     def test_intervals_out_of_range(self, interval: float) -> None:
         with pytest.raises(ValueError, match="interval must be from 10 microseconds to 60 seconds"):
             gil_probe.start(interval=interval)
+
+    @pytest.mark.parametrize("delay", [-1, 3601, math.nan])
+    def test_delays_out_of_range(self, delay: float) -> None:
+        with pytest.raises(ValueError, match="delay must be from 0 to 3600 seconds"):
+            gil_probe.start(delay=delay)
 
     def test_other_arguments(self) -> None:
         with pytest.raises(OverflowError):
