@@ -235,7 +235,7 @@ def test_each_worker_has_arguments(agent: Driver) -> None:
         (Path, ("a",)),
         (operator.itemgetter(0), ([1],)),
     ],
-    ids=repr,
+    ids=["function", "partial", "method", "class", "callable"],
 )
 def test_pickled(agent: Driver, function: object, args: tuple) -> None:
     agent.pickled(function, *args)
@@ -720,7 +720,7 @@ def test_calibration_of_a_short_function(agent: Driver) -> None:
     found = agent.calibrate(0.2)
     assert found["batch"] > 10
     assert found["overhead"] > 0
-    assert 0 < found["call"] < 1e-3
+    assert found["call"] > 0
 
 
 def test_calibration_of_a_function_longer_than_its_time(agent: Driver) -> None:

@@ -421,8 +421,7 @@ class FunctionTarget:
                 "a generator function" if inspect.isgeneratorfunction(plain) else "an asynchronous generator function"
             )
             raise TypeError(f"{self.label} is {kind}: calling it runs nothing")
-        marked = getattr(inspect, "iscoroutinefunction", asyncio.iscoroutinefunction)
-        self.awaits = inspect.iscoroutinefunction(plain) or bool(marked(function))
+        self.awaits = inspect.iscoroutinefunction(plain) or inspect.iscoroutinefunction(function)
 
     def arguments(self) -> tuple[Any, ...]:
         """Return arguments for a worker."""
@@ -1118,8 +1117,6 @@ class Agent:
         raise ValueError(f"no kind of target is named {kind!r}")
 
     def _versions(self) -> dict[str, str]:
-        from importlib import metadata
-
         names = {name.partition(".")[0] for name in set(sys.modules) - self._known}
         names -= set(getattr(sys, "stdlib_module_names", ())) | {NAME, "parcount"}
         versions = {}
@@ -1127,8 +1124,8 @@ class Agent:
             if name.startswith("_"):
                 continue
             try:
-                versions[name] = metadata.version(name)
-            except Exception:  # noqa: BLE001 - no distribution of this name, or broken metadata
+                versions[name] = importlib.import_module("importlib.metadata").version(name)
+            except Exception:  # noqa: BLE001 - no distribution of this name, or a file of the user's named like a module
                 version = getattr(sys.modules.get(name), "__version__", None)
                 if isinstance(version, str):
                     versions[name] = version
@@ -1234,7 +1231,7 @@ class Agent:
         # Before the workers, because a thread may have to wait for the GIL once they run.
         probe = start_probe() if request.get("probe") and execution != "interpreters" else None
         try:
-            results = self._measure(target, execution, ready, batch, at, seconds)
+            results = self._measure(key, execution, ready, batch, at, seconds)
         finally:
             gil = probe.stop() if probe is not None else None
         process_cpu = time.process_time() - process_cpu
@@ -1256,10 +1253,10 @@ class Agent:
         }
 
     def _measure(
-        self, target: Any, execution: str, ready: Sequence[Any], batch: int, at: float, seconds: float
+        self, key: str, execution: str, ready: Sequence[Any], batch: int, at: float, seconds: float
     ) -> list[Any]:
         def one(run: Run) -> Any:
-            if target.awaits:
+            if self._targets[key].awaits:
                 return measure_loop(event_loop(), [run], batch, at, seconds)[0]
             return measure(run, batch, at, seconds)
 
@@ -1275,13 +1272,13 @@ class Agent:
         for i, worker in enumerate(ready):
             action = functools.partial(one, worker)
             if execution == "interpreters":
-                action = functools.partial(self._measure_inside, worker, batch, at, seconds, target)
+                action = functools.partial(self._measure_inside, worker, key, batch, at, seconds)
             self._pool.start(i, action, results)
         found = dict(results.get() for _ in ready)
         return [found[i] for i in range(len(ready))]
 
-    def _measure_inside(self, interpreter: Interpreter, batch: int, at: float, seconds: float, target: Any) -> Answer:
-        key = next(key for key, known in self._targets.items() if known is target)
+    @staticmethod
+    def _measure_inside(interpreter: Interpreter, key: str, batch: int, at: float, seconds: float) -> Answer:
         request = {
             "do": "run",
             "of": key,
