@@ -1218,6 +1218,10 @@ class Agent:
         target, key = self._target(request), request.get("of") or ""
         execution = request["execution"]
         ready = self._prepare(request)
+        probes = bool(request.get("probe")) and execution != "interpreters"
+        if probes:
+            with suppress(ImportError):
+                importlib.import_module("parcount._native.gil_probe")  # now, not when the workers begin
         batch = 1 if target.fresh or key in self._forking else max(1, int(request.get("batch") or 1))
         seconds = float(request["seconds"])
         at = request.get("at")
@@ -1227,11 +1231,12 @@ class Agent:
             at = clock() + (0.005 if execution != "interpreters" else 0.005 * (1 + len(ready)))
         forks = _forks
         process_cpu = time.process_time()
+        collect = self._start(key, execution, ready, batch, at, seconds)
+        # Before the workers begin, because this thread may have to wait for the GIL then; not sooner, to probe only them.
         sleep_until(at - 0.001)
-        # Before the workers, because a thread may have to wait for the GIL once they run.
-        probe = start_probe() if request.get("probe") and execution != "interpreters" else None
+        probe = start_probe() if probes else None
         try:
-            results = self._measure(key, execution, ready, batch, at, seconds)
+            results = collect()
         finally:
             gil = probe.stop() if probe is not None else None
         process_cpu = time.process_time() - process_cpu
@@ -1252,42 +1257,43 @@ class Agent:
             "forked": key in self._forking,
         }
 
-    def _measure(
+    def _start(
         self, key: str, execution: str, ready: Sequence[Any], batch: int, at: float, seconds: float
-    ) -> list[Any]:
+    ) -> Callable[[], list[Any]]:
+        """Start the workers that have threads; return what waits for all, or runs those of this thread."""
+
         def one(run: Run) -> Any:
             if self._targets[key].awaits:
                 return measure_loop(event_loop(), [run], batch, at, seconds)[0]
             return measure(run, batch, at, seconds)
 
-        if execution == "asyncio":
-            return measure_loop(event_loop(), ready, batch, at, seconds)
-        if execution == "serial":
+        def here() -> list[Any]:
             try:
                 return [one(ready[0])]
             except BaseException as error:  # noqa: BLE001 - whatever the target raises is an answer
                 end_child()
                 return [error]
+
+        if execution == "asyncio":
+            return lambda: measure_loop(event_loop(), ready, batch, at, seconds)
+        if execution == "serial":
+            return here
         results: Any = queue.SimpleQueue()
         for i, worker in enumerate(ready):
             action = functools.partial(one, worker)
             if execution == "interpreters":
                 action = functools.partial(self._measure_inside, worker, key, batch, at, seconds)
             self._pool.start(i, action, results)
-        found = dict(results.get() for _ in ready)
-        return [found[i] for i in range(len(ready))]
+
+        def collect() -> list[Any]:
+            found = dict(results.get() for _ in ready)
+            return [found[i] for i in range(len(ready))]
+
+        return collect
 
     @staticmethod
     def _measure_inside(interpreter: Interpreter, key: str, batch: int, at: float, seconds: float) -> Answer:
-        request = {
-            "do": "run",
-            "of": key,
-            "execution": "serial",
-            "workers": 1,
-            "batch": batch,
-            "seconds": seconds,
-            "at": at,
-        }
+        request = {"do": "run", "of": key, "execution": "serial", "batch": batch, "seconds": seconds, "at": at}
         answer = interpreter.ask(request)
         if not answer["ok"]:
             raise Refused(answer["error"])
