@@ -5,6 +5,7 @@ import operator
 import os
 import platform
 import select
+import subprocess
 import sys
 import sysconfig
 import threading
@@ -73,6 +74,24 @@ def test_unknown_requests(agent: Driver) -> None:
     agent.statement("pass")
     with pytest.raises(AgentError, match="no execution is named 'magic'"):
         agent.run("magic")
+
+
+def test_the_agent_is_a_script(tmp_path: Path) -> None:
+    target = {"kind": "statement", "setup": "", "statement": "print('printed')"}
+    requests = [{"do": "load", "target": target}, {"do": "run", "execution": "serial", "seconds": 0}, {"do": "end"}]
+    run = subprocess.run(
+        [sys.executable, agent_module.__file__],
+        input="".join(f"{json.dumps(request)}\n" for request in requests),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT,
+        check=True,
+    )
+    answers = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [answer["ok"] for answer in answers] == [True] * 3
+    assert answers[1]["printed_end"] == "printed\n"
+    assert run.stderr == ""
 
 
 # The loop

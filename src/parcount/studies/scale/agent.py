@@ -1232,7 +1232,7 @@ class Agent:
         forks = _forks
         process_cpu = time.process_time()
         collect = self._start(key, execution, ready, batch, at, seconds)
-        # Before the workers begin, because this thread may have to wait for the GIL then; not sooner, to probe only them.
+        # Before the workers begin: this thread may have to wait for the GIL then. Not sooner, so that it probes only them.
         sleep_until(at - 0.001)
         probe = start_probe() if probes else None
         try:
