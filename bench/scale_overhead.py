@@ -4,7 +4,8 @@ An agent runs each function with the probe of the GIL and without it, in interle
 system counts is read outside the measured time. For each function and execution the script prints medians of the
 rounds: by how much the probe lengthens a call, in time and in CPU time of the workers, which depends less on what else
 the machine does; and the share of a call that the loop around it takes. ``--json FILE`` saves the samples; with
-``--check`` the exit code is non-zero if the whole interval of an increase of the time, or the loop's share, is above 1 %.
+``--check`` the exit code is non-zero if the whole interval of an increase of the time, or the loop's share, is above
+1 %.
 """
 
 from __future__ import annotations
