@@ -348,6 +348,14 @@ def test_arguments_that_do_not_fit(agent: Driver) -> None:
     assert (caught.value.type, caught.value.where) == ("ZeroDivisionError", "setup")
 
 
+def test_target_that_is_not_loaded_cannot_run(agent: Driver) -> None:
+    agent.statement("pass")
+    with pytest.raises(AgentError, match="division by zero"):
+        agent.statement("pass", "1 / 0")
+    with pytest.raises(AgentError, match="no target is loaded"):
+        agent.run()
+
+
 def test_traceback_is_of_the_target(agent: Driver) -> None:
     agent.file("def g(): raise ValueError('bad')\ndef f(): g()")
     with pytest.raises(AgentError) as caught:

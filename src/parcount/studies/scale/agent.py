@@ -1083,14 +1083,16 @@ class Agent:
                 sys.path.remove(directory)
             sys.path.insert(0, directory)
         self._requests[key] = request
+        self._targets.pop(key, None)
         self._drop(key)
         self._forking.discard(key)
         before = is_gil_enabled()
         begun = clock()
         with located("load"), _gil_warnings() as modules:
-            target = self._targets[key] = self._make(request, key)
+            target = self._make(request, key)
             loaded = clock()
             target.open()
+        self._targets[key] = target
         return {
             "coroutine": target.awaits,
             "names": target.names,
@@ -1232,7 +1234,7 @@ class Agent:
         forks = _forks
         process_cpu = time.process_time()
         collect = self._start(key, execution, ready, batch, at, seconds)
-        # Before the workers begin: this thread may have to wait for the GIL then. Not sooner, so that it probes only them.
+        # Before the workers begin: this thread may have to wait for the GIL then. Not sooner, to probe only them.
         sleep_until(at - 0.001)
         probe = start_probe() if probes else None
         try:
