@@ -302,6 +302,19 @@ def test_missing_samples_hardly_move_the_fit() -> None:
     assert holds(found.usl.kappa, 0.005)
 
 
+@pytest.mark.parametrize("rounds", [1, 2, 3, 5])
+@pytest.mark.parametrize("noise", ["relative", "constant"])
+def test_throughputs_without_any_shape_have_finite_estimates(rounds: int, noise: str) -> None:
+    for seed in range(3):
+        random = np.random.default_rng(seed)
+        samples = 1e6 * np.exp(2 * random.standard_normal((len(COUNTS), rounds)))
+        samples[random.random(samples.shape) < 0.1] = np.nan
+        found = fit(COUNTS, samples.tolist(), noise=noise)
+        plain = asdict(found)
+        assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+        assert all(found.sentences())
+
+
 def test_the_result_is_plain_values() -> None:
     for kappa in (0.0, 0.005):
         found = fit(COUNTS, measure(by_law(COUNTS, 50.0, 0.05, kappa), 5, 0))

@@ -44,7 +44,11 @@ SUPPORT, REJECT = 2.0, 4.0
 EXCESS = 0.01
 """Share by which throughput per worker must exceed that with the fewest, beyond noise, to be called superlinear."""
 
-RESAMPLES = 1000
+RESAMPLES, STEPS = 1000, 8
+"""How many refits the bootstrap makes, and how many steps each takes from the fit, to which it is near."""
+
+LARGEST = 300.0
+"""Largest logarithm of λ: noise that leaves λ unbounded does not overflow."""
 
 PRECISION = 1e-9
 """Relative error of a throughput below which differences of models are rounding errors."""
@@ -242,6 +246,8 @@ def fit(
     ------
     ValueError
         If the sequences differ in length, a number of workers is repeated or below 1, or a throughput is not positive.
+    ImportError
+        If SciPy is not installed.
 
     Notes
     -----
@@ -403,17 +409,24 @@ class _Fitted:
         return self._refit(np.tile(data.weights, (RESAMPLES, 1)), picks.sum(axis=1) + data.weights * curve)
 
     def _refit(self, weights: Array, sums: Array) -> Array:
-        """Return the parameters of each resample by a few Gauss-Newton steps from the fit."""
+        """Return the parameters of each resample by steps of Levenberg and Marquardt from the fit."""
+        size, counts, relative = self.parameters, self.data.counts, self.data.relative
         theta = np.tile(self.free, (RESAMPLES, 1))
-        size = self.parameters
-        for _ in range(4):
-            curve, slopes = _curve(theta, self.data.counts, self.data.relative)
-            slopes = slopes[..., :size]
-            pull = np.einsum("bk,bkp->bp", sums - weights * curve, slopes)
-            normal = np.einsum("bk,bkp,bkq->bpq", weights, slopes, slopes)
-            scale = np.sqrt(np.einsum("bpp->bp", normal))
-            normal = normal / scale[:, :, None] / scale[:, None, :] + PRECISION * np.eye(size)
-            theta[:, :size] += np.linalg.solve(normal, (pull / scale)[..., None])[..., 0] / scale
+        curve, slopes = _curve(theta, counts, relative)
+        damping = np.full(RESAMPLES, PRECISION)
+        for _ in range(STEPS):
+            inner = slopes[..., :size]
+            pull = np.einsum("bk,bkp->bp", sums - weights * curve, inner)
+            normal = np.einsum("bk,bkp,bkq->bpq", weights, inner, inner)
+            scale = np.sqrt(np.einsum("bpp->bp", normal)) + np.finfo(float).tiny
+            normal = normal / scale[:, :, None] / scale[:, None, :] + damping[:, None, None] * np.eye(size)
+            tried = theta.copy()
+            tried[:, :size] += np.linalg.solve(normal, (pull / scale)[..., None])[..., 0] / scale
+            curves, others = _curve(tried, counts, relative)
+            # The sums of squares without the part that depends on the samples only.
+            better = np.sum((weights * curves - 2 * sums) * curves - (weights * curve - 2 * sums) * curve, axis=1) <= 0
+            damping = np.where(better, damping / 10, damping * 1000).clip(PRECISION, 1 / PRECISION)
+            theta[better], curve[better], slopes[better] = tried[better], curves[better], others[better]
         return theta
 
     def _ends(self, statistic: Callable[[Array], Array]) -> tuple[float, float]:
@@ -421,31 +434,33 @@ class _Fitted:
         centre, margin = float(statistic(self.free)), self.t * float(np.std(statistic(self.refits), ddof=1))
         return centre - margin, centre + margin
 
-    def _parameter(self, index: int, least: float, most: float) -> Interval:
-        return _interval(float(self.bounded[index]), *np.clip(self._ends(lambda theta: theta[..., index]), least, most))
+    def _parameter(self, index: int, least: float, most: float) -> tuple[float, float, float]:
+        """Return a parameter with the ends of its interval, cut to its bounds."""
+        low, high = np.clip(self._ends(lambda theta: theta[..., index]), least, most)
+        return float(self.bounded[index]), float(low), float(high)
 
     @cached_property
     def throughput(self) -> Interval:
         """λ in the unit of the samples."""
-        unit = self.data.unit
         if self.data.relative:
-            one = self._parameter(0, -math.inf, math.inf)
-            return _interval(*(unit * math.exp(end) for end in (one.value, one.low, one.high or 0.0)))
-        one = self._parameter(0, 0.0, math.inf)
-        return _interval(unit * one.value, unit * one.low, unit * (one.high or 0.0))
+            logs = self._parameter(0, -LARGEST, LARGEST)
+            values = [math.exp(end) if end < LARGEST else math.inf for end in logs]
+        else:
+            values = [*self._parameter(0, 0.0, math.inf)]
+        return _interval(*(self.data.unit * value for value in values))
 
     def law(self, name: str) -> Law:
         """Return the parameters with their intervals."""
-        kappa = self._parameter(2, 0.0, math.inf) if self.parameters > 2 else None
+        kappa = _interval(*self._parameter(2, 0.0, math.inf)) if self.parameters > 2 else None
         residual = math.sqrt(self.squares / (self.data.size - self.data.nuisances - self.parameters))
         residual *= 1.0 if self.data.relative else self.data.unit
-        return Law(name, self.throughput, self._parameter(1, 0.0, 1.0), kappa, residual)
+        return Law(name, self.throughput, _interval(*self._parameter(1, 0.0, 1.0)), kappa, residual)
 
     def predict(self, count: float, measured: int) -> Prediction:
         """Return the throughput of a number of workers and its ratio to that of one."""
 
         def scale(theta: Array) -> Array:
-            return np.asarray(np.exp(theta[..., 0]) if self.data.relative else theta[..., 0])
+            return np.exp(theta[..., 0].clip(-LARGEST, LARGEST)) if self.data.relative else theta[..., 0]
 
         def inverse(theta: Array) -> Array:
             return _slowdown(theta, count) / count
