@@ -34,6 +34,7 @@ from parcount.kernels.info import kernel_info as kernel_info
 from parcount.shm.blocks import shared_array as shared_array
 from parcount.studies import Study as Study
 from parcount.studies import study as study
+from parcount.studies.scale.measure import scale as scale
 from parcount.system.cores import available_cores as available_cores
 
 __version__: Final[str]

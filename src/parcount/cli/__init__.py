@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, NoReturn
 
-from parcount.cli import compare, info, plan, report, study
+from parcount.cli import compare, info, plan, report, scale, study
 from parcount.cli.arguments import output_failed
 from parcount.report.stream import use_ascii_fallbacks
 
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _Parser(prog="parcount", description="Counting on every core, measured.")
     parser.add_argument("--version", action="version", version=f"parcount {version('parcount')}")
     commands = parser.add_subparsers(required=True, metavar="command", title="commands")
-    for module in (study, compare, report, plan, info):
+    for module in (study, scale, compare, report, plan, info):
         module.add_to(commands)
     words = parser.parse_args(study.with_default(sys.argv[1:] if argv is None else argv))
     return int(words.command(words))

@@ -23,7 +23,9 @@ HTML = "write a page that a browser shows without a network"
 DETAILS = "show all columns of the tables"
 
 
-def add_option(parser: Any, flag: str, metavar: str, parse: Callable[[str], Any], text: str, **more: Any) -> None:
+def add_option(
+    parser: Any, flag: str, metavar: str, parse: Callable[[str], Any], text: str, *, short: str = "", **more: Any
+) -> None:
     """Add an option whose parser's ValueError is shown; argparse would replace its message by one of its own."""
 
     def parsed(text: str) -> Any:
@@ -32,7 +34,7 @@ def add_option(parser: Any, flag: str, metavar: str, parse: Callable[[str], Any]
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
-    parser.add_argument(flag, metavar=metavar, type=parsed, help=text, **more)
+    parser.add_argument(*filter(None, (short, flag)), metavar=metavar, type=parsed, help=text, **more)
 
 
 def positive_seconds(text: str) -> float:
@@ -93,6 +95,17 @@ def write_page(path: str, studies: Sequence[Study], comparisons: Sequence[StudyC
     from parcount.report.html import render
 
     write_output(path, render(studies, comparisons).encode())
+
+
+def save_output(command: str, save: Callable[[Path], None], file: str | Path | None) -> bool:
+    """Write a file, if one was asked for; False, after a message, if that fails."""
+    try:
+        if file is not None:
+            save(Path(file))
+    except OSError as error:
+        print(f"parcount {command}: cannot write {file}: {error.strerror}", file=sys.stderr)
+        return False
+    return True
 
 
 def table_stream(*files: str | None) -> TextIO:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from parcount.cli.arguments import (
     missing,
     output_failed,
     positive_seconds,
+    save_output,
     table_stream,
     write_page,
 )
@@ -121,7 +122,7 @@ def _study(words: argparse.Namespace) -> int:
         """Write the page of the studies so far, but to a pipe or a device only once."""
         if not measured or not (last or is_regular(words.html or "")):
             return True
-        return _save(partial(write_page, studies=measured), words.html)
+        return save_output("study", partial(write_page, studies=measured), words.html)
 
     for experiment in experiments:
         try:
@@ -136,9 +137,10 @@ def _study(words: argparse.Namespace) -> int:
             save_page(last=True)
             return 130
         measured.append(result)
-        saved = _save(result.save, words.json, experiment.name, names)
+        saved = save_output("study", result.save, _file(words.json, experiment.name, names))
         if words.plot is not None:
-            saved &= _save(partial(figure.save, experiment.draw(result)), words.plot, experiment.name, names)
+            draw = partial(figure.save, experiment.draw(result))
+            saved &= save_output("study", draw, _file(words.plot, experiment.name, names))
         saved &= save_page(last=experiment is experiments[-1] or not result.complete)
         try:  # after the files; a failure stops neither them nor the next study
             stream = table_stream(words.json, words.plot, words.html)
@@ -153,19 +155,10 @@ def _study(words: argparse.Namespace) -> int:
     return code
 
 
-def _save(save: Callable[[Path], None], file: str | None, name: str = "", names: Sequence[str] = ()) -> bool:
-    """Write a file of a study, if one was asked for; False, after a message, if that fails."""
-    try:
-        if file is not None:
-            save(_file(file, name, names))
-    except OSError as error:
-        print(f"parcount study: cannot write {file}: {error.strerror}", file=sys.stderr)
-        return False
-    return True
-
-
-def _file(file: str, name: str, names: Sequence[str]) -> Path:
-    """Return where a study's result goes: of several studies, each to a file that has its name."""
+def _file(file: str | None, name: str, names: Sequence[str]) -> Path | None:
+    """Return where a study's result goes, if it is asked for: of several studies, each to a file that has its name."""
+    if file is None:
+        return None
     path = Path(file)
     if len(names) <= 1 or not is_regular(file):
         return path

@@ -76,3 +76,13 @@ def _free(folder: str | os.PathLike[str]) -> int | None:
         return shutil.disk_usage(folder).free
     except OSError:
         return None
+
+
+def last_cache(root: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> int | None:
+    """Return the bytes of the largest cache of the first core; None where the system does not tell."""
+    sizes = []
+    for path in root.glob("index*/size"):
+        with suppress(OSError, ValueError, KeyError):
+            text = path.read_text().strip()
+            sizes.append(int(text[:-1]) * {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[text[-1:]])
+    return max(sizes, default=None)

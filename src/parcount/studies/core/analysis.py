@@ -34,6 +34,8 @@ class CellResult(Cell):
         Units of work in one run.
     seconds, waited, lost, cpu, server : list
         As in `Sample`; the last two are empty where not measured.
+    evidence : dict of str to list
+        As in `Sample`.
     rate : float or None
         Units of work per second, median.
     speedup : Estimate or None
@@ -60,6 +62,7 @@ class CellResult(Cell):
     cpu: list[float] = field(default_factory=list)
     server: list[float] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)
+    evidence: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def disturbed(self) -> bool:
@@ -122,6 +125,9 @@ def analyse(
                 cpu=[sample.cpu for sample in samples if sample.cpu is not None],
                 server=[sample.server for sample in samples if sample.server is not None],
                 ratios=[significant(ratio) for ratio in speedups],
+                evidence={
+                    name: [significant(sample.evidence[name]) for sample in samples] for name in samples[0].evidence
+                },
             )
         results.append(result)
     return results

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 DISTURBED = 0.05
@@ -21,7 +21,7 @@ class Cell:
     workload, variant, execution, workers
         What is run, and by whom.
     unit : str
-        One unit of its work, in the singular: "increment", "page", "byte", "trip".
+        One unit of its work, in the singular: "increment", "page", "byte", "trip", "call".
     direction : {"there", "back"} or None
         Where its arrays go, if it sends arrays.
     array_bytes : int or None
@@ -78,6 +78,8 @@ class Sample:
         Increments that are missing from the count, or pages or arrays that are missing or wrong.
     cpu, server : float or None
         Seconds of CPU time of its workers, and of the server, where measured.
+    evidence : mapping of str to float
+        What else was measured beside it; the same names in all samples of a cell.
     """
 
     seconds: float
@@ -86,6 +88,7 @@ class Sample:
     lost: int = 0
     cpu: float | None = None
     server: float | None = None
+    evidence: Mapping[str, float] = field(default_factory=dict)
 
 
 Round = dict[Cell, Sample]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.statistics import Estimate, median_sequence, significant
@@ -79,6 +80,34 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Cause:
+    """Why more workers do not do more, or that they do.
+
+    Attributes
+    ----------
+    cause : str
+        As ``docs/result-file.md`` lists them.
+    variant : str
+        Of which Python.
+    share : float or None
+        Of the time that is lost, which share is its; None if it is not known, or nothing is lost.
+    evidence : dict of str to float
+        The numbers that it rests on.
+    sentence : str
+        The same as text.
+    advice : str
+        What to do next; empty if nothing.
+    """
+
+    cause: str
+    variant: str
+    share: float | None
+    evidence: dict[str, float]
+    sentence: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What a study found.
 
@@ -93,12 +122,18 @@ class Verdict:
         What it rests on.
     comparisons : list of Comparison
         Ratios of other pairs of cells.
+    causes : list of Cause
+        Of a study that asks for them, the strongest first; those of the first Python before others.
+    fits : list of dict
+        Laws that were fitted to the throughput at several numbers of workers.
     """
 
     answer: str
     sentences: list[str] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
+    causes: list[Cause] = field(default_factory=list)
+    fits: list[dict[str, Any]] = field(default_factory=list)
 
 
 def make_claim(

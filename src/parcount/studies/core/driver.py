@@ -96,5 +96,5 @@ def run_study(
 
     found = findings(intervals=True, load=load)
     verdict = experiment.build_verdict(found, partial=not complete)
-    described |= {"threading_layer": threading_layer(), "load": load}
-    return Study(described, options.asdict(), list(found.results), verdict, complete)
+    described |= {"threading_layer": threading_layer(), "load": load, **experiment.environment()}
+    return Study(described, experiment.options.asdict(), list(found.results), verdict, complete)

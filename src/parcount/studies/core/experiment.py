@@ -168,6 +168,10 @@ class Experiment(ABC):
         if cell == self.baseline(cell) and self.options.size is None:
             self.work[cell] = self.fitting_work(cell)
 
+    def environment(self) -> dict[str, Any]:
+        """Return what a study knows of its environment beside what all studies do."""
+        return {}
+
     def waits_by_design(self, cell: Cell) -> bool:  # noqa: ARG002 - of other studies
         """Whether the workers of a cell wait in each run, so that waiting for a core is no disturbance."""
         return False

@@ -40,6 +40,15 @@ class Options:
         The study's name in the registry.
     delay : float or None
         Milliseconds that a server waits before each answer, where there is one.
+    target, setup, arguments : str or None
+        The user's function or statement, what runs before it, and its arguments as a Python expression.
+    pythons : tuple of str
+        The Pythons that run it, as they were named.
+    shared, fresh, share_sweep : bool
+        Whether the setup runs once for all workers rather than once for each, whether it runs before each call, and
+        whether every object is also measured shared by all workers and private to each.
+    timeout : float or None
+        Seconds after which a call that has not returned is given up.
     """
 
     workloads: tuple[str, ...] = ()
@@ -52,6 +61,14 @@ class Options:
     seconds: float = SECONDS
     study: str = DEFAULT
     delay: float | None = None
+    target: str | None = None
+    setup: str | None = None
+    arguments: str | None = None
+    pythons: tuple[str, ...] = ()
+    shared: bool = False
+    fresh: bool = False
+    share_sweep: bool = False
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 1 << 63:

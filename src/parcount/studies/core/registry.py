@@ -15,7 +15,10 @@ STUDIES: Mapping[str, str] = {
     "io": "parcount.studies.io.experiment:IoExperiment",
     "transports": "parcount.studies.transports.experiment:TransportsExperiment",
 }
-"""The class of each study, by the study's name. A class is imported when its study is first asked for."""
+"""The class of each study of this machine, by its name. A class is imported when its study is first asked for."""
+
+SCALE = "scale"
+"""The name of the study of the user's own function, which has a command of its own."""
 
 DEFAULT = "gil"
 
@@ -28,8 +31,9 @@ def find_experiment(name: str) -> type[Experiment]:
     ValueError
         If there is no study of that name.
     """
-    if name not in STUDIES:
-        raise ValueError(f"no study {name!r}; there are {', '.join(STUDIES)}")
-    module, _, attribute = STUDIES[name].partition(":")
+    experiments = {**STUDIES, SCALE: "parcount.studies.scale.experiment:ScaleExperiment"}
+    if name not in experiments:
+        raise ValueError(f"no study {name!r}; there are {', '.join(experiments)}")
+    module, _, attribute = experiments[name].partition(":")
     found: type[Experiment] = getattr(import_module(module), attribute)
     return found

@@ -19,7 +19,7 @@ from parcount.report.json_schema import known_part
 from parcount.report.output import check_schema, parse_json, read_json, write_json
 from parcount.report.units import plural
 from parcount.studies.core.analysis import MEASURED, CellResult
-from parcount.studies.core.claims import Claim, Comparison, Verdict
+from parcount.studies.core.claims import Cause, Claim, Comparison, Verdict
 from parcount.studies.core.registry import DEFAULT, find_experiment
 from parcount.studies.core.statistics import Estimate
 
@@ -60,6 +60,16 @@ class Study:
 
     def __str__(self) -> str:
         return "\n".join(self.verdict.sentences)
+
+    @property
+    def cause(self) -> str | None:
+        """The strongest cause why more workers do not do more, in the first Python; None in a study without causes."""
+        return self.verdict.causes[0].cause if self.verdict.causes else None
+
+    @property
+    def evidence(self) -> dict[str, float]:
+        """The numbers that the strongest cause rests on."""
+        return self.verdict.causes[0].evidence if self.verdict.causes else {}
 
     @property
     def name(self) -> str:
@@ -114,6 +124,10 @@ class Study:
         """Return what the result file has: plain values with the number of its schema."""
         return {"schema": SCHEMA, **asdict(self)}
 
+    def to_json(self) -> str:
+        """Return the text of the result file."""
+        return json.dumps(self.content(), indent=1, allow_nan=False)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result file: a regular file atomically, a device or a pipe in place, "-" to standard output.
 
@@ -156,6 +170,8 @@ class Study:
                     verdict["sentences"],
                     [_with_estimate(Claim, claim, "estimate") for claim in verdict["claims"]],
                     [_with_estimate(Comparison, one) for one in verdict["comparisons"]],
+                    [Cause(**cause) for cause in verdict.get("causes", [])],
+                    verdict.get("fits", []),
                 ),
                 known["complete"],
             )

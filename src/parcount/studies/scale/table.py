@@ -1,0 +1,196 @@
+"""The tables of the study of the user's function: its executions, the controls, the evidence, and several Pythons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import Any
+
+from parcount.report.table import Column, Table
+from parcount.report.units import format_bytes, format_seconds, in_words, plural, two_decimals
+from parcount.studies.core.analysis import MEASURED, CellResult
+from parcount.studies.core.claims import left_out
+from parcount.studies.core.result import Study
+from parcount.studies.core.tables import DETAIL, speedup_cells, speedup_columns, start_up, status
+from parcount.studies.scale.runtime import HELD, MEMORY, RELEASED, TARGET
+
+LEGEND = (
+    "calls/s: of one serial worker. The other columns: how many times as many calls, the median of the ratios in each "
+    "round, with its 95 % interval."
+)
+
+CONTROLS = {
+    RELEASED: "control: releases the GIL",
+    HELD: "control: holds the GIL",
+    MEMORY: "control: bound by memory",
+}
+
+DETAILS = (
+    "CPU, ready: CPU time of a call, and the time that its worker was ready and had no core. switches: voluntary and "
+    "involuntary context switches of a call. GIL: share of the time in which it was held, and the mean wait of a thread "
+    "that asks for it. start-up: time that new workers need beyond that of running ones. pays from: calls from which "
+    "starting them pays."
+)
+
+
+def tables(study: Study) -> Iterator[Table]:
+    """Yield the table of several Pythons, if there are several; then that of speedups, and the evidence."""
+    if len({cell.variant for cell in study.cells}) > 1:
+        yield _pythons(study)
+    yield _speedups(study)
+    yield _evidence(study)
+
+
+def legend(study: Study, *, details: bool = False) -> Iterator[str]:
+    """Yield what the columns mean, what is known of the calls, and what was left out."""
+    yield LEGEND
+    if details:
+        yield DETAILS
+    available = study.environment["cores"]["parallel"]
+    if any(cell.workers > available for cell in study.cells):
+        yield f"* more workers than the {plural(available, 'core')} available."
+    several = len(study.environment.get("pythons", [])) > 1
+    for python in study.environment.get("pythons", []):
+        for note in python.get("notes", []):
+            yield f"{python['label']}: {note}" if several else note
+    yield from left_out(study.cells, _label, lambda cell: f" on {cell.execution}" if cell.workers > 1 else "")
+
+
+def _label(cell: CellResult) -> str:
+    return f"{CONTROLS.get(cell.workload, 'the target')}, {cell.variant}"
+
+
+def _speedups(study: Study) -> Table:
+    """A row for each Python, workload and execution."""
+    workers = sorted({cell.workers for cell in study.cells if cell.execution != "serial"})
+    rows: list[Sequence[str]] = []
+    variants = dict.fromkeys(cell.variant for cell in study.cells)
+    for variant in variants:
+        for workload in (TARGET, *CONTROLS):
+            cells = [cell for cell in study.cells if (cell.variant, cell.workload) == (variant, workload)]
+            alone = next((cell for cell in cells if cell.execution == "serial"), None)
+            if alone is None:
+                continue
+            name = CONTROLS.get(workload, f"{variant}" if len(variants) > 1 else "your function")
+            rate = status(alone) if alone.rate is None else two_decimals(alone.rate)
+            executions = dict.fromkeys(cell.execution for cell in cells if cell is not alone)
+            for execution in executions or ["serial"]:
+                row = {cell.workers: cell for cell in cells if cell.execution == execution}
+                several = row if execution != "serial" else {}
+                widest = max(row.values(), key=lambda cell: (cell.status == MEASURED, cell.workers))
+                speeds = [text for count in workers for text in speedup_cells(several.get(count))]
+                rows.append((name, execution, rate, *speeds, start_up(widest), _even(widest)))
+    columns = [
+        Column("", left=True),
+        Column("on", left=True),
+        Column("calls/s", 2 if workers else 1),
+        *speedup_columns(workers, study.environment["cores"]["parallel"]),
+        Column("start-up", DETAIL, details=True),
+        Column("pays from", DETAIL + 1, details=True),
+    ]
+    return Table(str(study.options.get("target")), columns, rows)
+
+
+def _evidence(study: Study) -> Table:
+    """A row for each cell: what was measured beside its time."""
+    names = ("CPU", "cores busy", "ready", "switches", "GIL held", "GIL wait", "page faults", "memory")
+    columns = [
+        Column("", left=True),
+        Column("on", left=True),
+        Column("workers"),
+        *(Column(name, rank) for rank, name in enumerate(names, 1)),
+    ]
+    rows = [_evidence_row(study, cell) for cell in study.cells if cell.evidence]
+    return Table("evidence: medians, for one call", columns, rows, details=True)
+
+
+def _evidence_row(study: Study, cell: CellResult) -> Sequence[str]:
+    found = {name: median(values) for name, values in cell.evidence.items() if values}
+
+    def shown(form: Any, *names: str) -> str:
+        values = [found[name] for name in names if name in found]
+        return form(sum(values)) if values else ""
+
+    held = cell.evidence.get("gil_held")
+    return (
+        f"{cell.variant}: {CONTROLS.get(cell.workload, study.options.get('target') or '')}",
+        cell.execution,
+        str(cell.workers),
+        shown(format_seconds, "cpu"),
+        shown(lambda value: f"{value:.2f}", "cores_busy"),
+        shown(format_seconds, "ready"),
+        shown(lambda value: f"{value:.2g}", "voluntary", "involuntary"),
+        f"{100 * sum(held) / len(held):.0f} %" if held else "",
+        shown(format_seconds, "gil_wait"),
+        shown(lambda value: f"{value:.2g}", "minor_faults", "major_faults"),
+        shown(format_bytes, "memory"),
+    )
+
+
+def _even(cell: CellResult) -> str:
+    if cell.startup is None or cell.speedup is None:
+        return ""
+    if cell.break_even is None:
+        return "never"
+    return in_words(cell.break_even) if cell.break_even else "at once"
+
+
+def _pythons(study: Study) -> Table:
+    """A row for each Python: its cost with one worker, what several gain, and from how many on it wins."""
+    variants = list(dict.fromkeys(cell.variant for cell in study.cells))
+    target = [cell for cell in study.cells if cell.workload == TARGET]
+    workers = sorted({cell.workers for cell in target if cell.execution != "serial"})
+    cores = study.environment["cores"]["parallel"]
+    most = max((count for count in workers if count <= cores), default=1)
+    alone = {cell.variant: cell for cell in target if cell.execution == "serial"}
+    first = alone.get(variants[0])
+    causes = {cause.variant: cause.cause for cause in reversed(study.verdict.causes)}
+    rows = []
+    for variant in variants:
+        own = alone.get(variant)
+        cost = ""
+        if first is not None and own is not None and first.rate and own.rate:
+            cost = f"{first.rate / own.rate:.2f}×"
+        gains = []
+        for execution in ("threads", "processes", "interpreters"):
+            found = [one for one in target if (one.variant, one.execution) == (variant, execution)]
+            gains.append(next((speedup_cells(one)[0] for one in found if one.workers == most), ""))
+        rows.append(
+            (
+                variant,
+                "–" if own is None or not own.rate else two_decimals(own.rate),
+                cost,
+                *gains,
+                _wins(target, variants[0], variant),
+                causes.get(variant, ""),
+            )
+        )
+    columns = [
+        Column("Python", left=True),
+        Column("calls/s", 2),
+        Column("cost of\none worker", 1),
+        *(
+            Column(f"{plural(most, name[:-1] if name != 'processes' else 'process')}", rank)
+            for rank, name in ((3, "threads"), (5, "processes"), (6, "interpreters"))
+        ),
+        Column("threads\nwin from", 4),
+        Column("cause", 7, left=True),
+    ]
+    return Table(f"Pythons: each against {variants[0]}", columns, rows)
+
+
+def _wins(cells: Sequence[CellResult], first: str, variant: str) -> str:
+    """Return from how many threads on a Python makes more calls than the first with as many."""
+    rates = {
+        name: {
+            cell.workers: cell.rate
+            for cell in cells
+            if cell.variant == name and cell.execution == "threads" and cell.rate
+        }
+        for name in (first, variant)
+    }
+    shared = sorted(rates[first].keys() & rates[variant].keys())
+    if variant == first or not shared:
+        return ""
+    wins = [count for count in shared if rates[variant][count] > rates[first][count]]
+    return str(wins[0]) if wins else "never"

@@ -1,0 +1,120 @@
+"""What is measured: a function or a statement of the user, as agents load it."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
+FILE = re.compile(r"(?P<path>.+\.py):(?P<name>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A function or a statement.
+
+    Attributes
+    ----------
+    text : str
+        What it is called.
+    request : mapping
+        What an agent loads.
+    path : tuple of str
+        Directories that come first in an agent's ``sys.path``.
+    portable : bool
+        Whether other Pythons can load it.
+    """
+
+    text: str
+    request: Mapping[str, Any]
+    path: tuple[str, ...] = ()
+    portable: bool = True
+    setup: str | None = None
+    arguments: str | None = field(default=None)
+
+
+def parse_target(text: str, setup: str | None = None, arguments: str | None = None) -> Target:
+    """Return the target that a command line names.
+
+    Parameters
+    ----------
+    text : str
+        ``module:function``, ``file.py:function``, or else a statement.
+    setup : str, optional
+        Statements that run before, once for each worker.
+    arguments : str, optional
+        A Python expression of a tuple of arguments, or of the only one.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, a statement has arguments, or Python cannot parse one of the texts.
+    """
+    _check_python(setup or "", "exec", "the setup")
+    if arguments is not None:
+        _check_python(arguments.strip(), "eval", "--args")
+        arguments = arguments.strip()
+    more = {"args": arguments, "setup": setup or ""}
+    here = str(Path.cwd())
+    if found := FILE.fullmatch(text):
+        path = Path(found["path"]).absolute()
+        request = {"kind": "file", "path": str(path), "name": found["name"], **more}
+        return Target(text, request, (str(path.parent),), True, setup, arguments)
+    if found := FUNCTION.fullmatch(text):
+        request = {"kind": "import", "module": found["module"], "name": found["name"], **more}
+        return Target(text, request, (here,), True, setup, arguments)
+    if not text.strip():
+        raise ValueError("the target is empty")
+    if text.endswith(".py"):
+        raise ValueError(f"{text!r} is a file: which function of it is to be measured? For example {text}:main")
+    if arguments is not None:
+        raise ValueError("a statement has no arguments: --args is for functions")
+    _check_python(text, "exec", "the statement")
+    return Target(text, {"kind": "statement", "setup": setup or "", "statement": text}, (here,), True, setup)
+
+
+def pickle_target(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    setup: Callable[[], Any] | None,
+) -> Target:
+    """Return the target for a function of this process, which workers get as a pickle.
+
+    Raises
+    ------
+    TypeError
+        If it is not callable, or if it or an argument cannot be pickled.
+    """
+    for what, one in (("the function", function), ("setup", setup)):
+        if one is not None and not callable(one):
+            raise TypeError(f"{what} must be callable, not {type(one).__name__}")
+    try:
+        import cloudpickle  # functions of a notebook, a script, or another function, by value
+
+        dumps: Callable[..., bytes] = cloudpickle.dumps
+    except ImportError:
+        dumps = pickle.dumps
+    content = (function, args, dict(kwargs), setup)
+    try:
+        data = dumps(content)
+    except Exception as error:
+        raise TypeError(f"it cannot be sent to the processes that measure it: {error}") from error
+    name = getattr(function, "__qualname__", None) or type(function).__name__
+    request = {"kind": "pickle", "data": base64.b64encode(data).decode()}
+    return Target(name.replace("<lambda>", "lambda"), request, tuple(filter(None, sys.path)), portable=False)
+
+
+def _check_python(source: str, mode: str, what: str) -> None:
+    try:
+        compile(source, what, mode)
+    except (SyntaxError, ValueError) as error:
+        line = f" in line {error.lineno}" if isinstance(error, SyntaxError) and (error.lineno or 1) > 1 else ""
+        message = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise ValueError(f"{what} is not valid Python{line}: {message}: {source.strip()!r}") from None
