@@ -126,7 +126,8 @@ def analyse(
                 server=[sample.server for sample in samples if sample.server is not None],
                 ratios=[significant(ratio) for ratio in speedups],
                 evidence={
-                    name: [significant(sample.evidence[name]) for sample in samples] for name in samples[0].evidence
+                    name: [significant(sample.evidence[name]) for sample in samples if name in sample.evidence]
+                    for name in dict.fromkeys(name for sample in samples for name in sample.evidence)
                 },
             )
         results.append(result)

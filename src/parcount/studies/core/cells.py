@@ -79,7 +79,7 @@ class Sample:
     cpu, server : float or None
         Seconds of CPU time of its workers, and of the server, where measured.
     evidence : mapping of str to float
-        What else was measured beside it; the same names in all samples of a cell.
+        What else was measured beside it. A sample without a value of some name does not have the name.
     """
 
     seconds: float

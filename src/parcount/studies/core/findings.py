@@ -85,14 +85,17 @@ class Findings:
 
 
 def select(
-    results: Sequence[CellResult], workload: str, execution: str | None = None, variant: str | None = None
+    results: Sequence[CellResult],
+    workload: str | None = None,
+    execution: str | None = None,
+    variant: str | None = None,
 ) -> list[CellResult]:
     """Return the cells with a rate of a workload, execution and variant, by ascending number of workers."""
     found = [
         one
         for one in results
         if one.rate
-        and one.workload == workload
+        and workload in (None, one.workload)
         and execution in (None, one.execution)
         and variant in (None, one.variant)
     ]

@@ -1,14 +1,14 @@
 """Where the time of a call goes that several workers make: from samples to shares of what is lost.
 
 In each round the time of a call on several workers is compared with what it would be if the workers gained as much as
-those of the control, which shares nothing. What is longer is lost, and has parts: CPU time beyond that of a serial call,
-time ready without a core, and the rest, in which the worker was blocked.
+those of the control, which shares nothing. The difference is lost, and has parts: CPU time beyond that of a serial
+call, time ready without a core, and the rest, in which the worker was blocked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -126,8 +126,9 @@ def account(found: Findings, quartet: Quartet) -> Account | None:
     if not rows:
         return None
     held = quartet.cell.evidence.get("gil_held")
-    medians = [float(value) for value in np.median(rows, axis=0)]
-    return Account(*medians, float(np.mean(held)) if held else None)
+    names = [field.name for field in fields(Account) if field.name != "gil_held"]
+    medians = dict(zip(names, map(float, np.median(rows, axis=0)), strict=True))
+    return Account(**medians, gil_held=float(np.mean(held)) if held else None)
 
 
 def median_evidence(cell: CellResult | None, name: str) -> float | None:

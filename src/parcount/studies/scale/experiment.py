@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from tempfile import gettempdir
 from time import perf_counter
 from typing import Any, ClassVar
+
+from parcount.studies.scale.agent_process import AgentError
 
 from parcount.report.units import format_bytes
 from parcount.studies.core.analysis import FAILED, NOT_INSTALLED, NOT_SUPPORTED
@@ -18,9 +20,8 @@ from parcount.studies.core.findings import Findings
 from parcount.studies.core.options import Options, doublings, names, worker_counts
 from parcount.studies.core.registry import SCALE
 from parcount.studies.scale import verdict
-from parcount.studies.scale.agent_process import AgentError
 from parcount.studies.scale.pythons import Python, find_pythons, own_python
-from parcount.studies.scale.runtime import CONTROLS, HELD, MEMORY, RELEASED, TARGET, Runtime, Timing
+from parcount.studies.scale.runtime import CONTROLS, HELD, PRIVATE, RELEASED, SHARED, TARGET, Runtime, Timing
 from parcount.studies.scale.target import Target
 from parcount.system.cores import parallel_cores
 from parcount.system.memory import free_memory, last_cache
@@ -41,6 +42,9 @@ BEYOND = 16
 
 GROWS = 1024.0
 """Bytes by which a process grows with each call from which it is told."""
+
+MOST_SWEPT = 8
+"""Objects that are shared, or made private, one after the other."""
 
 LAST_CACHE = 32 << 20
 """Bytes of the last cache where the system does not tell."""
@@ -67,7 +71,6 @@ class ScaleExperiment(Experiment):
     name = SCALE
     summary = "what threads, processes, interpreters and asyncio do for a function of your own, and why not more"
     parameters = ()
-    fixed_options: ClassVar[Mapping[str, Any]] = {"workloads": (TARGET, *CONTROLS)}
     unit_options: ClassVar[Mapping[str, Collection[str]]] = {
         "target": (TARGET,),
         "setup": (TARGET,),
@@ -238,6 +241,7 @@ class ScaleExperiment(Experiment):
                     if execution in self.options.executions or execution == "threads"
                     for count in some
                 ]
+        cells += [(cell, "") for cell in self._sweep(runtime, within)]
         extra = dict.fromkeys(("argument_bytes", "result_bytes", "seconds"), 0.0) | self._described[label]["transport"]
         self._extra[_cell(TARGET, label)] = {
             "overhead": min(1.0, timing.overhead / timing.call) if timing.call else 1.0,
@@ -246,6 +250,23 @@ class ScaleExperiment(Experiment):
             "sent_bytes": extra["argument_bytes"] + extra["result_bytes"],
         }
         return cells
+
+    def _sweep(self, runtime: Runtime, within: Sequence[int]) -> list[Cell]:
+        """Return a cell for each object that threads may share: the same with the object shared, or private to each."""
+        if not (self.options.share_sweep and within):
+            return []
+        kind = self._target.request["kind"]
+
+        def sweep(name: str) -> str:
+            own = kind == "statement" or (kind != "pickle" and name.startswith("args["))
+            return f"{SHARED if own and not self.options.shared else PRIVATE}{name}"
+
+        chosen = runtime.loaded["names"][:MOST_SWEPT]
+        return [_cell(sweep(name), runtime.python.label, "threads", within[-1]) for name in chosen]
+
+    def baseline(self, cell: Cell) -> Cell:
+        """Return the serial cell; of an object that is shared or private, that of the target."""
+        return _cell(_loop(cell), cell.variant)
 
     def pool_key(self, cell: Cell) -> Hashable:
         """Return the Python: it has all workers."""
@@ -257,7 +278,7 @@ class ScaleExperiment(Experiment):
 
     def initial_work(self, cell: Cell) -> int:
         """Return the calls that a serial run makes in the target time."""
-        return max(1, round(self.target / self._runtimes[cell.variant].timings[cell.workload].call))
+        return max(1, round(self.target / self._runtimes[cell.variant].timings[_loop(cell)].call))
 
     def calibrate(self, cell: Cell) -> None:
         """Start new workers for a cell, and take the time that they need beyond that of running ones."""
@@ -274,13 +295,14 @@ class ScaleExperiment(Experiment):
 
     def waits_by_design(self, cell: Cell) -> bool:
         """Whether there is no core for each worker, or the target waits."""
-        timing = self._runtimes[cell.variant].timings[cell.workload]
+        timing = self._runtimes[cell.variant].timings[_loop(cell)]
         return cell.workers > parallel_cores() or timing.cpu < WAITS * timing.call
 
     def measure(self, cell: Cell) -> Sample:
         """Let the workers of a cell call the target, or a control, for the target time."""
         try:
-            run = self._runtimes[cell.variant].run(cell.workload, cell.execution, cell.workers, self.target)
+            runtime = self._runtimes[cell.variant]
+            run = runtime.run(_loop(cell), cell.execution, cell.workers, self.target, **_sharing(cell))
         except AgentError as error:
             if error.traceback:
                 where = f" ({error.where})" if error.where else ""
@@ -299,6 +321,19 @@ class ScaleExperiment(Experiment):
 
 def _cell(workload: str, label: str, execution: str = "serial", workers: int = 1) -> Cell:
     return Cell(workload, label, execution, workers, unit="call")
+
+
+def _loop(cell: Cell) -> str:
+    """Return what a cell runs: a control, or the target."""
+    return cell.workload if cell.workload in CONTROLS else TARGET
+
+
+def _sharing(cell: Cell) -> dict[str, list[str]]:
+    """Return what an agent is told of the object that a cell shares, or makes private."""
+    for prefix, field in ((SHARED, "shared_names"), (PRIVATE, "private_names")):
+        if cell.workload.startswith(prefix):
+            return {field: [cell.workload.removeprefix(prefix)]}
+    return {}
 
 
 def _reason(error: AgentError) -> str:

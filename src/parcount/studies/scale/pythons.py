@@ -80,7 +80,7 @@ def _rows(command: str, hello: dict[str, object], taken: set[str]) -> Iterator[P
         if one not in taken
     )
     own = os.path.realpath(str(hello["executable"])) == os.path.realpath(sys.executable)
-    own = own and hello["prefix"] == sys.prefix
+    own = own and hello.get("prefix") == sys.prefix
     if not free:
         yield Python(label, (command,), own)
         return
@@ -89,7 +89,7 @@ def _rows(command: str, hello: dict[str, object], taken: set[str]) -> Iterator[P
 
 
 def _candidates(name: str) -> Iterator[str]:
-    """Yield commands that a name may mean. A shim on PATH may name a Python that cannot run, so there may be several."""
+    """Yield commands that a name may mean: several, because a shim on PATH may name a Python that cannot run."""
     path = Path(name).expanduser()
     if path.is_dir():
         for inside in ("bin/python3", "bin/python", "python.exe", "Scripts/python.exe"):

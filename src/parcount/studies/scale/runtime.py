@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from parcount.studies.scale.agent_process import AgentDied, AgentError, AgentProcess, AgentTimeout
+
 from parcount.studies.scale.pythons import Python
 from parcount.studies.scale.target import Target
 
@@ -17,6 +18,9 @@ TARGET, RELEASED, HELD, MEMORY = "target", "released", "held", "memory"
 """What an agent runs: the target, and loops that need nothing from it: without the GIL, with it, bound by memory."""
 
 CONTROLS = (RELEASED, HELD, MEMORY)
+
+SHARED, PRIVATE = "shared: ", "private: "
+"""What begins the name of the target with an object that all threads share, or that is private to each."""
 
 LEAD = 0.002
 """Seconds from the request to the start of the workers: all have read the request and sleep by then."""
@@ -107,7 +111,8 @@ class Runtime:
     @property
     def hello(self) -> dict[str, Any]:
         """What the agent says of its Python."""
-        return self._agent().process.hello
+        hello: dict[str, Any] = self._agent().process.hello
+        return hello
 
     def pids(self) -> list[int]:
         """Return the ids of all agents."""
@@ -177,7 +182,8 @@ class Runtime:
             return _combine([one.process.receive(limit) for one in agents])
         except AgentError as error:
             self.end_processes()  # others have not been received
-            raise type(error)(error.type, error.message, error.traceback, _of_processes(agents, error)) from None
+            error.where = f"{len(agents)} processes" if len(agents) > 1 else "a process"
+            raise
 
     def end_processes(self) -> None:
         """End the worker processes. The next run on processes starts new ones."""
@@ -238,7 +244,7 @@ class _Agent:
             "as": workload,
             "target": target,
             "path": self._target.path,
-            "cwd": os.getcwd(),
+            "cwd": str(Path.cwd()),
             "shared": options["shared"],
             "fresh": options["fresh"],
         }
@@ -258,10 +264,6 @@ class _Agent:
     def close(self) -> None:
         self.ended = True
         self.process.close()
-
-
-def _of_processes(agents: Sequence[_Agent], error: AgentError) -> str:
-    return f"{len(agents)} processes" if len(agents) > 1 else error.where or "a process"
 
 
 def _combine(answers: Sequence[Mapping[str, Any]]) -> Run:

@@ -27,7 +27,7 @@ CONTROLS = {
 
 DETAILS = (
     "CPU, ready: CPU time of a call, and the time that its worker was ready and had no core. switches: voluntary and "
-    "involuntary context switches of a call. GIL: share of the time in which it was held, and the mean wait of a thread "
+    "involuntary context switches of a call. GIL: share of the time in which it was held, and mean wait of a thread "
     "that asks for it. start-up: time that new workers need beyond that of running ones. pays from: calls from which "
     "starting them pays."
 )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from parcount.report.units import format_bytes, format_seconds, plural
-from parcount.studies.core.analysis import MEASURED, CellResult
+from parcount.studies.core.analysis import CellResult
 from parcount.studies.core.claims import (
     SHARE,
     UNDECIDED,
@@ -22,7 +22,7 @@ from parcount.studies.core.claims import (
 from parcount.studies.core.findings import Findings, select, serial
 from parcount.studies.core.statistics import significant
 from parcount.studies.scale.accounting import Account, Quartet, account, median_evidence, possible_speedups
-from parcount.studies.scale.runtime import HELD, MEMORY, RELEASED, TARGET
+from parcount.studies.scale.runtime import HELD, MEMORY, PRIVATE, RELEASED, SHARED, TARGET
 
 GAIN = 1.3
 """Speedup of the control from which the machine runs several workers at the same time."""
@@ -40,7 +40,7 @@ TOO_SHORT = 0.5
 """Share of a call's time that the loop around it takes, from which nothing can be said of the call."""
 
 FREE, TAKEN = 0.3, 0.7
-"""Share of the time in which the GIL is held up to which it stops nobody, and from which blocked workers wait for it."""
+"""Share of the time in which the GIL is held: up to the first it stops nobody, from the second on those that wait."""
 
 BUSY = 0.4
 """Share of the lost time that workers were ready without a core from which other programs are to blame."""
@@ -94,6 +94,7 @@ def diagnose(found: Findings, claims: Sequence[Claim]) -> list[Cause]:
 
 def fits(found: Findings) -> list[dict[str, Any]]:
     """Return the laws fitted to the throughput of each execution, where there are enough numbers of workers."""
+    del found
     return []
 
 
@@ -280,7 +281,7 @@ def _on_threads(runs: Runs, found: Findings, claims: Sequence[Claim], *, waits: 
             ),
         ]
     causes = [*first, *_on_losses(runs, found, claims, quartet, spent, evidence)]
-    return [*causes, *_on_transport(runs, claims, evidence)]
+    return [*causes, *_on_transport(runs, evidence)]
 
 
 def _on_losses(
@@ -387,7 +388,8 @@ def _on_a_serial_part(runs: Runs, quartet: Quartet, spent: Account, share: float
         runs,
         SERIAL_PART,
         evidence,
-        f"A serial part: {_compared(runs, quartet)}. {_apart(runs)} They too leave cores idle: something outside the "
+        f"A serial part: {_compared(runs, quartet)}. They kept {spent.cores_busy:.2f} cores busy. {_apart(runs)} "
+        "Processes leave cores idle, too: something outside the "
         f"process lets one worker through at a time.{amount}",
         "Look for a file lock, a server, a database or a device that all workers use.",
         share,
@@ -420,7 +422,7 @@ def _on_shared_objects(runs: Runs, quartet: Quartet, spent: Account, share: floa
     )
 
 
-def _on_transport(runs: Runs, claims: Sequence[Claim], evidence: dict[str, float]) -> list[Cause]:
+def _on_transport(runs: Runs, evidence: dict[str, float]) -> list[Cause]:
     """The cause if processes gain only as long as nothing is sent to them."""
     transport, call = evidence.get("transport", 0.0), evidence["call"]
     apart = runs.processes
@@ -436,8 +438,8 @@ def _on_transport(runs: Runs, claims: Sequence[Claim], evidence: dict[str, float
             STARTUP,
             {**evidence, "processes_speedup_with_transport": significant(sent)},
             f"Transport: {apart.cell.workers} running processes make {_speedup(apart.cell)} as many calls as one, but "
-            f"{format_bytes(evidence['sent_bytes'])} of arguments and result take {format_seconds(transport)} a call to "
-            f"send, beside {format_seconds(call)} of work. With them, processes would gain {sent:.2f}×.",
+            f"{format_bytes(evidence['sent_bytes'])} of arguments and result take {format_seconds(transport)} a call "
+            f"to send, beside {format_seconds(call)} of work. With them, processes would gain {sent:.2f}×.",
             "Send less: let workers make or read their data, use shared memory, and return sums instead of data.",
             significant(1 - (sent - 1) / (warm - 1)) if warm > 1 else None,
         )
@@ -445,10 +447,8 @@ def _on_transport(runs: Runs, claims: Sequence[Claim], evidence: dict[str, float
 
 
 def _advice_on_the_gil(runs: Runs) -> str:
-    ways = []
-    for quartet in (runs.processes, runs.interpreters):
-        if quartet is not None and quartet.cell.speedup is not None and quartet.cell.speedup.median >= WORTH:
-            ways.append(quartet.cell.execution)
+    cells = [quartet.cell for quartet in (runs.processes, runs.interpreters) if quartet is not None]
+    ways = [cell.execution for cell in cells if (_median(cell) or 0.0) >= WORTH]
     first = f"Use {' or '.join(ways)}; or" if ways else "Use"
     return f"{first} compiled code that releases the GIL, or a free-threaded Python."
 
@@ -467,8 +467,8 @@ def _numbers(runs: Runs, found: Findings, quartet: Quartet, spent: Account | Non
         "waiting_share": None if cpu is None else max(0.0, 1 - cpu / call),
         "threads_speedup": _median(quartet.cell),
         "gil_held_serial": _mean(runs.alone, "gil_held"),
-        "processes_speedup": _median(runs.processes and runs.processes.cell),
-        "interpreters_speedup": _median(runs.interpreters and runs.interpreters.cell),
+        "processes_speedup": _median(_cell(runs.processes)),
+        "interpreters_speedup": _median(_cell(runs.interpreters)),
         "control_speedup": _median(runs.control),
         "held_control_speedup": _median(runs.held),
         "memory_control_speedup": _median(_measured(found.widest(MEMORY, runs.variant, "threads"))),
@@ -496,6 +496,10 @@ def _serial_share(spent: Account) -> float | None:
     if spent.possible <= 1 or spent.speedup <= 0:
         return None
     return min(1.0, max(0.0, (spent.possible / spent.speedup - 1) / (spent.possible - 1)))
+
+
+def _cell(quartet: Quartet | None) -> CellResult | None:
+    return None if quartet is None else quartet.cell
 
 
 def _median(cell: CellResult | None) -> float | None:
@@ -536,15 +540,36 @@ def _lost(spent: Account) -> str:
     return f"{_percent(spent.lost_share)} of their time"
 
 
+def _on_objects(runs: Runs, found: Findings) -> list[str]:
+    """Which object, shared by all threads or private to each, changes the most."""
+    swept = [
+        one
+        for one in select(found.results, execution="threads", variant=runs.variant)
+        if one.workload.startswith((SHARED, PRIVATE))
+    ]
+    if runs.threads is None or not swept:
+        return []
+    sentences = []
+    for one in swept:
+        ratio = found.compare(one, runs.threads.cell, decides=False)
+        if ratio is not None and not ratio.speedup.low <= 1 <= ratio.speedup.high:
+            kind, _, name = one.workload.partition(": ")
+            how = f"shares {name}" if SHARED.startswith(kind) else f"has its own {name}"
+            text = f"If each of {one.workers} threads {how}, they make {ratio.speedup} as many calls."
+            sentences.append((abs(ratio.speedup.median - 1), text))
+    if not sentences:
+        return ["No single object, shared or private, makes a difference that the intervals show."]
+    return [text for _, text in sorted(sentences, reverse=True)]
+
+
 def _on_numbers(found: Findings) -> list[str]:
-    """What is worth knowing beside the causes: start-up, and the asyncio tasks that make the most calls."""
+    """What is worth knowing beside the causes: the objects that threads share, and start-up."""
     sentences = []
     for runs in _all_runs(found):
+        sentences += _on_objects(runs, found)
         if runs.processes is not None and runs.processes.cell.startup is not None:
             cell = runs.processes.cell
             even = "" if cell.break_even is None else f", which pays from {plural(cell.break_even, 'call')} on"
             startup = format_seconds(cell.startup or 0.0)
-            sentences.append(
-                f"{plural(cell.workers, 'process').replace('processs', 'processes')} of {runs.variant} need {startup} to start{even}."
-            )
+            sentences.append(f"{cell.workers} processes of {runs.variant} need {startup} to start{even}.")
     return sentences
