@@ -43,7 +43,6 @@ def run_study(
     options = experiment.options
     described = environment()
     limits = cores()
-    all_cells, unmeasured = experiment.cells()
     rounds: list[Round] = []
     complete = False
     watch = Watch()
@@ -73,6 +72,7 @@ def run_study(
         return {cell for cell in all_cells if str(cell) in named and experiment.work.get(cell)}
 
     with experiment:
+        all_cells, unmeasured = experiment.cells()
         try:
             runnable = [cell for cell in all_cells if cell not in unmeasured]
             experiment.prepare(runnable, report)

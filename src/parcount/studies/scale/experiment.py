@@ -9,8 +9,6 @@ from tempfile import gettempdir
 from time import perf_counter
 from typing import Any, ClassVar
 
-from parcount.studies.scale.agent_process import AgentError
-
 from parcount.report.units import format_bytes
 from parcount.studies.core.analysis import FAILED, NOT_INSTALLED, NOT_SUPPORTED
 from parcount.studies.core.cells import Cell, Sample
@@ -20,6 +18,7 @@ from parcount.studies.core.findings import Findings
 from parcount.studies.core.options import Options, doublings, names, worker_counts
 from parcount.studies.core.registry import SCALE
 from parcount.studies.scale import verdict
+from parcount.studies.scale.agent_process import AgentError
 from parcount.studies.scale.pythons import Python, find_pythons, own_python
 from parcount.studies.scale.runtime import CONTROLS, HELD, PRIVATE, RELEASED, SHARED, TARGET, Runtime, Timing
 from parcount.studies.scale.target import Target

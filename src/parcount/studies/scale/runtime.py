@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from parcount.studies.scale.agent_process import AgentDied, AgentError, AgentProcess, AgentTimeout
-
 from parcount.studies.scale.pythons import Python
 from parcount.studies.scale.target import Target
 

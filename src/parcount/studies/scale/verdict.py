@@ -11,13 +11,11 @@ import numpy as np
 from parcount.report.units import format_bytes, format_seconds, plural
 from parcount.studies.core.analysis import CellResult
 from parcount.studies.core.claims import (
-    SHARE,
     UNDECIDED,
     Cause,
     Claim,
     make_claim,
     on_doubts,
-    parallel_share,
 )
 from parcount.studies.core.findings import Findings, select, serial
 from parcount.studies.core.statistics import significant
@@ -27,8 +25,8 @@ from parcount.studies.scale.runtime import HELD, MEMORY, PRIVATE, RELEASED, SHAR
 GAIN = 1.3
 """Speedup of the control from which the machine runs several workers at the same time."""
 
-PARALLEL = 0.8
-"""Share of a call that must be parallel to say that it scales."""
+FULLY = 0.85
+"""The speedup, relative to what is possible, from which the target scales."""
 
 NAMED = 0.25
 """Share of the lost time from which a cause is named beside a stronger one."""
@@ -84,7 +82,7 @@ def conclude(found: Findings, claims: Sequence[Claim]) -> tuple[str, list[str]]:
     for cause in causes:
         text = f"{cause.sentence} {cause.advice}".strip()
         sentences.append(f"{cause.variant}: {text}" if several else text)
-    return causes[0].cause, [*sentences, *_on_numbers(found), *on_doubts(claims)]
+    return causes[0].cause, [*sentences, *_on_numbers(found), *_on_doubts(causes, claims)]
 
 
 def diagnose(found: Findings, claims: Sequence[Claim]) -> list[Cause]:
@@ -165,15 +163,13 @@ def _claims_on(runs: Runs, found: Findings) -> list[Claim]:
         quartets.append(runs.beyond)
     for quartet in quartets:
         if quartet is not None:
-            shares = [parallel_share(*pair) for pair in possible_speedups(found, quartet)]
             made.append(
                 make_claim(
                     _statement(runs, quartet),
                     [one for one in (quartet.cell, quartet.serial, quartet.control, quartet.control_serial) if one],
-                    SHARE,
-                    PARALLEL,
-                    [low for low, _ in shares],
-                    [high for _, high in shares],
+                    "ratio",
+                    FULLY,
+                    [speedup / possible for speedup, possible in possible_speedups(found, quartet)],
                 )
             )
     return made
@@ -316,9 +312,10 @@ def _on_losses(
     blocked, computing = spent.blocked / total, spent.computing / total
     shares[GIL] = blocked * for_gil
     # What stops processes too is none of this process's own locks, or objects.
-    serial_part = apart_spent.blocked > 0.5 * spent.blocked and apart_holds is False
+    near = (account(found, runs.threads) if runs.threads is not None else None) or spent  # as many workers as apart
+    serial_part = apart_spent.blocked > 0.5 * near.blocked and apart_holds is False
     shares[SERIAL_PART if serial_part else LOCK] = blocked * (1 - for_gil)
-    hardware = apart_spent.computing > 0.5 * spent.computing and apart_holds is not True
+    hardware = apart_spent.computing > 0.5 * near.computing and apart_holds is not True
     shares[MEMORY_BOUND if hardware else SHARED_OBJECTS] = computing
     sentences = {
         GIL: _on_the_gil,
@@ -329,7 +326,13 @@ def _on_losses(
     }
     ordered = sorted(shares, key=lambda name: -shares[name])
     named = [name for name in ordered if shares[name] >= NAMED]
-    return [sentences[name](runs, quartet, spent, shares[name], evidence) for name in named or ordered[:1]]
+    causes = [sentences[name](runs, quartet, spent, shares[name], evidence) for name in named or ordered[:1]]
+    if len(causes) == 1:
+        return causes
+    return [
+        replace(cause, sentence=cause.sentence.replace(":", f", {_percent(cause.share)} of what is lost:", 1))
+        for cause in causes
+    ]
 
 
 def _on_waiting(runs: Runs, quartet: Quartet, evidence: dict[str, float]) -> Cause:
@@ -538,6 +541,20 @@ def _apart(runs: Runs) -> str:
 
 def _lost(spent: Account) -> str:
     return f"{_percent(spent.lost_share)} of their time"
+
+
+def _on_doubts(causes: Sequence[Cause], claims: Sequence[Claim]) -> list[str]:
+    """What is undecided of Pythons whose cause is."""
+    doubtful = {cause.variant for cause in causes if cause.cause == UNDECIDED}
+    open_claims = [claim for claim in claims if claim.holds is None and _variant(claim) in doubtful]
+    sentences = on_doubts([claim for claim in open_claims if claim.estimate is not None])
+    if len(sentences) < len(open_claims):
+        sentences.append("There were too few rounds for some intervals.")
+    return sentences
+
+
+def _variant(claim: Claim) -> str:
+    return claim.cells[0].split("/")[1]
 
 
 def _on_objects(runs: Runs, found: Findings) -> list[str]:
