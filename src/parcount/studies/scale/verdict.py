@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -161,17 +161,17 @@ def _claims_on(runs: Runs, found: Findings) -> list[Claim]:
     quartets = [runs.threads, runs.processes, runs.interpreters]
     if waits:
         quartets.append(runs.beyond)
-    for quartet in quartets:
-        if quartet is not None:
-            made.append(
-                make_claim(
-                    _statement(runs, quartet),
-                    [one for one in (quartet.cell, quartet.serial, quartet.control, quartet.control_serial) if one],
-                    "ratio",
-                    FULLY,
-                    [speedup / possible for speedup, possible in possible_speedups(found, quartet)],
-                )
-            )
+    made += [
+        make_claim(
+            _statement(runs, quartet),
+            [one for one in (quartet.cell, quartet.serial, quartet.control, quartet.control_serial) if one],
+            "ratio",
+            FULLY,
+            [speedup / possible for speedup, possible in possible_speedups(found, quartet)],
+        )
+        for quartet in quartets
+        if quartet is not None
+    ]
     return made
 
 
@@ -545,16 +545,12 @@ def _lost(spent: Account) -> str:
 
 def _on_doubts(causes: Sequence[Cause], claims: Sequence[Claim]) -> list[str]:
     """What is undecided of Pythons whose cause is."""
-    doubtful = {cause.variant for cause in causes if cause.cause == UNDECIDED}
-    open_claims = [claim for claim in claims if claim.holds is None and _variant(claim) in doubtful]
+    doubtful = tuple(f" on {cause.variant}" for cause in causes if cause.cause == UNDECIDED)
+    open_claims = [claim for claim in claims if claim.holds is None and claim.statement.endswith(doubtful)]
     sentences = on_doubts([claim for claim in open_claims if claim.estimate is not None])
     if len(sentences) < len(open_claims):
         sentences.append("There were too few rounds for some intervals.")
     return sentences
-
-
-def _variant(claim: Claim) -> str:
-    return claim.cells[0].split("/")[1]
 
 
 def _on_objects(runs: Runs, found: Findings) -> list[str]:
