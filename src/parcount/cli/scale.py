@@ -134,6 +134,9 @@ def _scale(words: argparse.Namespace) -> int:
         stream = table_stream(words.json, words.plot, words.html)
         experiment.show(result, stream, words.details)
         stream.flush()
+        tracebacks = [text for python in result.environment["pythons"] for text in python["errors"]]
+        for text in dict.fromkeys(tracebacks):
+            print(f"\n{text.strip()}", file=sys.stderr)
     except OSError as error:
         code = output_failed(error)
     return code if result.complete else 130

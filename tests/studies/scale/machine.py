@@ -98,7 +98,12 @@ class Machine:
         if self.gil:
             evidence["gil_held"] = min(1.0, (workers if threads else 1) * own / time)
         if one == cell():
-            evidence |= {"overhead": 0.01, "transport": call.transport / 1000, "sent_bytes": 1e6 * call.transport}
+            evidence |= {
+                "overhead": 0.01,
+                "batch": 1.0,
+                "transport": call.transport / 1000,
+                "sent_bytes": 1e6 * call.transport,
+            }
         return Sample(100 * time / workers / 1000 * drift, True, evidence=evidence)
 
     def findings(self, rounds: int = 20) -> Findings:

@@ -53,6 +53,10 @@ WINDOW = 0.2
 """Seconds over which the load by other programs is averaged: the system counts it in hundredths of a second."""
 
 
+class CellFailed(Exception):
+    """A cell cannot be measured; the message is the whole reason."""
+
+
 class Experiment(ABC):
     """One study: a design of cells, how each is prepared and run, and what the samples show.
 
@@ -285,7 +289,8 @@ class Experiment(ABC):
             return action(cell)
         except Exception as error:  # noqa: BLE001 - whatever a loop, a worker or the system raises
             full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-            self.failed[cell] = (NOT_SUPPORTED, str(error)) if full else (FAILED, f"{type(error).__name__}: {error}")
+            reason = str(error) if full or isinstance(error, CellFailed) else f"{type(error).__name__}: {error}"
+            self.failed[cell] = (NOT_SUPPORTED if full else FAILED, reason)
             return None
 
     @classmethod

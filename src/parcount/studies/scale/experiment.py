@@ -9,18 +9,17 @@ from tempfile import gettempdir
 from time import perf_counter
 from typing import Any, ClassVar
 
-from parcount.report.units import format_bytes
 from parcount.studies.core.analysis import FAILED, NOT_INSTALLED, NOT_SUPPORTED
 from parcount.studies.core.cells import Cell, Sample
 from parcount.studies.core.claims import Verdict
-from parcount.studies.core.experiment import Experiment
+from parcount.studies.core.experiment import CellFailed, Experiment
 from parcount.studies.core.findings import Findings
 from parcount.studies.core.options import Options, doublings, names, worker_counts
 from parcount.studies.core.registry import SCALE
 from parcount.studies.scale import verdict
-from parcount.studies.scale.agent_process import AgentError
+from parcount.studies.scale.agent_process import AgentError, AgentTimeout
 from parcount.studies.scale.pythons import Python, find_pythons, own_python
-from parcount.studies.scale.runtime import CONTROLS, HELD, PRIVATE, RELEASED, SHARED, TARGET, Runtime, Timing
+from parcount.studies.scale.runtime import CONTROLS, HELD, PRIVATE, RELEASED, SHARED, TARGET, Runtime
 from parcount.studies.scale.target import Target
 from parcount.system.cores import parallel_cores
 from parcount.system.memory import free_memory, last_cache
@@ -38,9 +37,6 @@ WAITS = 0.5
 
 BEYOND = 16
 """Workers for which no core is needed."""
-
-GROWS = 1024.0
-"""Bytes by which a process grows with each call from which it is told."""
 
 MOST_SWEPT = 8
 """Objects that are shared, or made private, one after the other."""
@@ -121,6 +117,8 @@ class ScaleExperiment(Experiment):
 
     def environment(self) -> dict[str, Any]:
         """Return what is known of each Python."""
+        for label, runtime in self._runtimes.items():
+            self._described[label]["notes"] += sorted(runtime.remarks)
         return {"pythons": [*self._described.values()]}
 
     def cells(self) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
@@ -140,6 +138,7 @@ class ScaleExperiment(Experiment):
                 runtime = self._open(python)
             except AgentError as error:
                 errors.append(error)
+                self._note_error(python.label, error)
                 cell = _cell(TARGET, python.label)
                 cells.append(cell)
                 unmeasured[cell] = (FAILED, _reason(error))
@@ -153,9 +152,9 @@ class ScaleExperiment(Experiment):
             cells.append(cell)
             unmeasured[cell] = (NOT_INSTALLED, reason)
         if not any(cell.workload == TARGET and cell not in unmeasured for cell in cells):
-            traceback = next((error.traceback.strip() for error in errors if error.traceback), "")
+            tracebacks = [error.traceback.strip() for error in errors][:1]
             reasons = dict.fromkeys(reason for _, reason in unmeasured.values())
-            raise NothingMeasured("\n".join(filter(None, [traceback, *reasons])))
+            raise NothingMeasured("\n".join(filter(None, [*tracebacks, *reasons])))
         workers = sorted({cell.workers for cell in cells})
         variants = tuple(dict.fromkeys(cell.variant for cell in cells))
         self.options = replace(self.options, workers=tuple(workers), variants=variants)
@@ -178,11 +177,12 @@ class ScaleExperiment(Experiment):
             "executable": python.words[0],
             "free_threaded": False,
             "gil": True,
+            "errors": [],
         }
         self._described[python.label] = entry
         runtime.load(self.target, CONTROLS)
         hello, loaded, timing = runtime.hello, runtime.loaded, runtime.timings[TARGET]
-        notes = _notes(timing)
+        notes = []
         try:
             transport = runtime.transport()
         except AgentError as error:
@@ -204,6 +204,12 @@ class ScaleExperiment(Experiment):
         }
         self._runtimes[python.label] = runtime
         return runtime
+
+    def _note_error(self, label: str, error: AgentError) -> None:
+        """Keep a traceback, of each text once."""
+        errors = self._described[label]["errors"]
+        if error.traceback and error.traceback not in errors:
+            errors.append(error.traceback)
 
     def _cells_of(self, runtime: Runtime) -> list[tuple[Cell, str]]:
         """Return the cells of one Python, each with the reason why it cannot run; empty if it can."""
@@ -244,7 +250,7 @@ class ScaleExperiment(Experiment):
         extra = dict.fromkeys(("argument_bytes", "result_bytes", "seconds"), 0.0) | self._described[label]["transport"]
         self._extra[_cell(TARGET, label)] = {
             "overhead": min(1.0, timing.overhead / timing.call) if timing.call else 1.0,
-            "memory_growth": timing.memory_growth,
+            "batch": float(timing.batch),
             "transport": extra["seconds"],
             "sent_bytes": extra["argument_bytes"] + extra["result_bytes"],
         }
@@ -303,10 +309,8 @@ class ScaleExperiment(Experiment):
             runtime = self._runtimes[cell.variant]
             run = runtime.run(_loop(cell), cell.execution, cell.workers, self.target, **_sharing(cell))
         except AgentError as error:
-            if error.traceback:
-                where = f" ({error.where})" if error.where else ""
-                self._described[cell.variant]["notes"].append(f"On {cell.execution}{where}: {error.traceback.strip()}")
-            raise NothingMeasured(_reason(error)) from error
+            self._note_error(cell.variant, error)
+            raise CellFailed(_reason(error)) from error
         work = self.work[cell]
         evidence = {**run.evidence, **self._extra.get(cell, {})}
         return Sample(run.per_call * work, True, cpu=run.cpu / run.calls * work, evidence=evidence)
@@ -336,18 +340,12 @@ def _sharing(cell: Cell) -> dict[str, list[str]]:
 
 
 def _reason(error: AgentError) -> str:
+    """Return what failed, and where if it was in one of several workers."""
+    if isinstance(error, AgentTimeout):
+        return f"a call did not return: {error.message}; its process was killed. --timeout gives it longer"
     kind = f"{error.type}: " if error.traceback and not error.message.startswith(error.type) else ""
-    return f"{error.where + ': ' if error.where else ''}{kind}{error.message}"
-
-
-def _notes(timing: Timing) -> list[str]:
-    """Return what is worth knowing of one call."""
-    notes = []
-    if timing.printed:
-        notes.append("It prints. What it printed was discarded.")
-    if timing.memory_growth >= GROWS:
-        notes.append(f"Each call makes its process {format_bytes(timing.memory_growth)} larger.")
-    return notes
+    several = error.where.partition(" of ")[2].partition(" on ")[0] not in ("", "1") or "processes" in error.where
+    return f"{error.where + ': ' if several else ''}{kind}{error.message}"
 
 
 def _memory_bytes(workers: int) -> int:

@@ -37,18 +37,12 @@ class Timing:
         What the loop around it takes.
     batch : int
         Calls between two looks at the clock.
-    memory_growth : float
-        Bytes by which the process grows with each call.
-    printed : int
-        Bytes that the calls have printed.
     """
 
     call: float
     cpu: float
     overhead: float
     batch: int
-    memory_growth: float
-    printed: int
 
 
 @dataclass(frozen=True)
@@ -95,6 +89,7 @@ class Runtime:
         self._options = options
         self._timeout = timeout
         self._memory_bytes = memory_bytes
+        self.remarks: set[str] = set()
         self._main: _Agent | None = None
         self._workers: list[_Agent] = []
 
@@ -136,7 +131,17 @@ class Runtime:
 
     def _calibrate(self, agent: _Agent, workload: str, seconds: float) -> Timing:
         answer = agent.ask({"do": "calibrate", "of": workload, "seconds": seconds}, self._timeout + seconds)
-        return Timing(**{name: answer[name] for name in Timing.__dataclass_fields__})
+        if workload == TARGET:
+            self._remark(answer)
+        cpu = answer["call"] if answer["cpu"] is None else answer["cpu"]
+        return Timing(answer["call"], cpu, answer["overhead"], answer["batch"])
+
+    def _remark(self, answer: Mapping[str, Any]) -> None:
+        """Keep what the target has done beside its work."""
+        if answer.get("printed"):
+            self.remarks.add("It prints. What it printed was discarded.")
+        if answer.get("changed_directory"):
+            self.remarks.add("It changes the directory, which was changed back after each run.")
 
     def transport(self) -> dict[str, Any]:
         """Return the bytes of the arguments and the result of one call, and the seconds to send them both.
@@ -171,7 +176,9 @@ class Runtime:
         if execution != "processes":
             agent = self._agent()
             agent.load(workload)
-            return _combine([agent.ask({**request, "at": time.monotonic() + LEAD}, limit)])
+            answer = agent.ask({**request, "at": time.monotonic() + LEAD}, limit)
+            self._remark(answer)
+            return _combine([answer])
         agents = self._processes(workers, workload)
         start = time.monotonic() + LEAD + 0.0005 * workers
         message = {**request, "execution": "serial", "workers": 1, "at": start}

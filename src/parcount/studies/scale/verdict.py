@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from parcount.report.units import format_bytes, format_seconds, plural
+from parcount.report.units import format_bytes, format_seconds, grouped, plural
 from parcount.studies.core.analysis import CellResult
 from parcount.studies.core.claims import (
     UNDECIDED,
@@ -45,6 +45,9 @@ BUSY = 0.4
 
 WORTH = 1.1
 """Speedup from which more workers are worth it."""
+
+GROWS = float(16 << 20)
+"""Bytes by which a process grows while it is measured, from which that is told."""
 
 SCALES, GIL, LOCK, SHARED_OBJECTS, MEMORY_BOUND = "scales", "gil", "lock", "shared-objects", "memory"
 WAITS, STARTUP, SERIAL_PART, MACHINE = "waiting", "startup", "serial-part", "machine"
@@ -204,14 +207,14 @@ def _waits(runs: Runs) -> bool:
 def _causes_in(runs: Runs, found: Findings, claims: Sequence[Claim]) -> list[Cause]:
     """The causes in one Python, the strongest first; never empty."""
     if (overhead := median_evidence(runs.alone, "overhead") or 0.0) > TOO_SHORT:
-        call = 1 / (runs.alone.rate or 1.0)
+        call, batch = 1 / (runs.alone.rate or 1.0), median_evidence(runs.alone, "batch") or 1.0
         return [
             _cause(
                 runs,
                 UNDECIDED,
-                {"overhead": overhead, "call": call},
-                f"Too short to measure: a call takes {format_seconds(call)}, and {overhead:.0%} of that is the loop "
-                "that calls it.".replace("%", " %"),
+                {"overhead": overhead, "call": call, "batch": batch},
+                f"Too short to measure: a call takes {format_seconds(call)}, and {_percent(overhead)} of that is the "
+                f"loop that calls it, {grouped(batch)} times between two looks at the clock.",
                 "Measure a function that calls it many times.",
             )
         ]
@@ -575,11 +578,20 @@ def _on_objects(runs: Runs, found: Findings) -> list[str]:
     return [text for _, text in sorted(sentences, reverse=True)]
 
 
+def _on_memory_growth(runs: Runs) -> list[str]:
+    """Whether calls keep memory."""
+    memory = runs.alone.evidence.get("memory", [])
+    if not memory or memory[-1] - memory[0] < GROWS:
+        return []
+    grown = f"from {format_bytes(memory[0])} to {format_bytes(memory[-1])}"
+    return [f"The process of {runs.variant} grew {grown} while it was measured: the calls keep memory."]
+
+
 def _on_numbers(found: Findings) -> list[str]:
     """What is worth knowing beside the causes: the objects that threads share, and start-up."""
     sentences = []
     for runs in _all_runs(found):
-        sentences += _on_objects(runs, found)
+        sentences += [*_on_objects(runs, found), *_on_memory_growth(runs)]
         if runs.processes is not None and runs.processes.cell.startup is not None:
             cell = runs.processes.cell
             even = "" if cell.break_even is None else f", which pays from {plural(cell.break_even, 'call')} on"
