@@ -19,6 +19,7 @@ UNITS = {
     "page": ("pages", 1.0),
     "byte": ("MB", float(1 << 20)),
     "trip": ("trips", 1.0),
+    "call": ("calls", 1.0),
 }
 """The units of rates in the table, with their sizes in units of work."""
 

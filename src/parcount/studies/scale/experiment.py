@@ -317,9 +317,15 @@ class ScaleExperiment(Experiment):
 
     @classmethod
     def build_verdict(cls, found: Findings, *, partial: bool = False) -> Verdict:
-        """Return the verdict with the causes, as `Experiment.build_verdict`."""
+        """Return the verdict with the causes and the fitted laws, as `Experiment.build_verdict`."""
         built = super().build_verdict(found, partial=partial)
-        return replace(built, causes=verdict.diagnose(found, built.claims), fits=verdict.fits(found))
+        laws, sentences = verdict.fit_laws(found)
+        return replace(
+            built,
+            sentences=[*built.sentences, *sentences],
+            causes=verdict.diagnose(found, built.claims),
+            fits=laws,
+        )
 
 
 def _cell(workload: str, label: str, execution: str = "serial", workers: int = 1) -> Cell:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
@@ -47,8 +48,12 @@ def legend(study: Study, *, details: bool = False) -> Iterator[str]:
     if details:
         yield DETAILS
     available = study.environment["cores"]["parallel"]
-    if any(cell.workers > available for cell in study.cells):
+    if any(cell.workers > _needed_cores(study) for cell in study.cells):
         yield f"* more workers than the {plural(available, 'core')} available."
+    if details:
+        for law in study.verdict.fits:
+            if "reason" in law:
+                yield f"No law was fitted to {law['execution']} of {law['variant']}: {law['reason']}."
     several = len(study.environment.get("pythons", [])) > 1
     for python in study.environment.get("pythons", []):
         for note in python.get("notes", []):
@@ -84,11 +89,18 @@ def _speedups(study: Study) -> Table:
         Column("", left=True),
         Column("on", left=True),
         Column("calls/s", 2 if workers else 1),
-        *speedup_columns(workers, study.environment["cores"]["parallel"]),
+        *speedup_columns(workers, _needed_cores(study)),
         Column("start-up", DETAIL, details=True),
         Column("pays from", DETAIL + 1, details=True),
     ]
     return Table(str(study.options.get("target")), columns, rows)
+
+
+def _needed_cores(study: Study) -> float:
+    """Return the number of workers for which there are cores; workers that wait need none."""
+    waits = any(cause.cause == "waiting" for cause in study.verdict.causes)
+    cores: int = study.environment["cores"]["parallel"]
+    return math.inf if waits else cores
 
 
 def _evidence(study: Study) -> Table:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from parcount.studies.core.claims import (
 from parcount.studies.core.findings import Findings, select, serial
 from parcount.studies.core.statistics import significant
 from parcount.studies.scale.accounting import Account, Quartet, account, median_evidence, possible_speedups
+from parcount.studies.scale.models import Fit, NoFit, fit
 from parcount.studies.scale.runtime import HELD, MEMORY, PRIVATE, RELEASED, SHARED, TARGET
 
 GAIN = 1.3
@@ -93,10 +95,34 @@ def diagnose(found: Findings, claims: Sequence[Claim]) -> list[Cause]:
     return [cause for runs in _all_runs(found) for cause in _causes_in(runs, found, claims)]
 
 
-def fits(found: Findings) -> list[dict[str, Any]]:
-    """Return the laws fitted to the throughput of each execution, where there are enough numbers of workers."""
-    del found
-    return []
+def fit_laws(found: Findings) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the laws fitted to the throughput of each execution, as plain values, and what they say.
+
+    Computing workers for which there is no core follow no law of scalability, so they are left out.
+    """
+    laws: list[dict[str, Any]] = []
+    sentences = []
+    for runs in _all_runs(found):
+        most = math.inf if _waits(runs) else found.available
+        for execution in WORKERS:
+            cells = [
+                one
+                for one in select(found.results, TARGET, execution, runs.variant)
+                if one.workers <= most and one.work == runs.alone.work
+            ]
+            if not cells:
+                continue
+            rounds = [one for one in found.rounds if all(cell.cell in one for cell in cells)]
+            samples = [[(cell.work or 1) / one[cell.cell].seconds for one in rounds] for cell in cells]
+            try:
+                fitted = fit([cell.workers for cell in cells], samples)
+            except ImportError as error:
+                fitted = NoFit(f"{error.name} is not installed: pip install 'parcount[study]'")
+            laws.append({"variant": runs.variant, "execution": execution, **asdict(fitted)})
+            if isinstance(fitted, Fit):
+                first, *others = fitted.sentences()
+                sentences += [f"{execution.capitalize()} of {runs.variant}: {first[0].lower()}{first[1:]}", *others]
+    return laws, sentences
 
 
 # The claims.
