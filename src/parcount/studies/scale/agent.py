@@ -525,23 +525,37 @@ class NamedTarget(FunctionTarget):
         return value if isinstance(value, tuple) else (value,)
 
 
-class PickledTarget(FunctionTarget):
-    """A pickled function with its arguments."""
+class LocalTarget(FunctionTarget):
+    """A function of this process with its arguments, which all workers share."""
 
-    def __init__(self, request: Mapping[str, Any], shared: bool, fresh: bool) -> None:
-        self._data = base64.b64decode(request["data"])
-        function, self._given, kwargs, self._setup = pickle.loads(self._data)
+    def __init__(self, content: tuple[Any, tuple[Any, ...], dict[str, Any], Any], shared: bool, fresh: bool) -> None:
+        function, self._given, kwargs, self._setup = content
         super().__init__(function, shared, fresh, kwargs)
-        self._used = False
 
     def arguments(self) -> tuple[Any, ...]:
-        """Call the setup, or unpickle the arguments again."""
+        """Call the setup, or return the given arguments."""
         if self._setup is not None:
             with located("setup"):
                 value = self._setup()
             if value is not None:
                 return value if isinstance(value, tuple) else (value,)
-        # The first worker has the objects that the function itself may refer to.
+        return self.given()
+
+    def given(self) -> tuple[Any, ...]:
+        """Return the given arguments of a worker."""
+        return tuple(self._given)
+
+
+class PickledTarget(LocalTarget):
+    """A pickled function with its arguments, of which each worker has its own."""
+
+    def __init__(self, request: Mapping[str, Any], shared: bool, fresh: bool) -> None:
+        self._data = base64.b64decode(request["data"])
+        self._used = False
+        super().__init__(pickle.loads(self._data), shared, fresh)
+
+    def given(self) -> tuple[Any, ...]:
+        """Unpickle the arguments again. The first worker has those that the function itself may refer to."""
         given, self._used = (pickle.loads(self._data)[1] if self._used else self._given), True
         return tuple(given)
 
@@ -1114,6 +1128,8 @@ class Agent:
             return NamedTarget(target, shared, fresh)
         if kind == "pickle":
             return PickledTarget(target, shared, fresh)
+        if kind == "local":
+            return LocalTarget(target["content"], shared, fresh)
         if kind == "control":
             return ControlTarget(target)
         raise ValueError(f"no kind of target is named {kind!r}")

@@ -183,6 +183,8 @@ class ScaleExperiment(Experiment):
         runtime.load(self.target, CONTROLS)
         hello, loaded, timing = runtime.hello, runtime.loaded, runtime.timings[TARGET]
         notes = []
+        if self._target.unsent:
+            notes.append("It was measured in this process, because it cannot be sent to another.")
         try:
             transport = runtime.transport()
         except AgentError as error:
@@ -263,7 +265,7 @@ class ScaleExperiment(Experiment):
         kind = self._target.request["kind"]
 
         def sweep(name: str) -> str:
-            own = kind == "statement" or (kind != "pickle" and name.startswith("args["))
+            own = kind == "statement" or (kind != "local" and name.startswith("args["))
             return f"{SHARED if own and not self.options.shared else PRIVATE}{name}"
 
         chosen = runtime.loaded["names"][:MOST_SWEPT]

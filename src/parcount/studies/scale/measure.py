@@ -54,7 +54,7 @@ def scale(
         What is called, a coroutine function too; or the text of a target of the command ``parcount scale``:
         ``"module:function"``, ``"file.py:function"`` or a statement.
     *args, **kwargs
-        Its arguments. Each worker process has its own copies; threads share one.
+        Its arguments. Each worker has its own copies, or with `shared` all threads those of the first.
     setup : callable or str, optional
         Called in each worker before its first call. If it returns something else than None, that is the tuple of
         arguments. Of a target that is a text: statements.
@@ -65,7 +65,7 @@ def scale(
     pythons : sequence of str, optional
         Other Pythons that also measure a target that is a text: commands, versions or paths.
     shared : bool, optional
-        Whether `setup` runs once for all threads rather than once for each.
+        Whether `setup` runs once for all threads rather than once for each, which then share the arguments.
     fresh : bool, optional
         Whether `setup` runs before each call. Its time is not measured.
     seconds : float, optional
@@ -89,7 +89,7 @@ def scale(
     NothingMeasured
         If the function cannot be loaded, or every call fails; the message has the traceback.
     TypeError
-        If it is not callable or cannot be pickled. Functions of a notebook, and nested ones, require cloudpickle.
+        If it is not callable.
     ValueError
         If a name does not exist or a number is out of range.
 
@@ -97,7 +97,8 @@ def scale(
     -----
     The function runs in processes of its own: what it prints is discarded, and if it exits, crashes or changes the
     directory, this process is not concerned. Threads run in one of these processes, beside a thread that asks for the
-    GIL now and then to see whether it is held.
+    GIL now and then to see whether it is held. What cannot be pickled is measured in this process, without worker
+    processes. Functions of a notebook, and nested ones, require cloudpickle to be pickled.
 
     The causes follow from where the time of a call goes (``docs/scale.md``). Amdahl's law: Amdahl, Validity of the
     single processor approach to achieving large scale computing capabilities, 1967. The Universal Scalability Law:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from parcount.studies.scale.agent_process import AgentDied, AgentError, AgentProcess, AgentTimeout
+from parcount.studies.scale.local_agent import LocalAgent
 from parcount.studies.scale.pythons import Python
 from parcount.studies.scale.target import Target
 
@@ -199,14 +200,16 @@ class Runtime:
 
     def _agent(self) -> _Agent:
         if self._main is None or self._main.ended:
-            self._main = self._start()
+            self._main = self._start(LocalAgent() if self._target.unsent else AgentProcess(self.python.words))
         return self._main
 
     def _processes(self, count: int, workload: str) -> list[_Agent]:
         """Return some workers that have loaded a workload, and start those that lack, all at the same time."""
+        if workload == TARGET and self._target.unsent:
+            raise AgentError(self._target.unsent, type="TypeError")
         self._workers = [agent for agent in self._workers if not agent.ended]
         while len(self._workers) < count:
-            self._workers.append(self._start())
+            self._workers.append(self._start(AgentProcess(self.python.words)))
         chosen = self._workers[:count]
         lacking = [agent for agent in chosen if workload not in agent.loaded]
         try:
@@ -219,9 +222,9 @@ class Runtime:
             raise
         return chosen
 
-    def _start(self) -> _Agent:
+    def _start(self, process: Any) -> _Agent:
         return _Agent(
-            AgentProcess(self.python.words),
+            process,
             self._target,
             {**self._options, "bytes": self._memory_bytes},
             self._timeout,
@@ -229,9 +232,9 @@ class Runtime:
 
 
 class _Agent:
-    """An agent, and what it has loaded."""
+    """An agent, an `AgentProcess` or a `LocalAgent`, and what it has loaded."""
 
-    def __init__(self, process: AgentProcess, target: Target, options: Mapping[str, Any], timeout: float) -> None:
+    def __init__(self, process: Any, target: Target, options: Mapping[str, Any], timeout: float) -> None:
         self.process = process
         self.loaded: dict[str, dict[str, Any]] = {}
         self.ended = False
@@ -262,10 +265,11 @@ class _Agent:
 
     def ask(self, request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
         try:
-            return self.process.ask(dict(request), timeout)
+            answer: dict[str, Any] = self.process.ask(dict(request), timeout)
         except (AgentDied, AgentTimeout):
             self.ended = True
             raise
+        return answer
 
     def close(self) -> None:
         self.ended = True

@@ -7,7 +7,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,10 @@ class Target:
         Directories that come first in an agent's ``sys.path``.
     portable : bool
         Whether other Pythons can load it.
+    setup, arguments : str or None
+        The texts that it was made of.
+    unsent : str
+        Why it cannot be sent to another process; empty if it can.
     """
 
     text: str
@@ -36,7 +40,8 @@ class Target:
     path: tuple[str, ...] = ()
     portable: bool = True
     setup: str | None = None
-    arguments: str | None = field(default=None)
+    arguments: str | None = None
+    unsent: str = ""
 
 
 def parse_target(text: str, setup: str | None = None, arguments: str | None = None) -> Target:
@@ -85,12 +90,12 @@ def pickle_target(
     kwargs: Mapping[str, Any],
     setup: Callable[[], Any] | None,
 ) -> Target:
-    """Return the target for a function of this process, which workers get as a pickle.
+    """Return the target for a function of this process, which other processes get as a pickle if there can be one.
 
     Raises
     ------
     TypeError
-        If it is not callable, or if it or an argument cannot be pickled.
+        If it is not callable.
     """
     for what, one in (("the function", function), ("setup", setup)):
         if one is not None and not callable(one):
@@ -102,13 +107,14 @@ def pickle_target(
     except ImportError:
         dumps = pickle.dumps
     content = (function, args, dict(kwargs), setup)
+    name = (getattr(function, "__qualname__", None) or type(function).__name__).replace("<lambda>", "lambda")
+    path = tuple(filter(None, sys.path))
     try:
         data = dumps(content)
-    except Exception as error:
-        raise TypeError(f"it cannot be sent to the processes that measure it: {error}") from error
-    name = getattr(function, "__qualname__", None) or type(function).__name__
-    request = {"kind": "pickle", "data": base64.b64encode(data).decode()}
-    return Target(name.replace("<lambda>", "lambda"), request, tuple(filter(None, sys.path)), portable=False)
+    except Exception as error:  # noqa: BLE001 - whatever an object's own way to be pickled raises
+        unsent = f"it cannot be sent to another process: {error}"
+        return Target(name, {"kind": "local", "content": content}, path, portable=False, unsent=unsent)
+    return Target(name, {"kind": "pickle", "data": base64.b64encode(data).decode()}, path, portable=False)
 
 
 def _check_python(source: str, mode: str, what: str) -> None:
