@@ -84,6 +84,7 @@ def add_to(commands: Any) -> None:
 
 def _scale(words: argparse.Namespace) -> int:
     from parcount.studies.scale.experiment import NothingMeasured, ScaleExperiment
+    from parcount.studies.scale.runtime import TARGET
     from parcount.studies.scale.target import parse_target
 
     refuse = words.parser.error
@@ -122,8 +123,9 @@ def _scale(words: argparse.Namespace) -> int:
     except NothingMeasured as error:
         print(f"parcount scale: nothing was measured.\n{error}", file=sys.stderr)
         return 1
-    if not result.measured:
-        print(f"parcount scale: {result.verdict.sentences[0]}", file=sys.stderr)
+    if not any(cell.seconds for cell in result.cells if cell.workload == TARGET):
+        reasons = {cell.reason: None for cell in result.cells if cell.workload == TARGET and cell.reason}
+        print("\n".join(["parcount scale: nothing was measured.", *map(str, reasons)]), file=sys.stderr)
         return 1 if result.complete else 130
     saved = save_output("scale", result.save, words.json)
     if words.plot is not None:

@@ -785,9 +785,9 @@ def test_probe(agent: Driver) -> None:
 
 @pytest.mark.skipif(not GIL, reason="there is no GIL")
 def test_python_probe() -> None:
-    probe = agent_module.PythonProbe()
+    probe = agent_module.PythonProbe(agent_module.clock())
     deadline = time.monotonic() + TIME_LIMIT
-    while probe._counts[0] < 3 and time.monotonic() < deadline:
+    while probe._found[0] < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
     found = probe.stop()
     assert found["probes"] >= 3

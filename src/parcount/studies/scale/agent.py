@@ -70,6 +70,9 @@ NAME = "_parcount_agent"
 PRINTED_END = 2000
 """Bytes of what was printed that an answer shows."""
 
+INTERVAL = 0.01
+"""Mean seconds between two requests of a probe for the GIL."""
+
 LATENESS = 0.001
 """Seconds by which a Python thread must wake late for the GIL to count as held."""
 
@@ -659,36 +662,40 @@ def find(module: types.ModuleType, name: str) -> Any:
 class Evidence:
     """What the system counts for the calling thread; None for what it does not."""
 
-    keys = ("cpu", "voluntary", "involuntary", "ready", "minor_faults", "major_faults")
+    keys = ("cpu", "voluntary", "involuntary", "minor_faults", "major_faults", "ready")
 
     def __init__(self) -> None:
-        self.values: list[float | int | None] = []
+        self._before: list[float | int | None] = []
 
-    def read(self) -> list[float | int | None]:
-        """Read all. The file is read last or first, whatever keeps its wait for the GIL out of the measured time."""
-        cpu = time.thread_time()
-        usage: list[int | None] = [None] * 4
+    @staticmethod
+    def _counts() -> list[float | int | None]:
+        """CPU time, context switches and page faults: to read them does not release the GIL."""
+        counts: list[float | int | None] = [time.thread_time(), None, None, None, None]
         if hasattr(resource, "RUSAGE_THREAD"):
             used = resource.getrusage(resource.RUSAGE_THREAD)
-            usage = [used.ru_nvcsw, used.ru_nivcsw, used.ru_minflt, used.ru_majflt]
-        ready = None
+            counts[1:] = used.ru_nvcsw, used.ru_nivcsw, used.ru_minflt, used.ru_majflt
+        return counts
+
+    @staticmethod
+    def _ready() -> float | None:
+        """Seconds ready without a core: a file, whose opening may wait for the GIL."""
         try:
             with open("/proc/thread-self/schedstat", "rb", buffering=0) as file:
-                ready = int(file.read().split()[1]) / 1e9
-        except (OSError, ValueError, IndexError):
-            pass
-        return [cpu, usage[0], usage[1], ready, usage[2], usage[3]]
+                ran, waited, _ = map(int, file.read().split())
+        except (OSError, ValueError):
+            return None
+        return waited / 1e9 if ran else None  # a kernel that does not account for it has zeros only
 
-    def begin(self) -> None:
-        """Read the values before."""
-        self.values = self.read()
+    def begin(self, at: float) -> None:
+        """Read the values before, and sleep until a time of `clock` meanwhile."""
+        ready = self._ready()
+        sleep_until(at)
+        self._before = [*self._counts(), ready]
 
     def end(self) -> Answer:
         """Return what has been added since."""
-        added = [
-            None if after is None or before is None else after - before
-            for before, after in zip(self.values, self.read())
-        ]
+        after = [*self._counts(), self._ready()]
+        added = [None if b is None or a is None else b - a for a, b in zip(self._before, after)]
         return dict(zip(self.keys, added))
 
 
@@ -701,8 +708,7 @@ def sleep_until(at: float) -> None:
 def measure(run: Run, batch: int, at: float, seconds: float) -> Answer:
     """Call from `at` for so many seconds, at least one batch."""
     evidence = Evidence()
-    evidence.begin()
-    sleep_until(at)
+    evidence.begin(at)
     calls, busy, cpu = 0, 0.0, None
     deadline = at + seconds
     begun = clock()
@@ -751,7 +757,6 @@ def measure_loop(
 ) -> list[Any]:
     """Measure tasks of one event loop; return what was measured or raised. The first has the evidence."""
     evidence = Evidence()
-    evidence.begin()
 
     async def guarded(run: Run) -> Any:
         try:
@@ -762,7 +767,7 @@ def measure_loop(
     async def together() -> list[Any]:
         return list(await asyncio.gather(*map(guarded, runs)))
 
-    sleep_until(at)
+    evidence.begin(at)
     results = loop.run_until_complete(together())
     found = evidence.end()
     for task in (left := asyncio.all_tasks(loop)):
@@ -797,39 +802,52 @@ def timed(target: Any, run: Run, count: int) -> float:
 
 
 class PythonProbe:
-    """A thread that sleeps and sees how late it wakes: it wakes late if it has to wait for the GIL."""
+    """A thread that sees how late it wakes: late if it has to wait for the GIL.
 
-    def __init__(self) -> None:
+    As the compiled probe does, it asks at the times of a Poisson process. Those that fall into a wait count as held.
+    """
+
+    def __init__(self, at: float) -> None:
+        self._found = [0, 0, 0.0]
         self._end = threading.Event()
-        self._counts = [0, 0]
-        self._wait = 0.0
-        self._thread = threading.Thread(target=self._probe, daemon=True)
+        self._thread = threading.Thread(target=self._probe, args=(at,), daemon=True)
         self._thread.start()
 
-    def _probe(self) -> None:
-        draw = random.Random(0)
-        while not self._end.is_set():
-            due = clock() + draw.uniform(0.001, 0.01)
+    def _probe(self, at: float) -> None:
+        draw = random.Random()
+        due = at
+        while True:
+            due += draw.expovariate(1 / INTERVAL)
             sleep_until(due)
-            late = clock() - due
-            self._counts[0] += 1
-            if late > LATENESS:
-                self._counts[1] += 1
-                self._wait += late
+            if self._end.is_set():
+                return
+            woken = clock()
+            late = woken - due > LATENESS
+            self._found[0] += 1
+            if late:
+                self._found[1] += 1
+                self._found[2] += woken - due
+                while (due := due + draw.expovariate(1 / INTERVAL)) < woken:
+                    self._found[0] += 1
+                    self._found[1] += 1
+                due = woken
 
     def stop(self) -> Answer:
         """End the thread; return what it has seen."""
         self._end.set()
         self._thread.join()
-        return {"probes": self._counts[0], "held": self._counts[1], "wait": self._wait}
+        probes, held, wait = self._found
+        return {"probes": probes, "held": held, "wait": wait}
 
 
 class NativeProbe:
     """parcount's compiled probe."""
 
-    def __init__(self) -> None:
+    seeds = itertools.count()
+
+    def __init__(self, at: float) -> None:
         self._native = importlib.import_module("parcount._native.gil_probe")
-        self._probe = self._native.start()
+        self._probe = self._native.start(seed=next(self.seeds), delay=max(0.0, at - clock()))
 
     def stop(self) -> Answer:
         """End the probe; return what it has seen."""
@@ -837,14 +855,14 @@ class NativeProbe:
         return {"probes": probes, "held": held, "wait": wait, "longest": longest}
 
 
-def start_probe() -> NativeProbe | PythonProbe | None:
-    """Start a probe of the GIL, or none if there is no GIL."""
+def start_probe(at: float) -> NativeProbe | PythonProbe | None:
+    """Start a probe of the GIL from a time on, or none if there is no GIL."""
     if not is_gil_enabled():
         return None
     try:
-        return NativeProbe()
+        return NativeProbe(at)
     except ImportError:
-        return PythonProbe()
+        return PythonProbe(at)
 
 
 def resident() -> int | None:
@@ -1250,9 +1268,7 @@ class Agent:
         forks = _forks
         process_cpu = time.process_time()
         collect = self._start(key, execution, ready, batch, at, seconds)
-        # Before the workers begin: this thread may have to wait for the GIL then. Not sooner, to probe only them.
-        sleep_until(at - 0.001)
-        probe = start_probe() if probes else None
+        probe = start_probe(at) if probes else None
         try:
             results = collect()
         finally:

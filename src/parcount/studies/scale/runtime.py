@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from parcount.studies.scale.agent import clock
 from parcount.studies.scale.agent_process import AgentDied, AgentError, AgentProcess, AgentTimeout
 from parcount.studies.scale.local_agent import LocalAgent
 from parcount.studies.scale.pythons import Python
@@ -22,7 +22,7 @@ CONTROLS = (RELEASED, HELD, MEMORY)
 SHARED, PRIVATE = "shared: ", "private: "
 """What begins the name of the target with an object that all threads share, or that is private to each."""
 
-LEAD = 0.002
+LEAD = 0.004
 """Seconds from the request to the start of the workers: all have read the request and sleep by then."""
 
 
@@ -177,11 +177,11 @@ class Runtime:
         if execution != "processes":
             agent = self._agent()
             agent.load(workload)
-            answer = agent.ask({**request, "at": time.monotonic() + LEAD}, limit)
+            answer = agent.ask({**request, "at": clock() + LEAD}, limit)
             self._remark(answer)
             return _combine([answer])
         agents = self._processes(workers, workload)
-        start = time.monotonic() + LEAD + 0.0005 * workers
+        start = clock() + LEAD + 0.0005 * workers
         message = {**request, "execution": "serial", "workers": 1, "at": start}
         try:
             for one in agents:
@@ -217,6 +217,9 @@ class Runtime:
                 agent.process.send(agent.load_request(workload))
             for agent in lacking:
                 agent.loaded[workload] = agent.process.receive(self._timeout)
+                agent.process.send({"do": "prepare", "of": workload, "execution": "serial", "workers": 1})
+            for agent in lacking:
+                agent.process.receive(self._timeout)
         except AgentError:
             self.end_processes()
             raise
