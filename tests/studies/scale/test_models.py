@@ -337,6 +337,8 @@ def test_sentences() -> None:
     assert law.startswith("Throughput follows the universal scalability law with a contention of ")
     assert more.startswith("It is highest with 14 [13–")
     assert str(Interval(1.0, 0.5, None)) == "1 [0.5–]"
+    found = fit(COUNTS, measure(by_law(COUNTS, 50.0, 0.0), 6, 1))
+    assert found.sentences()[0].startswith("Throughput follows Amdahl's law with a serial part of 0 % [0–")
 
 
 ROUNDS = st.integers(0, 2**32 - 1)

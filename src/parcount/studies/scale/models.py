@@ -560,7 +560,12 @@ def _least_squares(data: _Data, parameters: int) -> tuple[Array, Array]:
     free = best(starts, method="lm")
     low, high = [-np.inf if data.relative else 0, 0, 0][:parameters], [np.inf, 1, np.inf][:parameters]
     inside = np.all((low <= free) & (free <= high))
-    return padded(free if inside else best(starts, bounds=(low, high))), padded(free)
+    if inside:
+        return padded(free), padded(free)
+    bounded = best(starts, bounds=(low, high))
+    # The method stays inside the bounds, however close it comes.
+    bounded[1:][bounded[1:] * counts[-1] ** 2 < PRECISION] = 0.0
+    return padded(bounded), padded(free)
 
 
 def _power_law(data: _Data) -> float:
