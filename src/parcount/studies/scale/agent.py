@@ -686,10 +686,9 @@ class Evidence:
             return None
         return waited / 1e9 if ran else None  # a kernel that does not account for it has zeros only
 
-    def begin(self, at: float) -> None:
-        """Read the values before, and sleep until a time of `clock` meanwhile."""
+    def begin(self) -> None:
+        """Read the values before."""
         ready = self._ready()
-        sleep_until(at)
         self._before = [*self._counts(), ready]
 
     def end(self) -> Answer:
@@ -705,12 +704,16 @@ def sleep_until(at: float) -> None:
         time.sleep(left)
 
 
-def measure(run: Run, batch: int, at: float, seconds: float) -> Answer:
-    """Call from `at` for so many seconds, at least one batch."""
+def measure(run: Run, batch: int, at: float, seconds: float, warm: float) -> Answer:
+    """Call from `at` on, and measure after so many seconds, at least one batch."""
+    sleep_until(at)
+    while clock() < at + warm:  # until the system has given each worker a core, which takes some milliseconds
+        run(batch)
+        end_child()
     evidence = Evidence()
-    evidence.begin(at)
+    evidence.begin()
     calls, busy, cpu = 0, 0.0, None
-    deadline = at + seconds
+    deadline = at + warm + seconds
     begun = clock()
     while True:
         spent = run(batch)
@@ -767,7 +770,8 @@ def measure_loop(
     async def together() -> list[Any]:
         return list(await asyncio.gather(*map(guarded, runs)))
 
-    evidence.begin(at)
+    sleep_until(at)
+    evidence.begin()
     results = loop.run_until_complete(together())
     found = evidence.end()
     for task in (left := asyncio.all_tasks(loop)):
@@ -1259,7 +1263,7 @@ class Agent:
             with suppress(ImportError):
                 importlib.import_module("parcount._native.gil_probe")  # now, not when the workers begin
         batch = 1 if target.fresh or key in self._forking else max(1, int(request.get("batch") or 1))
-        seconds = float(request["seconds"])
+        seconds, warm = float(request["seconds"]), float(request.get("warm") or 0.0)
         at = request.get("at")
         late = 0.0 if at is None else max(0.0, clock() - at)
         before = resident()
@@ -1267,8 +1271,8 @@ class Agent:
             at = clock() + (0.005 if execution != "interpreters" else 0.005 * (1 + len(ready)))
         forks = _forks
         process_cpu = time.process_time()
-        collect = self._start(key, execution, ready, batch, at, seconds)
-        probe = start_probe(at) if probes else None
+        collect = self._start(key, execution, ready, batch, at, seconds, warm)
+        probe = start_probe(at + warm) if probes else None
         try:
             results = collect()
         finally:
@@ -1292,14 +1296,14 @@ class Agent:
         }
 
     def _start(
-        self, key: str, execution: str, ready: Sequence[Any], batch: int, at: float, seconds: float
+        self, key: str, execution: str, ready: Sequence[Any], batch: int, at: float, seconds: float, warm: float
     ) -> Callable[[], list[Any]]:
         """Start the workers that have threads; return what waits for all, or runs those of this thread."""
 
         def one(run: Run) -> Any:
             if self._targets[key].awaits:
                 return measure_loop(event_loop(), [run], batch, at, seconds)[0]
-            return measure(run, batch, at, seconds)
+            return measure(run, batch, at, seconds, warm)
 
         def here() -> list[Any]:
             try:
@@ -1316,7 +1320,7 @@ class Agent:
         for i, worker in enumerate(ready):
             action = functools.partial(one, worker)
             if execution == "interpreters":
-                action = functools.partial(self._measure_inside, worker, key, batch, at, seconds)
+                action = functools.partial(self._measure_inside, worker, key, batch, at, seconds, warm)
             self._pool.start(i, action, results)
 
         def collect() -> list[Any]:
@@ -1326,8 +1330,18 @@ class Agent:
         return collect
 
     @staticmethod
-    def _measure_inside(interpreter: Interpreter, key: str, batch: int, at: float, seconds: float) -> Answer:
-        request = {"do": "run", "of": key, "execution": "serial", "batch": batch, "seconds": seconds, "at": at}
+    def _measure_inside(
+        interpreter: Interpreter, key: str, batch: int, at: float, seconds: float, warm: float
+    ) -> Answer:
+        request = {
+            "do": "run",
+            "of": key,
+            "execution": "serial",
+            "batch": batch,
+            "seconds": seconds,
+            "at": at,
+            "warm": warm,
+        }
         answer = interpreter.ask(request)
         if not answer["ok"]:
             raise Refused(answer["error"])

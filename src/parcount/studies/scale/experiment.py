@@ -71,7 +71,7 @@ class ScaleExperiment(Experiment):
         "setup": (TARGET,),
         "arguments": (TARGET,),
     }
-    target = 0.03  # six times what a thread keeps the GIL: more rounds tell more than longer ones
+    target = 0.02  # four times what a thread keeps the GIL: more rounds tell more than longer ones
     all_exact = ""
     claims = staticmethod(verdict.claims)
     conclude = staticmethod(verdict.conclude)

@@ -22,6 +22,9 @@ CONTROLS = (RELEASED, HELD, MEMORY)
 SHARED, PRIVATE = "shared: ", "private: "
 """What begins the name of the target with an object that all threads share, or that is private to each."""
 
+WARM = 0.005
+"""Seconds of short calls before the measurement: the system first wakes several workers on one core, and moves them."""
+
 LEAD = 0.004
 """Seconds from the request to the start of the workers: all have read the request and sleep by then."""
 
@@ -163,13 +166,15 @@ class Runtime:
         AgentError
             If a call raises, does not return, or ends its process.
         """
+        timing = self.timings[workload]
         request = {
             "do": "run",
             "of": workload,
             "execution": execution,
             "workers": workers,
-            "batch": self.timings[workload].batch,
+            "batch": timing.batch,
             "seconds": seconds,
+            "warm": WARM if timing.batch * timing.call < WARM else 0.0,
             "probe": True,
             **sharing,
         }
