@@ -18,7 +18,7 @@ if sys.platform != "linux":
 
 from tests.studies.scale.planted import CAUSES, PLANTED, Planted, limited_cores, measure, surroundings, truth
 
-SECONDS = 5
+SECONDS = 7
 """What the measurement of one function may take."""
 
 

@@ -47,8 +47,8 @@ class Claim:
     bound : float
         What the quantity is compared with.
     estimate : Estimate or None
-        The median over rounds, with an interval that misses the true one with a probability of at most `ERROR`; None
-        if there were too few rounds.
+        The median over rounds, with an interval that misses the true one with a probability of at most `ERROR`, in
+        `scale` of 2 %; None if there were too few rounds.
     holds : bool or None
         Whether the claim is true; None if that is undecided.
     samples : list of float
@@ -143,8 +143,12 @@ def make_claim(
     bound: float,
     samples: Sequence[float],
     upper: Sequence[float] | None = None,
+    *,
+    error: float = ERROR,
 ) -> Claim:
     """Return a claim on the median of samples, one for each round.
+
+    `error` is the probability that its interval ever misses the true median.
 
     A sample that is only known to be in a range has its lower end in `samples` and its upper end in `upper`.
 
@@ -155,7 +159,7 @@ def make_claim(
     True
     """
     upper = samples if upper is None else upper
-    least, most = median_sequence(samples, ERROR), median_sequence(upper, ERROR)
+    least, most = median_sequence(samples, error), median_sequence(upper, error)
     estimate = None
     if least is not None and most is not None:
         estimate = Estimate((least.median + most.median) / 2, least.low, most.high)

@@ -55,6 +55,9 @@ except ImportError:  # on Windows
     resource = None
 
 Answer = dict[str, Any]
+Window = tuple[float, float, float]
+"""When calls begin, by `clock`; seconds until they are measured; and seconds for which they are."""
+
 Run = Callable[[int], Any]
 """Calls the target so many times. Returns None, or with `fresh` the seconds and CPU seconds in the calls."""
 
@@ -704,10 +707,38 @@ def sleep_until(at: float) -> None:
         time.sleep(left)
 
 
-def measure(run: Run, batch: int, at: float, seconds: float, warm: float) -> Answer:
-    """Call from `at` on, and measure after so many seconds, at least one batch."""
+@functools.cache
+def ordered_cores() -> tuple[int, ...]:
+    """Return the cores that this process may use, those that share hardware with an earlier one last."""
+
+    def place(core: int) -> tuple[int, int]:
+        siblings = f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list"
+        try:
+            with open(siblings) as file:
+                first = int(file.read().replace("-", ",").split(",")[0])
+        except (OSError, ValueError):
+            first = core
+        return int(first != core), core
+
+    return tuple(sorted(os.sched_getaffinity(0), key=place)) if hasattr(os, "sched_getaffinity") else ()
+
+
+def move_to_core(index: int) -> None:
+    """Move this thread to a core, which it may leave again: the system often wakes several workers on one."""
+    if cores := ordered_cores():
+        with suppress(OSError):
+            allowed = os.sched_getaffinity(0)
+            os.sched_setaffinity(0, {cores[index % len(cores)]})
+            os.sched_setaffinity(0, allowed)
+
+
+def measure(run: Run, batch: int, window: Window, core: int | None) -> Answer:
+    """Call from a time on, and measure after the warm-up, at least one batch."""
+    at, warm, seconds = window
     sleep_until(at)
-    while clock() < at + warm:  # until the system has given each worker a core, which takes some milliseconds
+    if core is not None:
+        move_to_core(core)
+    while clock() < at + warm:
         run(batch)
         end_child()
     evidence = Evidence()
@@ -732,10 +763,10 @@ def measure(run: Run, batch: int, at: float, seconds: float, warm: float) -> Ans
     return {"calls": calls, "begun": begun, "ended": ended, "busy": busy, **found}
 
 
-async def measure_async(run: Run, batch: int, at: float, seconds: float) -> Answer:
+async def measure_async(run: Run, batch: int, window: Window) -> Answer:
     """Do as `measure`, by awaiting; what the system counts is not read, because the thread runs other tasks too."""
     calls, busy, cpu = 0, 0.0, None
-    deadline = at + seconds
+    deadline = sum(window)
     begun = clock()
     while True:
         spent = await run(batch)
@@ -755,22 +786,20 @@ async def measure_async(run: Run, batch: int, at: float, seconds: float) -> Answ
     }
 
 
-def measure_loop(
-    loop: asyncio.AbstractEventLoop, runs: Sequence[Run], batch: int, at: float, seconds: float
-) -> list[Any]:
+def measure_loop(loop: asyncio.AbstractEventLoop, runs: Sequence[Run], batch: int, window: Window) -> list[Any]:
     """Measure tasks of one event loop; return what was measured or raised. The first has the evidence."""
     evidence = Evidence()
 
     async def guarded(run: Run) -> Any:
         try:
-            return await measure_async(run, batch, at, seconds)
+            return await measure_async(run, batch, window)
         except BaseException as error:  # noqa: BLE001 - whatever the target raises is an answer
             return error
 
     async def together() -> list[Any]:
         return list(await asyncio.gather(*map(guarded, runs)))
 
-    sleep_until(at)
+    sleep_until(window[0])
     evidence.begin()
     results = loop.run_until_complete(together())
     found = evidence.end()
@@ -1271,7 +1300,7 @@ class Agent:
             at = clock() + (0.005 if execution != "interpreters" else 0.005 * (1 + len(ready)))
         forks = _forks
         process_cpu = time.process_time()
-        collect = self._start(key, execution, ready, batch, at, seconds, warm)
+        collect = self._start(key, execution, ready, batch, (at, warm, seconds), request.get("core"))
         probe = start_probe(at + warm) if probes else None
         try:
             results = collect()
@@ -1296,32 +1325,32 @@ class Agent:
         }
 
     def _start(
-        self, key: str, execution: str, ready: Sequence[Any], batch: int, at: float, seconds: float, warm: float
+        self, key: str, execution: str, ready: Sequence[Any], batch: int, window: Window, core: int | None
     ) -> Callable[[], list[Any]]:
         """Start the workers that have threads; return what waits for all, or runs those of this thread."""
 
-        def one(run: Run) -> Any:
+        def one(index: int) -> Any:
+            own = None if core is None else core + index
+            if execution == "interpreters":
+                return self._measure_inside(ready[index], key, batch, window, own)
             if self._targets[key].awaits:
-                return measure_loop(event_loop(), [run], batch, at, seconds)[0]
-            return measure(run, batch, at, seconds, warm)
+                return measure_loop(event_loop(), [ready[index]], batch, window)[0]
+            return measure(ready[index], batch, window, own)
 
         def here() -> list[Any]:
             try:
-                return [one(ready[0])]
+                return [one(0)]
             except BaseException as error:  # noqa: BLE001 - whatever the target raises is an answer
                 end_child()
                 return [error]
 
         if execution == "asyncio":
-            return lambda: measure_loop(event_loop(), ready, batch, at, seconds)
+            return lambda: measure_loop(event_loop(), ready, batch, window)
         if execution == "serial":
             return here
         results: Any = queue.SimpleQueue()
-        for i, worker in enumerate(ready):
-            action = functools.partial(one, worker)
-            if execution == "interpreters":
-                action = functools.partial(self._measure_inside, worker, key, batch, at, seconds, warm)
-            self._pool.start(i, action, results)
+        for i in range(len(ready)):
+            self._pool.start(i, functools.partial(one, i), results)
 
         def collect() -> list[Any]:
             found = dict(results.get() for _ in ready)
@@ -1330,18 +1359,9 @@ class Agent:
         return collect
 
     @staticmethod
-    def _measure_inside(
-        interpreter: Interpreter, key: str, batch: int, at: float, seconds: float, warm: float
-    ) -> Answer:
-        request = {
-            "do": "run",
-            "of": key,
-            "execution": "serial",
-            "batch": batch,
-            "seconds": seconds,
-            "at": at,
-            "warm": warm,
-        }
+    def _measure_inside(interpreter: Interpreter, key: str, batch: int, window: Window, core: int | None) -> Answer:
+        request = {"do": "run", "of": key, "execution": "serial", "batch": batch, "core": core}
+        request |= dict(zip(("at", "warm", "seconds"), window))
         answer = interpreter.ask(request)
         if not answer["ok"]:
             raise Refused(answer["error"])

@@ -13,6 +13,7 @@ from parcount.studies.scale.agent_process import AgentDied, AgentError, AgentPro
 from parcount.studies.scale.local_agent import LocalAgent
 from parcount.studies.scale.pythons import Python
 from parcount.studies.scale.target import Target
+from parcount.system.cores import parallel_cores
 
 TARGET, RELEASED, HELD, MEMORY = "target", "released", "held", "memory"
 """What an agent runs: the target, and loops that need nothing from it: without the GIL, with it, bound by memory."""
@@ -23,7 +24,7 @@ SHARED, PRIVATE = "shared: ", "private: "
 """What begins the name of the target with an object that all threads share, or that is private to each."""
 
 WARM = 0.005
-"""Seconds of short calls before the measurement: the system first wakes several workers on one core, and moves them."""
+"""Seconds of short calls before the measurement, in which threads get the GIL and caches fill."""
 
 LEAD = 0.004
 """Seconds from the request to the start of the workers: all have read the request and sleep by then."""
@@ -174,6 +175,7 @@ class Runtime:
             "workers": workers,
             "batch": timing.batch,
             "seconds": seconds,
+            "core": 0 if workers <= parallel_cores() else None,
             "warm": WARM if timing.batch * timing.call < WARM else 0.0,
             "probe": True,
             **sharing,
@@ -189,8 +191,8 @@ class Runtime:
         start = clock() + LEAD + 0.0005 * workers
         message = {**request, "execution": "serial", "workers": 1, "at": start}
         try:
-            for one in agents:
-                one.process.send(message)
+            for core, one in enumerate(agents):
+                one.process.send({**message, "core": None if message["core"] is None else core})
             return _combine([one.process.receive(limit) for one in agents])
         except AgentError as error:
             self.end_processes()  # others have not been received
