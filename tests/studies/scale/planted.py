@@ -93,12 +93,9 @@ class Planted:
         first = true.first | {"scales"}
         return Truth(first - {"memory"} if memory > 0.9 else first, true.beside | {"memory"}, true.named)
 
-    def arguments(self) -> list[str]:
-        """Return the arguments of `parcount scale` that name the function."""
-        setup = ["-s", self.setup] if self.setup else []
-        if self.statement is not None:
-            return [*setup, self.statement]
-        return [*setup, *(["--args", self.args] if self.args else []), f"{Path(__file__).resolve()}:{self.name}"]
+    def words(self) -> tuple[str, str, str | None]:
+        """Return the setup, the target and the arguments, as `parcount scale` has them."""
+        return self.setup, self.statement or f"{Path(__file__).resolve()}:{self.name}", self.args
 
     def target(self) -> dict[str, Any]:
         """Return the target as a request to an agent has it."""

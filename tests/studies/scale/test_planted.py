@@ -1,25 +1,25 @@
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from time import perf_counter
 
 import pytest
 
+from parcount.studies.core.driver import run_study
 from parcount.studies.scale.agent_process import AgentProcess
+from parcount.studies.scale.experiment import NothingMeasured, ScaleExperiment
+from parcount.studies.scale.target import parse_target
 from tests.conftest import GIL
 from tests.remote import TIME_LIMIT
 
 if sys.platform != "linux":
     pytest.skip("the planted functions use files and cores as Linux has them", allow_module_level=True)
 
-from tests.studies.scale.planted import CAUSES, PLANTED, Planted, limited_cores, measure, surroundings, truth
+from tests.studies.scale.planted import CAUSES, PLANTED, Planted, limited_cores, surroundings, truth
 
-SECONDS = 7
-"""What the measurement of one function may take."""
+SECONDS = 20
+"""What the measurement of one function may take; it ends as soon as the claims are decided."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,33 +65,32 @@ def test_two_threads_call_it(planted: Planted, agent: AgentProcess) -> None:
     assert all(calls >= 1 for calls in agent.ask({"do": "run", **asked}, TIME_LIMIT)["calls"])
 
 
-def scaled(planted: Planted, file: Path) -> list[str]:
-    """Return the causes that `parcount scale` names, or how it failed."""
-    command = [sys.executable, "-m", "parcount", "scale", "--seconds", str(SECONDS), "--json", str(file)]
-    command += ["--workers", "1,2"] if planted.cores == 1 else []
+def scaled(planted: Planted) -> tuple[list[str], float]:
+    """Return the causes that are named, or how it failed; and what memory gives of what the cores give."""
+    setup, text, arguments = planted.words()
     with limited_cores(planted.cores):
-        done = subprocess.run(
-            [*command, *planted.arguments()], capture_output=True, text=True, timeout=60 + SECONDS, check=False
+        experiment = ScaleExperiment(
+            parse_target(text, setup, arguments), workers=[1, 2] if planted.cores == 1 else [2], seconds=SECONDS
         )
-    if done.returncode:
-        return [f"exit code {done.returncode}: {(done.stdout + done.stderr)[-500:]}"]
-    causes: list[dict[str, Any]] = json.loads(file.read_text())["verdict"]["causes"]
-    return [cause["cause"] for cause in causes]
+        try:
+            study = run_study(experiment)
+        except NothingMeasured as error:
+            return [f"nothing was measured: {error}"], 1.0
+    evidence = study.evidence
+    given = evidence.get("memory_control_speedup", 1.0) / evidence.get("control_speedup", 1.0)
+    return [cause.cause for cause in study.verdict.causes], given
 
 
 @pytest.mark.measures
-@pytest.mark.timeout(900)
-def test_causes_are_found(tmp_path: Path) -> None:
-    released, memory = (
-        measure({"kind": "control", "name": name, "bytes": 2**26})["processes"]["rate"]
-        for name in ("released", "memory")
-    )
-    print(f"two processes: {released:.2f}x, where memory limits them {memory:.2f}x")
+@pytest.mark.timeout(1200)
+def test_causes_are_found() -> None:
     verdicts = []
     for name, planted in PLANTED.items():
-        true = planted.truth(gil=GIL, memory=memory / released)
-        causes = scaled(planted, tmp_path / f"{name}.json")
+        begun = perf_counter()
+        causes, memory = scaled(planted)
+        true = planted.truth(gil=GIL, memory=memory)
         verdicts.append(true.verdict(causes))
-        print(f"{verdicts[-1]:10} {name:24} expected {true}; found {', '.join(causes)}", flush=True)
+        found = f"expected {true}; found {', '.join(causes)}; memory {memory:.2f}, {perf_counter() - begun:.0f} s"
+        print(f"{verdicts[-1]:10} {name:24} {found}", flush=True)
     assert "wrong" not in verdicts
     assert verdicts.count("right") >= 0.95 * len(verdicts)

@@ -40,6 +40,9 @@ NAMED = 0.25
 WAITING = 0.5
 """Share of a call's time without CPU time from which it waits."""
 
+MORE = 1.5
+"""Speedup of the most threads from which it is waiting that they make use of."""
+
 TOO_SHORT = 0.5
 """Share of a call's time that the loop around it takes, from which nothing can be said of the call."""
 
@@ -294,14 +297,14 @@ def _on_threads(runs: Runs, found: Findings, claims: Sequence[Claim], *, waits: 
     holds = _holds(claims, runs, quartet)
     spent = account(found, quartet)
     evidence = _numbers(runs, found, quartet, spent)
-    first: list[Cause] = []
-    if waits:
-        first.append(_on_waiting(runs, quartet, evidence))
+    waiting: list[Cause] = []
+    if waits and (_median(quartet.cell) or 0.0) >= MORE:
+        waiting.append(_on_waiting(runs, quartet, evidence))
     if holds is True:
-        return first or [_on_scaling(runs, quartet, evidence)]
+        return waiting or [_on_scaling(runs, quartet, evidence)]
     if holds is None or spent is None:
         return [
-            *first,
+            *waiting,
             _cause(
                 runs,
                 UNDECIDED,
@@ -311,8 +314,8 @@ def _on_threads(runs: Runs, found: Findings, claims: Sequence[Claim], *, waits: 
                 "Measure for longer, with --seconds, or on a quiet machine.",
             ),
         ]
-    causes = [*first, *_on_losses(runs, found, claims, quartet, spent, evidence)]
-    return [*causes, *_on_transport(runs, evidence)]
+    losses = [*_on_losses(runs, found, claims, quartet, spent, evidence), *_on_transport(runs, evidence)]
+    return [*losses, *waiting] if spent.lost_share > 0.5 else [*waiting, *losses]
 
 
 def _on_losses(
@@ -340,18 +343,21 @@ def _on_losses(
                 "Other programs use the cores. Measure again on a quiet machine.",
             )
         ]
-    shares: dict[str, float] = {}
     for_gil = 0.0
     if spent.gil_held is not None:
         for_gil = min(1.0, max(0.0, (spent.gil_held - FREE) / (TAKEN - FREE)))
-    blocked, computing = spent.blocked / total, spent.computing / total
-    shares[GIL] = blocked * for_gil
-    # What stops processes too is none of this process's own locks, or objects.
+    # What processes lose too is not lost to this process's own locks and objects, nor to its GIL.
     near = (account(found, runs.threads) if runs.threads is not None else None) or spent  # as many workers as apart
-    serial_part = apart_spent.blocked > 0.5 * near.blocked and apart_holds is False
-    shares[SERIAL_PART if serial_part else LOCK] = blocked * (1 - for_gil)
-    hardware = apart_spent.computing > 0.5 * near.computing and apart_holds is not True
-    shares[MEMORY_BOUND if hardware else SHARED_OBJECTS] = computing
+    blocked_apart = _ratio(apart_spent.blocked, near.blocked) if apart_holds is False else 0.0
+    computing_apart = _ratio(apart_spent.computing, near.computing) if apart_holds is not True else 0.0
+    blocked, computing = spent.blocked / total, spent.computing / total
+    shares = {
+        SERIAL_PART: blocked * blocked_apart,
+        GIL: blocked * (1 - blocked_apart) * for_gil,
+        LOCK: blocked * (1 - blocked_apart) * (1 - for_gil),
+        MEMORY_BOUND: computing * computing_apart,
+        SHARED_OBJECTS: computing * (1 - computing_apart),
+    }
     sentences = {
         GIL: _on_the_gil,
         LOCK: _on_a_lock,
@@ -368,6 +374,10 @@ def _on_losses(
         replace(cause, sentence=cause.sentence.replace(":", f", {_percent(cause.share)} of what is lost:", 1))
         for cause in causes
     ]
+
+
+def _ratio(part: float, whole: float) -> float:
+    return min(1.0, part / whole) if whole > 0 else 0.0
 
 
 def _on_waiting(runs: Runs, quartet: Quartet, evidence: dict[str, float]) -> Cause:
