@@ -24,6 +24,9 @@ from parcount.studies.scale.accounting import Account, Quartet, account, median_
 from parcount.studies.scale.models import Fit, NoFit, fit
 from parcount.studies.scale.runtime import HELD, MEMORY, PRIVATE, RELEASED, SHARED, TARGET
 
+NEARLY = 0.7
+"""The same, from which the target scales nearly: where one cannot tell whether it is above or below `FULLY`."""
+
 ERROR = 0.02
 """Probability that the interval of a claim ever misses the true median: larger than that of other studies, because the
 answer is to be there in seconds, and what has a cause is far from the bounds."""
@@ -229,6 +232,13 @@ def _holds(claims: Sequence[Claim], runs: Runs, quartet: Quartet | None) -> bool
     return next((claim.holds for claim in claims if claim.statement == _statement(runs, quartet)), None)
 
 
+def _nearly(claims: Sequence[Claim], runs: Runs, quartet: Quartet) -> bool:
+    """Whether it is undecided only if the workers gain all or nearly all of what they can."""
+    statement = _statement(runs, quartet)
+    estimate = next((claim.estimate for claim in claims if claim.statement == statement), None)
+    return estimate is not None and estimate.low >= NEARLY
+
+
 def _waits(runs: Runs) -> bool:
     """Whether a serial call spends much of its time without CPU time."""
     cpu = median_evidence(runs.alone, "cpu")
@@ -300,8 +310,8 @@ def _on_threads(runs: Runs, found: Findings, claims: Sequence[Claim], *, waits: 
     waiting: list[Cause] = []
     if waits and (_median(quartet.cell) or 0.0) >= MORE:
         waiting.append(_on_waiting(runs, quartet, evidence))
-    if holds is True:
-        return waiting or [_on_scaling(runs, quartet, evidence)]
+    if holds is True or (holds is None and _nearly(claims, runs, quartet)):
+        return waiting or [_on_scaling(runs, quartet, evidence, nearly=holds is None)]
     if holds is None or spent is None:
         return [
             *waiting,
@@ -332,7 +342,7 @@ def _on_losses(
             share = spent.blocked / total
             return [_on_the_gil(runs, quartet, spent, share, evidence)]
         return [_cause(runs, UNDECIDED, evidence, f"Undecided: threads lose {_lost(spent)}, and {why}.")]
-    if spent.ready / total >= BUSY:
+    if spent.ready / total >= BUSY and _waited(runs.control) >= BUSY / 4:
         return [
             _cause(
                 runs,
@@ -348,9 +358,12 @@ def _on_losses(
         for_gil = min(1.0, max(0.0, (spent.gil_held - FREE) / (TAKEN - FREE)))
     # What processes lose too is not lost to this process's own locks and objects, nor to its GIL.
     near = (account(found, runs.threads) if runs.threads is not None else None) or spent  # as many workers as apart
-    blocked_apart = _ratio(apart_spent.blocked, near.blocked) if apart_holds is False else 0.0
+    blocked_apart = (
+        _ratio(apart_spent.blocked + apart_spent.ready, near.blocked + near.ready) if apart_holds is False else 0.0
+    )
     computing_apart = _ratio(apart_spent.computing, near.computing) if apart_holds is not True else 0.0
-    blocked, computing = spent.blocked / total, spent.computing / total
+    # A worker that another one wakes on its own core is ready without a core, and waits for it no less.
+    blocked, computing = (spent.blocked + spent.ready) / total, spent.computing / total
     shares = {
         SERIAL_PART: blocked * blocked_apart,
         GIL: blocked * (1 - blocked_apart) * for_gil,
@@ -376,6 +389,11 @@ def _on_losses(
     ]
 
 
+def _waited(control: CellResult | None) -> float:
+    """Return the share of the time in which workers of the control had no core: they wait for nothing else."""
+    return 0.0 if control is None or not control.waited else float(np.median(control.waited))
+
+
 def _ratio(part: float, whole: float) -> float:
     return min(1.0, part / whole) if whole > 0 else 0.0
 
@@ -393,13 +411,14 @@ def _on_waiting(runs: Runs, quartet: Quartet, evidence: dict[str, float]) -> Cau
     )
 
 
-def _on_scaling(runs: Runs, quartet: Quartet, evidence: dict[str, float]) -> Cause:
+def _on_scaling(runs: Runs, quartet: Quartet, evidence: dict[str, float], *, nearly: bool) -> Cause:
+    head = "It scales, or nearly" if nearly else "It scales"
     control = "" if runs.control is None else f"; the control reaches {_speedup(runs.control)}"
     return _cause(
         runs,
         SCALES,
         evidence,
-        f"It scales: {quartet.cell.workers} threads make {_speedup(quartet.cell)} as many calls as one{control}.",
+        f"{head}: {quartet.cell.workers} threads make {_speedup(quartet.cell)} as many calls as one{control}.",
         "Use threads.",
     )
 
