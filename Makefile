@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := pip>=25.1# the first that installs dependency groups
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study test test-slow bench bench-peers bench-counters bench-dask cost-model lint wheel test-installed sanitize sanitize-threads clean
+.PHONY: help study test test-slow test-measures bench bench-peers bench-counters bench-dask cost-model lint wheel test-installed sanitize sanitize-threads clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test: $(VENV)/.test ## run the tests
 
 test-slow: $(VENV)/.test ## run the tests that repeat something to find a rare race, or run a whole study
 	$(BIN)/python -m pytest $(XDIST) -m slow $(ARGS)
+
+test-measures: $(VENV)/.test ## run the tests that measure, one after the other: nothing else should run meanwhile
+	$(BIN)/python -m pytest -m measures -s $(ARGS)
 
 bench: $(VENV)/.bench ## time the kernels and the counters against their peers
 	$(BIN)/python -m pytest bench --benchmark-only $(ARGS)

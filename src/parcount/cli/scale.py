@@ -65,9 +65,8 @@ def add_to(commands: Any) -> None:
         "--share-sweep", action="store_true", help="measure each object shared by all threads and private to each"
     )
     add_option(parser, "--seed", "N", parse_integer, "seed of the order; default: 0", default=0)
-    add_option(
-        parser, "--seconds", "S", positive_seconds, f"time after which to end; default: {SECONDS:.0f}", default=SECONDS
-    )
+    limit = f"time after which to end, if not everything is decided before; default: {SECONDS:.0f} for each Python"
+    add_option(parser, "--seconds", "S", positive_seconds, limit)
     add_option(
         parser,
         "--timeout",

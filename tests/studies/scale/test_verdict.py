@@ -100,7 +100,7 @@ def test_without_processes_a_lock_is_undecided_and_the_gil_is_not() -> None:
 
 def test_serial_share_is_amdahls() -> None:
     (cause,) = causes(Machine(Call(released=1.0, outside=1.0), noise=0.0))
-    assert cause.evidence["serial_share"] == pytest.approx(1.0)
+    assert cause.evidence["serial_share_median"] == pytest.approx(1.0)
     assert cause.evidence["threads_speedup"] == pytest.approx(1.0)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from parcount.studies.core.analysis import CellResult
 from parcount.studies.core.cells import Cell, Round, Sample
 from parcount.studies.core.findings import Findings
+from parcount.studies.core.statistics import Estimate, estimate
 
 SWITCH = 5e-6
 """Seconds of CPU time that a voluntary context switch and the wake-up after it take, roughly.
@@ -41,6 +42,8 @@ class Account:
         Cores that the workers kept busy.
     gil_held : float or None
         Share of the time in which the GIL was held; None without a GIL.
+    serial_share : Estimate or None
+        The share of a call that is serial by Amdahl's law; None if there is no round with a possible speedup above 1.
     """
 
     speedup: float
@@ -53,6 +56,7 @@ class Account:
     cpu_growth: float
     cores_busy: float
     gil_held: float | None
+    serial_share: Estimate | None
 
     @property
     def lost_share(self) -> float:
@@ -126,9 +130,19 @@ def account(found: Findings, quartet: Quartet) -> Account | None:
     if not rows:
         return None
     held = quartet.cell.evidence.get("gil_held")
-    names = [field.name for field in fields(Account) if field.name != "gil_held"]
+    names = [field.name for field in fields(Account) if field.name not in ("gil_held", "serial_share")]
     medians = dict(zip(names, map(float, np.median(rows, axis=0)), strict=True))
-    return Account(**medians, gil_held=float(np.mean(held)) if held else None)
+    return Account(
+        **medians,
+        gil_held=float(np.mean(held)) if held else None,
+        serial_share=_serial_share([row[:2] for row in rows]),
+    )
+
+
+def _serial_share(pairs: Sequence[tuple[float, float]]) -> Estimate | None:
+    """Amdahl's serial share, from the speedup and the possible one in each round."""
+    shares = [(possible / speedup - 1) / (possible - 1) for speedup, possible in pairs if possible > 1]
+    return estimate([min(1.0, max(0.0, share)) for share in shares]) if shares else None
 
 
 def median_evidence(cell: CellResult | None, name: str) -> float | None:

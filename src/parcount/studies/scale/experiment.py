@@ -27,7 +27,7 @@ from parcount.system.memory import free_memory, last_cache
 EXECUTIONS = ("serial", "threads", "processes", "interpreters", "asyncio")
 
 SECONDS = 25.0
-"""Seconds after which the answer is given with what there is; it is given earlier if everything is decided."""
+"""Seconds for each Python after which the answer is given; it is given earlier if everything is decided."""
 
 TIMEOUT = 60.0
 """Seconds after which a call that has not returned is given up."""
@@ -94,7 +94,7 @@ class ScaleExperiment(Experiment):
         executions: str | Sequence[str] | None = None,
         pythons: Sequence[str] = (),
         timeout: float = TIMEOUT,
-        seconds: float = SECONDS,
+        seconds: float | None = None,
         **given: Any,
     ) -> Options:
         """Check options and fill in defaults; TypeError and ValueError as `Experiment.check_options`.
@@ -111,7 +111,7 @@ class ScaleExperiment(Experiment):
             workers=worker_counts(workers),
             pythons=tuple(pythons),
             timeout=timeout,
-            seconds=seconds,
+            seconds=SECONDS * max(1, len(pythons)) if seconds is None else seconds,
             **given,
         )
 

@@ -20,6 +20,7 @@ from parcount.report.figure import (
 from parcount.report.style import NEUTRAL
 from parcount.studies.core.result import Study
 from parcount.studies.scale.runtime import RELEASED, TARGET
+from parcount.studies.scale.table import needed_cores
 
 ROOM = 0.42
 """The share of a panel's width for the labels of its lines."""
@@ -34,7 +35,7 @@ def draw(study: Study) -> Figure:
     shown = [cell for cell in study.cells if cell.execution != "serial" and cell.speedup is not None]
     variants = list(dict.fromkeys(cell.variant for cell in shown if cell.workload == TARGET)) or [""]
     figure = Figure(figsize=(4.2 * len(variants) + 0.4, 4.0), layout="constrained")
-    cores = study.environment["cores"]["parallel"]
+    cores = needed_cores(study)
     workers = sorted({cell.workers for cell in shown if cell.workload == TARGET})
     highest = max([1.0, *(cell.speedup.high for cell in shown if cell.speedup)])
     for index, variant in enumerate(variants, 1):

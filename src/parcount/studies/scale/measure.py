@@ -8,7 +8,7 @@ from typing import Any
 from parcount.report.notebook import shown_progress
 from parcount.studies.core.driver import Progress, run_study
 from parcount.studies.core.result import Study
-from parcount.studies.scale.experiment import SECONDS, TIMEOUT, ScaleExperiment
+from parcount.studies.scale.experiment import TIMEOUT, ScaleExperiment
 from parcount.studies.scale.target import parse_target, pickle_target
 
 
@@ -21,7 +21,7 @@ def scale(
     pythons: Sequence[str] = (),
     shared: bool = False,
     fresh: bool = False,
-    seconds: float = SECONDS,
+    seconds: float | None = None,
     timeout: float = TIMEOUT,
     seed: int = 0,
     progress: Progress | None = None,
@@ -69,7 +69,7 @@ def scale(
     fresh : bool, optional
         Whether `setup` runs before each call. Its time is not measured.
     seconds : float, optional
-        Time after which to end; it ends earlier if everything is decided.
+        Time after which to end, by default 25 for each Python; it ends earlier if everything is decided.
     timeout : float, optional
         Seconds after which a call that has not returned is given up, and its process killed.
     seed : int, optional

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -12,7 +12,7 @@ from parcount.report.units import format_bytes, format_seconds, in_words, plural
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.claims import left_out
 from parcount.studies.core.result import Study
-from parcount.studies.core.tables import DETAIL, speedup_cells, speedup_columns, start_up, status
+from parcount.studies.core.tables import DETAIL, INTERVAL, interval, speedup_cells, speedup_columns, start_up, status
 from parcount.studies.scale.runtime import HELD, MEMORY, RELEASED, TARGET
 
 LEGEND = (
@@ -48,17 +48,33 @@ def legend(study: Study, *, details: bool = False) -> Iterator[str]:
     if details:
         yield DETAILS
     available = study.environment["cores"]["parallel"]
-    if any(cell.workers > _needed_cores(study) for cell in study.cells):
+    if any(cell.workers > needed_cores(study) for cell in study.cells):
         yield f"* more workers than the {plural(available, 'core')} available."
     if details:
         for law in study.verdict.fits:
             if "reason" in law:
                 yield f"No law was fitted to {law['execution']} of {law['variant']}: {law['reason']}."
-    several = len(study.environment.get("pythons", [])) > 1
-    for python in study.environment.get("pythons", []):
+    pythons = study.environment.get("pythons", [])
+    for python in pythons:
         for note in python.get("notes", []):
-            yield f"{python['label']}: {note}" if several else note
+            yield f"{python['label']}: {note}" if len(pythons) > 1 else note
+    if any(python["free_threaded"] and python["gil"] for python in pythons):
+        yield "A free-threaded build with the GIL on is no stand-in for the ordinary build, which is faster."
+    yield from _different_versions(pythons)
     yield from left_out(study.cells, _label, lambda cell: f" on {cell.execution}" if cell.workers > 1 else "")
+
+
+def _different_versions(pythons: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the versions of each library of which not all Pythons have the same."""
+    names = dict.fromkeys(name for python in pythons for name in python.get("versions", {}))
+    for name in names:
+        labels: dict[str, list[str]] = {}
+        for python in pythons:
+            if name in python.get("versions", {}):
+                labels.setdefault(python["versions"][name], []).append(python["label"])
+        if len(labels) > 1:
+            each = "; ".join(f"{version} in {', '.join(among)}" for version, among in labels.items())
+            yield f"{name} differs: {each}."
 
 
 def _label(cell: CellResult) -> str:
@@ -89,14 +105,14 @@ def _speedups(study: Study) -> Table:
         Column("", left=True),
         Column("on", left=True),
         Column("calls/s", 2 if workers else 1),
-        *speedup_columns(workers, _needed_cores(study)),
+        *speedup_columns(workers, needed_cores(study)),
         Column("start-up", DETAIL, details=True),
         Column("pays from", DETAIL + 1, details=True),
     ]
     return Table(str(study.options.get("target")), columns, rows)
 
 
-def _needed_cores(study: Study) -> float:
+def needed_cores(study: Study) -> float:
     """Return the number of workers for which there are cores; workers that wait need none."""
     waits = any(cause.cause == "waiting" for cause in study.verdict.causes)
     cores: int = study.environment["cores"]["parallel"]
@@ -155,14 +171,12 @@ def _pythons(study: Study) -> Table:
     cores = study.environment["cores"]["parallel"]
     most = max((count for count in workers if count <= cores), default=1)
     alone = {cell.variant: cell for cell in target if cell.execution == "serial"}
-    first = alone.get(variants[0])
+    costs = {one.against: one.speedup for one in study.verdict.comparisons if one.execution == "serial"}
     causes = {cause.variant: cause.cause for cause in reversed(study.verdict.causes)}
     rows = []
     for variant in variants:
         own = alone.get(variant)
-        cost = ""
-        if first is not None and own is not None and first.rate and own.rate:
-            cost = f"{first.rate / own.rate:.2f}×"
+        cost = costs.get(variant)
         gains = []
         for execution in ("threads", "processes", "interpreters"):
             found = [one for one in target if (one.variant, one.execution) == (variant, execution)]
@@ -171,7 +185,8 @@ def _pythons(study: Study) -> Table:
             (
                 variant,
                 "–" if own is None or not own.rate else two_decimals(own.rate),
-                cost,
+                "" if cost is None else f"{cost.median:.2f}×",
+                interval(cost),
                 *gains,
                 _wins(target, variants[0], variant),
                 causes.get(variant, ""),
@@ -181,6 +196,7 @@ def _pythons(study: Study) -> Table:
         Column("Python", left=True),
         Column("calls/s", 2),
         Column("cost of\none worker", 1),
+        Column(INTERVAL, 8, label=f"{INTERVAL} of cost of one worker"),
         *(
             Column(f"{plural(most, name[:-1] if name != 'processes' else 'process')}", rank)
             for rank, name in ((3, "threads"), (5, "processes"), (6, "interpreters"))

@@ -93,6 +93,9 @@ def conclude(found: Findings, claims: Sequence[Claim]) -> tuple[str, list[str]]:
     if not causes:
         return UNDECIDED, ["Undecided: no serial run was measured."]
     several = len({cause.variant for cause in causes}) > 1
+    first, *others = (runs.alone for runs in _all_runs(found))
+    for other in others:
+        found.compare(first, other, decides=False)  # what one worker costs there
     sentences = []
     for cause in causes:
         text = f"{cause.sentence} {cause.advice}".strip()
@@ -449,8 +452,8 @@ def _on_a_lock(runs: Runs, quartet: Quartet, spent: Account, share: float, evide
 
 
 def _on_a_serial_part(runs: Runs, quartet: Quartet, spent: Account, share: float, evidence: dict[str, float]) -> Cause:
-    part = evidence.get("serial_share")
-    amount = "" if part is None else f" {_percent(part)} of a call is not parallel, by Amdahl's law."
+    part = spent.serial_share
+    amount = "" if part is None else f" By Amdahl's law {part.percent} of a call is serial."
     return _cause(
         runs,
         SERIAL_PART,
@@ -553,16 +556,10 @@ def _numbers(runs: Runs, found: Findings, quartet: Quartet, spent: Account | Non
             "lost_computing": spent.computing / total if total > 0 else None,
             "lost_ready": spent.ready / total if total > 0 else None,
             "lost_blocked": spent.blocked / total if total > 0 else None,
-            "serial_share": _serial_share(spent),
         }
+        if spent.serial_share is not None:
+            numbers |= {f"serial_share_{name}": value for name, value in asdict(spent.serial_share).items()}
     return {name: significant(value) for name, value in numbers.items() if value is not None}
-
-
-def _serial_share(spent: Account) -> float | None:
-    """Amdahl's serial share of a call."""
-    if spent.possible <= 1 or spent.speedup <= 0:
-        return None
-    return min(1.0, max(0.0, (spent.possible / spent.speedup - 1) / (spent.possible - 1)))
 
 
 def _cell(quartet: Quartet | None) -> CellResult | None:
