@@ -166,15 +166,17 @@ def test_each_worker_has_a_namespace_that_persists(agent: Driver) -> None:
 
 
 def test_shared_statement(agent: Driver) -> None:
-    agent.statement("calls.append(0); print(len(calls))", "calls = []; print('setup')", shared=True)
+    setup = "import threading; lock = threading.Lock(); calls = []; print('setup')"
+    agent.statement("with lock: calls.append(0); print(len(calls))", setup, shared=True)
     assert agent.printed("threads", 2) == ["1", "2"]
     assert agent.printed("threads", 2, private_names=["calls"]) == ["3", "3"]
 
 
 def test_shared_names_of_a_statement(agent: Driver) -> None:
-    loaded = agent.statement("a.append(0); b.append(0); print(len(a), len(b))", "a = []; b = []")
-    assert loaded["names"] == ["a", "b"]
-    assert agent.printed("threads", 2, shared_names=["b"]) == ["1", "1", "1", "2"]
+    setup = "import threading; lock = threading.Lock(); a = []; b = []"
+    loaded = agent.statement("with lock: a.append(0); b.append(0); print(len(a), len(b))", setup)
+    assert loaded["names"] == ["a", "b", "lock"]
+    assert agent.printed("threads", 2, shared_names=["b", "lock"]) == ["1", "1", "1", "2"]
 
 
 def test_functions_of_a_setup_use_the_shared_object(agent: Driver) -> None:
