@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from parcount.studies.core.claims import Cause
 from parcount.studies.scale import verdict
-from tests.studies.scale.machine import Call, Machine
+from tests.studies.scale.machine import Call, Machine, cell
 
 
 def causes(machine: Machine, rounds: int = 20) -> list[Cause]:
@@ -68,6 +68,12 @@ def test_two_causes_have_their_shares_of_what_is_lost() -> None:
     assert first.share >= second.share
     assert first.share + second.share == pytest.approx(1, abs=0.05)
     assert {first.cause: first.share, second.cause: second.share}["lock"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_message_of_a_few_bytes_is_no_cause() -> None:
+    machine = Machine(Call(python=0.001, transport=0.001))
+    assert machine.sample(cell()).evidence["sent_bytes"] < 4096
+    assert names(machine) == ["gil"]
 
 
 def test_the_machine_is_named_if_the_control_gains_nothing() -> None:

@@ -58,6 +58,9 @@ BUSY = 0.4
 WORTH = 1.1
 """Speedup from which more workers are worth it."""
 
+SMALL = 4096.0
+"""Bytes of arguments and result below which many calls travel in one message, so that sending costs little."""
+
 GROWS = float(16 << 20)
 """Bytes by which a process grows while it is measured, from which that is told."""
 
@@ -496,7 +499,7 @@ def _on_transport(runs: Runs, evidence: dict[str, float]) -> list[Cause]:
     """The cause if processes gain only as long as nothing is sent to them."""
     transport, call = evidence.get("transport", 0.0), evidence["call"]
     apart = runs.processes
-    if apart is None or apart.cell.speedup is None or transport <= 0:
+    if apart is None or apart.cell.speedup is None or evidence.get("sent_bytes", 0.0) < SMALL:
         return []
     warm = apart.cell.speedup.median
     sent = warm / (1 + warm * transport / call)
