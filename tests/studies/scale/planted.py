@@ -240,9 +240,9 @@ def lock_over_python() -> None:
 numbers: list[int] = []
 
 
-@planted(truth("gil", "lock"), truth("lock", "shared-objects"))
+@planted(truth("gil", "lock"), truth("lock shared-objects"))
 def lock_over_append() -> None:
-    """Bytecode and appends have the GIL; without one, each append waits for the lock, which moves between cores."""
+    """Bytecode and appends have the GIL; without one, threads spin for a short lock, whose cache line moves."""
     for i in range(500):
         with lock:
             numbers.append(i)
@@ -253,9 +253,9 @@ def lock_over_append() -> None:
 tasks: "queue.Queue[int]" = queue.Queue()
 
 
-@planted(truth("gil", "lock"), truth("lock", "shared-objects"))
+@planted(truth("gil", "lock"), truth("lock shared-objects"))
 def queue_of_tasks() -> None:
-    """A queue.Queue is Python code under one lock: that has the GIL, and without a GIL the lock is what is left."""
+    """A queue.Queue is Python code under one lock: that has the GIL, and without one, threads spin for the lock."""
     for i in range(100):
         tasks.put(i)
         tasks.get()

@@ -18,7 +18,7 @@ if sys.platform != "linux":
 
 from tests.studies.scale.planted import CAUSES, PLANTED, Planted, limited_cores, surroundings, truth
 
-SECONDS = 20
+SECONDS = 25
 """What the measurement of one function may take; it ends as soon as the claims are decided."""
 
 

@@ -489,7 +489,7 @@ def _on_shared_objects(runs: Runs, quartet: Quartet, spent: Account, share: floa
         SHARED_OBJECTS,
         evidence,
         f"Shared objects: {_compared(runs, quartet)}. A call on threads takes {spent.cpu_growth:.2f}× the CPU time of "
-        f"a serial one: the cores fight over reference counts or cache lines. {_apart(runs)}".strip(),
+        f"a serial one: the cores fight over reference counts, short locks or cache lines. {_apart(runs)}".strip(),
         "Give each thread its own objects and merge at the end; --share-sweep tells which object it is.",
         share,
     )
