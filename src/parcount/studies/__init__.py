@@ -7,7 +7,7 @@ from typing import Any
 from parcount.report.notebook import shown_progress
 from parcount.studies.core.driver import Progress, run_study
 from parcount.studies.core.options import QUICK_SECONDS, SECONDS
-from parcount.studies.core.registry import DEFAULT, find_experiment
+from parcount.studies.core.registry import DEFAULT, SCALE, find_experiment
 from parcount.studies.core.result import Study
 
 __all__ = ["Progress", "Study", "study"]
@@ -109,6 +109,8 @@ def study(
     >>> [cell.lost for cell in result.cells if cell.execution == "serial"][0][:3]
     [0, 0, 0]
     """
+    if name == SCALE:
+        raise ValueError("the study of your own function is parcount.scale(function)")
     experiment = find_experiment(name)
     if seconds is None:
         seconds = QUICK_SECONDS if quick else SECONDS

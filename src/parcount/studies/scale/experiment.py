@@ -32,9 +32,6 @@ SECONDS = 25.0
 TIMEOUT = 60.0
 """Seconds after which a call that has not returned is given up."""
 
-WAITS = 0.5
-"""Share of a call's time without CPU time from which more workers than cores are measured."""
-
 BEYOND = 16
 """Workers for which no core is needed."""
 
@@ -217,7 +214,7 @@ class ScaleExperiment(Experiment):
         """Return the cells of one Python, each with the reason why it cannot run; empty if it can."""
         label, timing = runtime.python.label, runtime.timings[TARGET]
         counts = self.options.workers
-        waiting = timing.cpu < WAITS * timing.call
+        waiting = timing.cpu < (1 - verdict.WAITING) * timing.call
         cores = parallel_cores()
         if waiting and "workers" not in self._asked:
             counts = tuple(sorted({*counts, *(count for count in doublings(BEYOND) if count > cores)}))
@@ -303,7 +300,7 @@ class ScaleExperiment(Experiment):
     def waits_by_design(self, cell: Cell) -> bool:
         """Whether there is no core for each worker, or the target waits."""
         timing = self._runtimes[cell.variant].timings[_loop(cell)]
-        return cell.workers > parallel_cores() or timing.cpu < WAITS * timing.call
+        return cell.workers > parallel_cores() or timing.cpu < (1 - verdict.WAITING) * timing.call
 
     def measure(self, cell: Cell) -> Sample:
         """Let the workers of a cell call the target, or a control, for the target time."""

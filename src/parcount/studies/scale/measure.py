@@ -41,7 +41,7 @@ def scale(
     lock           threads are blocked, the GIL is free, and processes are not blocked
     shared-objects a call on threads takes more CPU time than a serial one, and a call on processes does not
     memory         a call on processes takes more CPU time than a serial one, too
-    waiting        a serial call spends half of its time, or more, without a core
+    waiting        a serial call spends three tenths of its time, or more, without a core
     startup        processes gain, but what is sent to them and back costs more than they gain
     serial-part    threads and processes are both blocked
     machine        the control does not gain

@@ -40,8 +40,8 @@ FULLY = 0.85
 NAMED = 0.25
 """Share of the lost time from which a cause is named beside a stronger one."""
 
-WAITING = 0.5
-"""Share of a call's time without CPU time from which it waits."""
+WAITING = 0.3
+"""Share of a call's time without CPU time from which it waits, and more workers than cores can gain."""
 
 MORE = 1.5
 """Speedup of the most threads from which it is waiting that they make use of."""
@@ -249,7 +249,7 @@ def _waits(runs: Runs) -> bool:
     """Whether a serial call spends much of its time without CPU time."""
     cpu = median_evidence(runs.alone, "cpu")
     ready = median_evidence(runs.alone, "ready") or 0.0
-    return cpu is not None and bool(runs.alone.rate) and (cpu + ready) * (runs.alone.rate or 0.0) < WAITING
+    return cpu is not None and bool(runs.alone.rate) and (cpu + ready) * (runs.alone.rate or 0.0) < 1 - WAITING
 
 
 # The causes.
