@@ -88,6 +88,8 @@ def test_causes_are_found() -> None:
     for name, planted in PLANTED.items():
         begun = perf_counter()
         causes, memory = scaled(planted)
+        if causes[:1] in (["undecided"], ["machine"]) and planted.cores is None:
+            causes, memory = scaled(planted)  # as it says: measure again, when the machine gives its cores
         true = planted.truth(gil=GIL, memory=memory)
         verdicts.append(true.verdict(causes))
         found = f"expected {true}; found {', '.join(causes)}; memory {memory:.2f}, {perf_counter() - begun:.0f} s"

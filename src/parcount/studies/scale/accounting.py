@@ -23,6 +23,10 @@ SWITCH = 5e-6
 Threads that fight for a lock spend this time in the kernel, which is no work of theirs.
 """
 
+LONGEST_WAIT = 0.02
+"""Seconds that a worker of short calls is blocked at most, each time that it blocks: four times what a thread keeps the
+GIL."""
+
 
 @dataclass(frozen=True)
 class Account:
@@ -114,6 +118,9 @@ def account(found: Findings, quartet: Quartet) -> Account | None:
             ready = 0.0  # there is no core for each
         ready = max(0.0, ready)
         computing = max(0.0, computing)
+        blocked = max(0.0, lost - computing - ready)
+        if "voluntary" in many.evidence:  # what is more than that was no core of a virtual machine
+            blocked = min(blocked, many.evidence["voluntary"] * max(LONGEST_WAIT, 2 * time))
         rows.append(
             (
                 call * workers / time,
@@ -122,7 +129,7 @@ def account(found: Findings, quartet: Quartet) -> Account | None:
                 lost,
                 computing,
                 ready,
-                max(0.0, lost - computing - ready),
+                blocked,
                 many.evidence["cpu"] / cpu if cpu > 0 else 1.0,
                 many.evidence["cores_busy"],
             )

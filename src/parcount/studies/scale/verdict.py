@@ -37,7 +37,7 @@ GAIN = 1.3
 FULLY = 0.85
 """The speedup, relative to what is possible, from which the target scales."""
 
-NAMED = 0.25
+NAMED = 0.3
 """Share of the lost time from which a cause is named beside a stronger one."""
 
 WAITING = 0.3
