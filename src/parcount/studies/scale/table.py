@@ -197,10 +197,7 @@ def _pythons(study: Study) -> Table:
         Column("calls/s", 2),
         Column("cost of\none worker", 1),
         Column(INTERVAL, 8, label=f"{INTERVAL} of cost of one worker"),
-        *(
-            Column(f"{plural(most, name[:-1] if name != 'processes' else 'process')}", rank)
-            for rank, name in ((3, "threads"), (5, "processes"), (6, "interpreters"))
-        ),
+        *(Column(f"{most}\n{name}", rank) for rank, name in ((3, "threads"), (5, "processes"), (6, "interpreters"))),
         Column("threads\nwin from", 4),
         Column("cause", 7, left=True),
     ]

@@ -522,8 +522,8 @@ def _on_transport(runs: Runs, evidence: dict[str, float]) -> list[Cause]:
 def _advice_on_the_gil(runs: Runs) -> str:
     cells = [quartet.cell for quartet in (runs.processes, runs.interpreters) if quartet is not None]
     ways = [cell.execution for cell in cells if (_median(cell) or 0.0) >= WORTH]
-    first = f"Use {' or '.join(ways)}; or" if ways else "Use"
-    return f"{first} compiled code that releases the GIL, or a free-threaded Python."
+    *others, last = [*ways, "compiled code that releases the GIL", "a free-threaded Python"]
+    return f"Use {', '.join(others)} or {last}."
 
 
 # Numbers and text.
