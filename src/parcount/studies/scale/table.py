@@ -87,13 +87,14 @@ def _speedups(study: Study) -> Table:
     rows: list[Sequence[str]] = []
     variants = dict.fromkeys(cell.variant for cell in study.cells)
     for variant in variants:
-        for workload in (TARGET, *CONTROLS):
+        for workload in dict.fromkeys(cell.workload for cell in study.cells if cell.variant == variant):
             cells = [cell for cell in study.cells if (cell.variant, cell.workload) == (variant, workload)]
             alone = next((cell for cell in cells if cell.execution == "serial"), None)
-            if alone is None:
-                continue
-            name = CONTROLS.get(workload, f"{variant}" if len(variants) > 1 else "your function")
-            rate = status(alone) if alone.rate is None else two_decimals(alone.rate)
+            own = variant if len(variants) > 1 else "your function"
+            name = own if workload == TARGET else CONTROLS.get(workload, workload)
+            rate = ""
+            if alone is not None:
+                rate = status(alone) if alone.rate is None else two_decimals(alone.rate)
             executions = dict.fromkeys(cell.execution for cell in cells if cell is not alone)
             for execution in executions or ["serial"]:
                 row = {cell.workers: cell for cell in cells if cell.execution == execution}

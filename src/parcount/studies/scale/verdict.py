@@ -102,7 +102,7 @@ def conclude(found: Findings, claims: Sequence[Claim]) -> tuple[str, list[str]]:
     sentences = []
     for cause in causes:
         text = f"{cause.sentence} {cause.advice}".strip()
-        sentences.append(f"{cause.variant}: {text}" if several else text)
+        sentences.append(text.replace(":", f" in {cause.variant}:", 1) if several else text)
     return causes[0].cause, [*sentences, *_on_numbers(found), *_on_doubts(causes, claims)]
 
 
