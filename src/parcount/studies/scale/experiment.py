@@ -18,7 +18,9 @@ from parcount.studies.core.options import Options, doublings, names, worker_coun
 from parcount.studies.core.registry import SCALE
 from parcount.studies.scale import verdict
 from parcount.studies.scale.agent_process import AgentError, AgentTimeout
+from parcount.studies.scale.causes import diagnose
 from parcount.studies.scale.pythons import Python, find_pythons, own_python
+from parcount.studies.scale.runs import WAITING
 from parcount.studies.scale.runtime import CONTROLS, HELD, PRIVATE, RELEASED, SHARED, TARGET, Runtime
 from parcount.studies.scale.target import Target
 from parcount.system.cores import parallel_cores
@@ -214,7 +216,7 @@ class ScaleExperiment(Experiment):
         """Return the cells of one Python, each with the reason why it cannot run; empty if it can."""
         label, timing = runtime.python.label, runtime.timings[TARGET]
         counts = self.options.workers
-        waiting = timing.cpu < (1 - verdict.WAITING) * timing.call
+        waiting = timing.cpu < (1 - WAITING) * timing.call
         cores = parallel_cores()
         if waiting and "workers" not in self._asked:
             counts = tuple(sorted({*counts, *(count for count in doublings(BEYOND) if count > cores)}))
@@ -300,7 +302,7 @@ class ScaleExperiment(Experiment):
     def waits_by_design(self, cell: Cell) -> bool:
         """Whether there is no core for each worker, or the target waits."""
         timing = self._runtimes[cell.variant].timings[_loop(cell)]
-        return cell.workers > parallel_cores() or timing.cpu < (1 - verdict.WAITING) * timing.call
+        return cell.workers > parallel_cores() or timing.cpu < (1 - WAITING) * timing.call
 
     def measure(self, cell: Cell) -> Sample:
         """Let the workers of a cell call the target, or a control, for the target time."""
@@ -322,7 +324,7 @@ class ScaleExperiment(Experiment):
         return replace(
             built,
             sentences=[*built.sentences, *sentences],
-            causes=verdict.diagnose(found, built.claims),
+            causes=diagnose(found, built.claims),
             fits=laws,
         )
 

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from parcount.studies.core.claims import Cause
 from parcount.studies.scale import verdict
+from parcount.studies.scale.causes import diagnose
 from tests.studies.scale.machine import Call, Machine, cell
 
 
 def causes(machine: Machine, rounds: int = 20) -> list[Cause]:
     found = machine.findings(rounds)
-    return verdict.diagnose(found, verdict.claims(found))
+    return diagnose(found, verdict.claims(found))
 
 
 def names(machine: Machine, rounds: int = 20) -> list[str]:
