@@ -23,6 +23,9 @@ SWITCH = 5e-6
 Threads that fight for a lock spend this time in the kernel, which is no work of theirs.
 """
 
+TAKEN_BY_HOST = 0.2
+"""Share of the time that the host of a virtual machine may take while the control still gains."""
+
 LONGEST_WAIT = 0.02
 """Seconds that a worker of short calls is blocked at most, each time that it blocks: four times what a thread keeps the
 GIL."""
@@ -119,7 +122,8 @@ def account(found: Findings, quartet: Quartet) -> Account | None:
         ready = max(0.0, ready)
         computing = max(0.0, computing)
         blocked = max(0.0, lost - computing - ready)
-        if "voluntary" in many.evidence:  # what is more than that was no core of a virtual machine
+        # A virtual machine's host takes cores, which looks like a worker that is blocked, but without a switch.
+        if blocked < TAKEN_BY_HOST * time and "voluntary" in many.evidence:
             blocked = min(blocked, many.evidence["voluntary"] * max(LONGEST_WAIT, 2 * time))
         rows.append(
             (
