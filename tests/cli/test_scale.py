@@ -12,6 +12,7 @@ import pytest
 
 from parcount.cli import main
 from parcount.studies.core.result import Study
+from parcount.studies.scale import experiment
 from parcount.studies.scale.experiment import ScaleExperiment
 
 MISBEHAVING = Path(__file__).parents[1] / "studies" / "scale" / "misbehaving.py"
@@ -30,6 +31,7 @@ Scale = Callable[..., Done]
 def scale(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Scale:
     """Runs the command in this process, for a short time."""
     monkeypatch.setattr(ScaleExperiment, "target", 0.002)
+    monkeypatch.setattr(experiment, "_memory_bytes", lambda _workers: 1 << 16)
 
     def run(*words: str | Path, executions: str = "threads", workers: str = "1,2") -> Done:
         short = ["--seconds", "0.1", "--executions", executions, "--workers", workers]

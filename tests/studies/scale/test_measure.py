@@ -13,6 +13,7 @@ import pytest
 
 import parcount as pc
 from parcount.studies.core.result import _schema
+from parcount.studies.scale import experiment
 from parcount.studies.scale.experiment import NothingMeasured, ScaleExperiment
 
 Scale = Callable[..., pc.Study]
@@ -21,6 +22,7 @@ Scale = Callable[..., pc.Study]
 @pytest.fixture
 def scale(monkeypatch: pytest.MonkeyPatch) -> Scale:
     monkeypatch.setattr(ScaleExperiment, "target", 0.002)
+    monkeypatch.setattr(experiment, "_memory_bytes", lambda _workers: 1 << 16)
 
     def run(*args: Any, **more: Any) -> pc.Study:
         return pc.scale(*args, **{"workers": [1, 2], "seconds": 0.1, "timeout": 30, "progress": _silent, **more})
