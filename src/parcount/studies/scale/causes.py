@@ -199,7 +199,8 @@ def _on_losses(
 
 def _waited(control: CellResult | None) -> float:
     """Return the share of the time in which workers of the control had no core: they wait for nothing else."""
-    return 0.0 if control is None or not control.waited else float(np.median(control.waited))
+    ready = median_evidence(control, "ready")
+    return 0.0 if control is None or ready is None else ready * (control.rate or 0.0) / control.workers
 
 
 def _ratio(part: float, whole: float) -> float:
