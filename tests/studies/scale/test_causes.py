@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from parcount.studies.core.claims import Cause
+from parcount.studies.core.statistics import Estimate
 from parcount.studies.scale import verdict
 from parcount.studies.scale.causes import diagnose
+from parcount.studies.scale.runs import all_runs, statement_on
 from tests.studies.scale.machine import Call, Machine, cell
 
 
@@ -81,6 +84,20 @@ def test_the_machine_is_named_if_the_control_gains_nothing() -> None:
     assert names(Machine(Call(python=1.0), given=1.0)) == ["machine"]
     assert names(Machine(Call(released=1.0), given=1.0)) == ["machine"]
     assert names(Machine(Call(python=1.0), cores=1)) == ["machine"]
+
+
+@pytest.mark.parametrize(("call", "expected"), [(Call(python=1.0), "undecided"), (Call(released=1.0), "scales")])
+def test_workers_that_gain_nothing_do_not_nearly_scale(call: Call, expected: str) -> None:
+    # This machine gives so little that two threads which are as fast as one are not far from it.
+    found = Machine(call, cores=2, given=1.38).findings()
+    (runs,) = all_runs(found)
+    assert runs.threads is not None
+    statement, doubtful = statement_on(runs, runs.threads), Estimate(0.76, 0.71, 0.9)
+    claims = [
+        replace(claim, estimate=doubtful, holds=None) if claim.statement == statement else claim
+        for claim in verdict.claims(found)
+    ]
+    assert [cause.cause for cause in diagnose(found, claims)] == [expected]
 
 
 def test_waiting_does_not_need_what_the_machine_gives() -> None:

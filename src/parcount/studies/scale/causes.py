@@ -9,7 +9,7 @@ import numpy as np
 
 from parcount.report.units import format_bytes, format_seconds, grouped, plural
 from parcount.studies.core.analysis import CellResult
-from parcount.studies.core.claims import UNDECIDED, Cause, Claim
+from parcount.studies.core.claims import UNDECIDED, Cause, Claim, parallel_share
 from parcount.studies.core.findings import Findings
 from parcount.studies.core.statistics import significant
 from parcount.studies.scale.accounting import Account, Quartet, account, median_evidence
@@ -17,8 +17,8 @@ from parcount.studies.scale.runs import Runs, all_runs, claim_holds, is_waiting,
 from parcount.studies.scale.runtime import MEMORY
 
 NEARLY = 0.7
-"""The speedup, relative to what is possible, from which the target scales nearly: where it cannot be told whether it is
-above or below `FULLY`."""
+"""The speedup, relative to what is possible, and the parallel share, from which the target scales nearly: where it
+cannot be told whether the speedup is above or below `FULLY`."""
 
 NAMED = 0.3
 """Share of the lost time from which a cause is named beside a stronger one."""
@@ -101,11 +101,14 @@ def _on_the_machine(runs: Runs, claims: Sequence[Claim]) -> Cause | None:
     return None
 
 
-def _nearly(claims: Sequence[Claim], runs: Runs, quartet: Quartet) -> bool:
+def _nearly(claims: Sequence[Claim], runs: Runs, quartet: Quartet, spent: Account | None) -> bool:
     """Whether it is undecided only if the workers gain all or nearly all of what they can."""
     statement = statement_on(runs, quartet)
     estimate = next((claim.estimate for claim in claims if claim.statement == statement), None)
-    return estimate is not None and estimate.low >= NEARLY
+    if estimate is None or spent is None or estimate.low < NEARLY:
+        return False
+    # Where the machine gives little, workers that gain nothing are near what is possible, too.
+    return parallel_share(spent.speedup, spent.possible)[0] >= NEARLY
 
 
 def _on_threads(runs: Runs, found: Findings, claims: Sequence[Claim], *, waits: bool) -> list[Cause]:
@@ -118,7 +121,7 @@ def _on_threads(runs: Runs, found: Findings, claims: Sequence[Claim], *, waits: 
     waiting: list[Cause] = []
     if waits and (_median(quartet.cell) or 0.0) >= MORE:
         waiting.append(_on_waiting(runs, quartet, evidence))
-    if holds is True or (holds is None and _nearly(claims, runs, quartet)):
+    if holds is True or (holds is None and _nearly(claims, runs, quartet, spent)):
         return waiting or [_on_scaling(runs, quartet, evidence, nearly=holds is None)]
     if holds is None or spent is None:
         return [
