@@ -76,8 +76,12 @@ def write_output(path: str | os.PathLike[str], content: bytes) -> None:
 
 def write_json(path: str | os.PathLike[str], schema: int, content: Mapping[str, Any]) -> None:
     """Write one JSON object with the number of its schema; OSError if that fails."""
-    text = json.dumps({"schema": schema, **content}, indent=1, allow_nan=False)
-    write_output(path, f"{text}\n".encode())
+    write_output(path, f"{format_json(schema, content)}\n".encode())
+
+
+def format_json(schema: int, content: Mapping[str, Any]) -> str:
+    """Return one JSON object with the number of its schema as text."""
+    return json.dumps({"schema": schema, **content}, indent=1, allow_nan=False)
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from parcount.report.json_schema import known_part
-from parcount.report.output import check_schema, parse_json, read_json, write_json
+from parcount.report.output import check_schema, format_json, parse_json, read_json, write_json
 from parcount.report.units import plural
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.claims import Cause, Claim, Comparison, Verdict
@@ -126,7 +126,7 @@ class Study:
 
     def to_json(self) -> str:
         """Return the text of the result file."""
-        return json.dumps(self.content(), indent=1, allow_nan=False)
+        return format_json(SCHEMA, asdict(self))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result file: a regular file atomically, a device or a pipe in place, "-" to standard output.

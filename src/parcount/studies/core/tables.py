@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from parcount.report.table import Column, Styled, Table
-from parcount.report.units import plural
+from parcount.report.units import in_words, plural
 from parcount.studies.core.analysis import FAILED, MEASURED, CellResult
 from parcount.studies.core.claims import Claim
 from parcount.studies.core.statistics import Estimate
@@ -63,6 +63,15 @@ def status(cell: CellResult) -> Styled:
 def start_up(cell: CellResult) -> str:
     """Return the start-up time of a cell's workers."""
     return "" if cell.startup is None else f"{cell.startup * 1000:.{0 if cell.startup > 0.01 else 1}f} ms"
+
+
+def pays_from(cell: CellResult) -> str:
+    """Return the units of work from which starting a cell's workers pays."""
+    if cell.startup is None or cell.speedup is None:
+        return ""
+    if cell.break_even is None:
+        return "never"
+    return in_words(cell.break_even) if cell.break_even else "at once"
 
 
 def claims_table(claims: Sequence[Claim]) -> Table:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from parcount.kernels import WORKLOADS
 from parcount.report.table import Column, Styled, Table
-from parcount.report.units import in_words, plural, two_decimals
+from parcount.report.units import plural, two_decimals
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.claims import left_out
 from parcount.studies.core.result import Study
-from parcount.studies.core.tables import DETAIL, speedup_cells, speedup_columns, start_up
+from parcount.studies.core.tables import DETAIL, pays_from, speedup_cells, speedup_columns, start_up
 
 LEGEND = (
     "M/s: million increments per second, serial. The other columns: how many times as fast, the median of the ratios "
@@ -74,12 +74,4 @@ def _rows(cells: Sequence[CellResult], workers: Sequence[int]) -> Iterator[Seque
             widest = max(row.values(), key=lambda cell: (cell.status == MEASURED, cell.workers))
             several_workers = row if execution != "serial" else {}
             speeds = [text for count in workers for text in speedup_cells(several_workers.get(count))]
-            yield variant, execution, rate, *speeds, start_up(widest), _even(widest)
-
-
-def _even(cell: CellResult) -> str:
-    if cell.startup is None or cell.speedup is None:
-        return ""
-    if cell.break_even is None:
-        return "never"
-    return in_words(cell.break_even) if cell.break_even else "at once"
+            yield variant, execution, rate, *speeds, start_up(widest), pays_from(widest)

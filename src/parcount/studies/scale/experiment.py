@@ -21,7 +21,7 @@ from parcount.studies.scale.agent_process import AgentError, AgentTimeout
 from parcount.studies.scale.causes import diagnose
 from parcount.studies.scale.pythons import Python, find_pythons, own_python
 from parcount.studies.scale.runs import WAITING
-from parcount.studies.scale.runtime import CONTROLS, HELD, PRIVATE, RELEASED, SHARED, TARGET, Runtime
+from parcount.studies.scale.runtime import CONTROLS, HELD, PRIVATE, RELEASED, SHARED, TARGET, Runtime, Timing
 from parcount.studies.scale.target import Target
 from parcount.system.cores import parallel_cores
 from parcount.system.memory import free_memory, last_cache
@@ -216,7 +216,7 @@ class ScaleExperiment(Experiment):
         """Return the cells of one Python, each with the reason why it cannot run; empty if it can."""
         label, timing = runtime.python.label, runtime.timings[TARGET]
         counts = self.options.workers
-        waiting = timing.cpu < (1 - WAITING) * timing.call
+        waiting = _waits(timing)
         cores = parallel_cores()
         if waiting and "workers" not in self._asked:
             counts = tuple(sorted({*counts, *(count for count in doublings(BEYOND) if count > cores)}))
@@ -301,8 +301,7 @@ class ScaleExperiment(Experiment):
 
     def waits_by_design(self, cell: Cell) -> bool:
         """Whether there is no core for each worker, or the target waits."""
-        timing = self._runtimes[cell.variant].timings[_loop(cell)]
-        return cell.workers > parallel_cores() or timing.cpu < (1 - WAITING) * timing.call
+        return cell.workers > parallel_cores() or _waits(self._runtimes[cell.variant].timings[_loop(cell)])
 
     def measure(self, cell: Cell) -> Sample:
         """Let the workers of a cell call the target, or a control, for the target time."""
@@ -331,6 +330,11 @@ class ScaleExperiment(Experiment):
 
 def _cell(workload: str, label: str, execution: str = "serial", workers: int = 1) -> Cell:
     return Cell(workload, label, execution, workers, unit="call")
+
+
+def _waits(timing: Timing) -> bool:
+    """Whether a call spends much of its time without CPU time."""
+    return timing.cpu < (1 - WAITING) * timing.call
 
 
 def _loop(cell: Cell) -> str:

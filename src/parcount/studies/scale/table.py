@@ -8,11 +8,20 @@ from statistics import median
 from typing import Any
 
 from parcount.report.table import Column, Table
-from parcount.report.units import format_bytes, format_seconds, in_words, plural, two_decimals
+from parcount.report.units import format_bytes, format_seconds, plural, two_decimals
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.claims import left_out
 from parcount.studies.core.result import Study
-from parcount.studies.core.tables import DETAIL, INTERVAL, interval, speedup_cells, speedup_columns, start_up, status
+from parcount.studies.core.tables import (
+    DETAIL,
+    INTERVAL,
+    interval,
+    pays_from,
+    speedup_cells,
+    speedup_columns,
+    start_up,
+    status,
+)
 from parcount.studies.scale.runtime import HELD, MEMORY, RELEASED, TARGET
 
 LEGEND = (
@@ -101,7 +110,7 @@ def _speedups(study: Study) -> Table:
                 several = row if execution != "serial" else {}
                 widest = max(row.values(), key=lambda cell: (cell.status == MEASURED, cell.workers))
                 speeds = [text for count in workers for text in speedup_cells(several.get(count))]
-                rows.append((name, execution, rate, *speeds, start_up(widest), _even(widest)))
+                rows.append((name, execution, rate, *speeds, start_up(widest), pays_from(widest)))
     columns = [
         Column("", left=True),
         Column("on", left=True),
@@ -154,14 +163,6 @@ def _evidence_row(study: Study, cell: CellResult) -> Sequence[str]:
         shown(lambda value: f"{value:.2g}", "minor_faults", "major_faults"),
         shown(format_bytes, "memory"),
     )
-
-
-def _even(cell: CellResult) -> str:
-    if cell.startup is None or cell.speedup is None:
-        return ""
-    if cell.break_even is None:
-        return "never"
-    return in_words(cell.break_even) if cell.break_even else "at once"
 
 
 def _pythons(study: Study) -> Table:
