@@ -57,9 +57,11 @@ def serial(workers: int) -> pc.Execution:
 INTERPRETERS = [] if missing() else [pytest.param(pc.Interpreters, id="interpreters")]
 """None where this Python has none."""
 
+POOLS = [pytest.param(pc.Threads, id="threads"), *INTERPRETERS]
+"""Those whose workers are threads of this process."""
+
 OURS = [
-    pytest.param(pc.Threads, id="threads"),
-    *INTERPRETERS,
+    *POOLS,
     *(
         pytest.param(partial(pc.Processes, start_method=method), id=f"processes-{method}", marks=marks)
         for method, marks in METHODS.items()

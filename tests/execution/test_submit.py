@@ -12,7 +12,7 @@ import pytest
 
 import parcount as pc
 from tests import plain
-from tests.execution.executions import ALL, OURS, Make, cells
+from tests.execution.executions import ALL, OURS, POOLS, Make, cells
 from tests.remote import TIME_LIMIT
 
 pytestmark = pytest.mark.timeout(60)
@@ -128,6 +128,25 @@ def test_a_call_that_waits_can_be_cancelled(ours: pc.Execution) -> None:
     with pytest.raises(CancelledError):
         waiting.result(TIME_LIMIT)
     assert waiting in wait([waiting], TIME_LIMIT).done
+
+
+@pytest.mark.parametrize("make", POOLS)
+def test_waiting_for_calls_that_the_end_of_the_block_drops(make: Make) -> None:
+    pool = make(1)
+    gate = cells(pool, 1)
+    pool.__enter__()
+    running = pool.submit(plain.wait_for, gate, 0)
+    plain.until(running.running, "the first call does not run")
+    waiting = [pool.submit(abs, -1) for _ in range(5)]
+    assert waiting[0].cancel()
+    leaver = Thread(target=pool.__exit__, args=(KeyboardInterrupt, KeyboardInterrupt(), None))
+    leaver.start()
+    try:
+        assert wait(waiting, TIME_LIMIT).done == set(waiting)
+        assert all(future.cancelled() for future in waiting)
+    finally:
+        gate[0] = 1
+        leaver.join(TIME_LIMIT)
 
 
 @pytest.mark.parametrize("make", OURS)

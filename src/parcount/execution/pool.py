@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from functools import partial
 from itertools import count
 from os import getpid
+from queue import Empty
 from threading import Barrier, current_thread
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -87,8 +88,9 @@ class Pool(FutureExecution):
         def close() -> None:
             for end in list(ends.values()):
                 end()
+            _drop_waiting(pool)
             # A call in a callback of a future, in one of these threads, may be the last to leave.
-            pool.shutdown(wait=current_thread() not in pool._threads, cancel_futures=True)
+            pool.shutdown(wait=current_thread() not in pool._threads)
 
         return close
 
@@ -143,6 +145,17 @@ class Pool(FutureExecution):
     def _check_set_up(self) -> None:
         if self._broken is not None:
             raise self._broken
+
+
+def _drop_waiting(pool: ThreadPoolExecutor) -> None:
+    """Cancel the calls that no thread has begun; `shutdown` would not notify those who `wait` for their futures."""
+    while True:
+        try:
+            item = pool._work_queue.get_nowait()
+        except Empty:
+            return
+        if item is not None and item.future.cancel():
+            item.future.set_running_or_notify_cancel()
 
 
 def _cancellable(function: Function) -> tuple[Function, Callable[[], None]]:

@@ -550,7 +550,7 @@ def test_interpreters_need_a_newer_python(agent: Driver) -> None:
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="has none")
 class TestInterpreters:
     def test_each_has_a_namespace_that_persists(self, agent: Driver) -> None:
-        agent.file("n = []\ndef f(): n.append(0); print(len(n), flush=True)")
+        agent.file("n = []\ndef f(): n.append(0); print(f'{len(n)}\\n', end='', flush=True)")
         agent.run("interpreters", 2, seconds=0)
         assert agent.run("interpreters", 2, seconds=0)["printed_end"] == "2\n2\n"
 
