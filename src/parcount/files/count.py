@@ -38,7 +38,7 @@ class Count(Protocol):
     """What is to be counted; an object that can be pickled."""
 
     keeps_partials: bool
-    """Whether a worker counts all its chunks into one partial, because merging is dear; otherwise one for each chunk."""
+    """Whether a worker counts all its chunks into one partial, because merging is slow; otherwise one for each."""
 
     def partial(self, workers: int = 1) -> Partial:
         """Return an empty partial, for one of `workers` workers that share the memory limit."""
