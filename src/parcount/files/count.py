@@ -1,8 +1,37 @@
-"""The interface between the driver, which reads files, and the kinds of counts."""
+"""The interface between the driver, which reads files, and the kinds of counts.
+
+Kinds of counts are subclasses of `Count`. The driver calls ``count.opened(head)`` once for each input, and works with the
+count that this returns. If a worker raises `WrongStart`, the driver closes the partials of this input and starts it again
+with ``count.in_order()``.
+"""
 
 from __future__ import annotations
 
 from typing import Protocol, Self
+
+
+class WrongStart(Exception):
+    """A chunk does not end where the next one begins: `find_start` had to guess where a record begins."""
+
+
+class RecordError(ValueError):
+    """A record cannot be counted.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong with it.
+    offset : int
+        Where it begins in the block: the driver adds the name of the file and the place of the block.
+    """
+
+    def __init__(self, reason: str, offset: int) -> None:
+        super().__init__(reason, offset)
+        self.reason = reason
+        self.offset = offset
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class Source(Protocol):
@@ -22,7 +51,17 @@ class Partial(Protocol):
 
         The driver gives the other bytes again, in front of those that follow. `last` says that the chunk ends with this
         block: then all bytes are used, and the partial is ready for another chunk.
+
+        Raises
+        ------
+        WrongStart
+            If the chunk ends within a record and `find_start` may have guessed.
+        RecordError
+            If a record cannot be counted.
         """
+
+    def read(self, source: Source, start: int, stop: int) -> None:
+        """Count a chunk of a file; called instead of `update` if the count `reads_chunks`."""
 
     def merge(self, other: Self) -> None:
         """Add the count of another partial, which is not used any more."""
@@ -39,6 +78,20 @@ class Count(Protocol):
 
     keeps_partials: bool
     """Whether a worker counts all its chunks into one partial, because merging is slow; otherwise one for each."""
+
+    reads_chunks: bool = False
+    """Whether the partials read their chunks from the source by themselves, which must then be a regular file."""
+
+    def opened(self, head: bytes, *, complete: bool) -> tuple[Count, int] | None:  # noqa: ARG002
+        """Return the count for one input, and how many bytes of its beginning are not counted: a header, for example.
+
+        `head` is how the input begins, and `complete` says that this is all of it. None if more of it is needed.
+        """
+        return self, 0
+
+    def in_order(self) -> Count:
+        """Return the same count, of which `find_start` guesses nothing: chunks are made in order."""
+        return self
 
     def partial(self, workers: int = 1) -> Partial:
         """Return an empty partial, for one of `workers` workers that share the memory limit."""
