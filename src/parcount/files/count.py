@@ -62,6 +62,7 @@ class Partial(Protocol):
 
     def read(self, source: Source, start: int, stop: int) -> None:
         """Count a chunk of a file; called instead of `update` if the count `reads_chunks`."""
+        raise NotImplementedError
 
     def merge(self, other: Self) -> None:
         """Add the count of another partial, which is not used any more."""
