@@ -1,8 +1,8 @@
 """The interface between the driver, which reads files, and the kinds of counts.
 
-Kinds of counts are subclasses of `Count`. The driver calls ``count.opened(head)`` once for each input, and works with the
-count that this returns. If a worker raises `WrongStart`, the driver closes the partials of this input and starts it again
-with ``count.in_order()``.
+Kinds of counts are subclasses of `Count`. The driver calls ``count.opened(head)`` once for each input, and works with
+the count that this returns. If a worker raises `WrongStart`, the driver closes the partials of this input and starts it
+again with ``count.in_order()``.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Partial(Protocol):
 
     def read(self, source: Source, start: int, stop: int) -> None:
         """Count a chunk of a file; called instead of `update` if the count `reads_chunks`."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} counts blocks")
 
     def merge(self, other: Self) -> None:
         """Add the count of another partial, which is not used any more."""
