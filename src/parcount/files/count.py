@@ -60,7 +60,7 @@ class Partial(Protocol):
             If a record cannot be counted.
         """
 
-    def read(self, source: Source, start: int, stop: int) -> None:
+    def read(self, source: Source, start: int, stop: int) -> None:  # noqa: ARG002
         """Count a chunk of a file; called instead of `update` if the count `reads_chunks`."""
         raise TypeError(f"{type(self).__name__} counts blocks")
 
