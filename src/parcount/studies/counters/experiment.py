@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sys
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from time import perf_counter
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from parcount.kernels.job import cuts
 from parcount.studies.core.cells import Cell, Sample, with_workers
 from parcount.studies.core.experiment import Experiment
 from parcount.studies.core.options import doublings, names_option, size_option, workers_option
+from parcount.studies.core.process_group import ProcessGroup
 from parcount.studies.counters import verdict
-from parcount.studies.counters.methods import METHODS, PROCESSES, THREADS, CounterMethod
+from parcount.studies.counters.methods import METHODS, PROCESSES, THREADS
 from parcount.system.cores import parallel_cores
 
 WORKLOAD = "counter"
-
-BARRIER_SECONDS = 60.0
-"""Seconds within which all workers must have reached the barrier."""
-
-_counter: Any = None
-_barrier: Any = None
 
 
 class CountersExperiment(Experiment):
@@ -72,7 +66,7 @@ class CountersExperiment(Experiment):
     def open_pool(self, cell: Cell) -> Any:
         """Return new workers."""
         if cell.execution == PROCESSES:
-            return ProcessGroup(METHODS[cell.variant], cell.workers, self._context)
+            return ProcessGroup(cell.workers, self._context, METHODS[cell.variant].make)
         return super().open_pool(cell)
 
     def measure(self, cell: Cell) -> Sample:
@@ -80,7 +74,10 @@ class CountersExperiment(Experiment):
         work, method, pool = self.work[cell], METHODS[cell.variant], self.pool(cell)
         shares = [stop - start for start, stop in cuts(work, cell.workers)]
         if isinstance(pool, ProcessGroup):
-            counted, seconds = pool.count(shares)
+            before = method.read(pool.inherited)
+            began, ended = zip(*pool.run(partial(_task, method.loop), shares), strict=True)
+            seconds = max(ended) - min(began)
+            counted = method.read(pool.inherited) - before
         else:
             counter = method.make(self._context)
             _, opened = pool.together(partial(method.loop, counter), shares)
@@ -89,50 +86,5 @@ class CountersExperiment(Experiment):
         return Sample(seconds, counted == work, lost=work - counted)
 
 
-class ProcessGroup:
-    """Processes that inherit one counter when they are started, as a `multiprocessing.Value` must be.
-
-    A barrier, which they inherit as well, has each process take one share, and all begin at once.
-    """
-
-    def __init__(self, method: CounterMethod, workers: int, context: Any) -> None:
-        self._method = method
-        self._counter = method.make(context)
-        self._pool = ProcessPoolExecutor(
-            workers, context, initializer=_inherit, initargs=(self._counter, context.Barrier(workers))
-        )
-        self._pids: set[int] = set()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-        if hasattr(self._counter, "close"):
-            self._counter.close()
-
-    def pids(self) -> set[int]:
-        """Return the ids of the processes that have counted."""
-        return self._pids
-
-    def count(self, shares: Sequence[int]) -> tuple[int, float]:
-        """Have each worker count its share; return what was counted, and how long that took."""
-        before = self._method.read(self._counter)
-        done: list[Future[tuple[int, float, float]]] = [
-            self._pool.submit(_count, self._method.loop, share) for share in shares
-        ]
-        pids, began, ended = zip(*(future.result() for future in done), strict=True)
-        self._pids.update(pids)
-        return self._method.read(self._counter) - before, max(ended) - min(began)
-
-
-def _inherit(counter: Any, barrier: Any) -> None:
-    global _counter, _barrier
-    _counter, _barrier = counter, barrier
-
-
-def _count(loop: Callable[[Any, int], None], share: int) -> tuple[int, float, float]:
-    _barrier.wait(BARRIER_SECONDS)
-    began = perf_counter()
-    loop(_counter, share)
-    return os.getpid(), began, perf_counter()
+def _task(loop: Callable[[Any, int], None], counter: Any, share: int) -> AbstractContextManager[Callable[[], None]]:
+    return nullcontext(partial(loop, counter, share))
