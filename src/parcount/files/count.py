@@ -83,16 +83,21 @@ class Count(Protocol):
     reads_chunks: bool = False
     """Whether the partials read their chunks from the source by themselves, which must then be a regular file."""
 
-    def opened(self, head: bytes, *, complete: bool) -> tuple[Count, int] | None:  # noqa: ARG002
+    def opened(self, head: bytes, *, complete: bool, name: str) -> tuple[Count, int] | None:  # noqa: ARG002
         """Return the count for one input, and how many bytes of its beginning are not counted: a header, for example.
 
-        `head` is how the input begins, and `complete` says that this is all of it. None if more of it is needed.
+        `head` is how the input begins, after decompression, and `complete` says that this is all of it. None if more of
+        it is needed. `name` is the name of the file without .gz or .zst, for the format and for messages.
         """
         return self, 0
 
     def in_order(self) -> Count:
         """Return the same count, of which `find_start` guesses nothing: chunks are made in order."""
         return self
+
+    def explain(self) -> str:
+        """Return how this input is read and why, in a sentence; nothing if there is no choice."""
+        return ""
 
     def partial(self, workers: int = 1) -> Partial:
         """Return an empty partial, for one of `workers` workers that share the memory limit."""
