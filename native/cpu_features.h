@@ -40,6 +40,43 @@ static int cpu_has_avx512_icl(void)
 #endif
 }
 
+static int cpu_has_sse42(void)
+{
+#if X86_DISPATCH
+    return __builtin_cpu_supports("sse4.2") != 0;
+#else
+    return 0;
+#endif
+}
+
+/* The CRC instructions, which ARMv8.0 leaves out of what every CPU must have. */
+#if defined(__GNUC__) && defined(__aarch64__) && (defined(__ARM_FEATURE_CRC32) || defined(__linux__))
+#define ARM_CRC32_DISPATCH 1
+#ifdef __ARM_FEATURE_CRC32
+#define ARM_CRC32_TARGET
+#elif defined(__clang__)
+#define ARM_CRC32_TARGET __attribute__((target("crc")))
+#else
+#define ARM_CRC32_TARGET __attribute__((target("+crc")))
+#endif
+#ifdef __linux__
+#include <sys/auxv.h>
+#endif
+#else
+#define ARM_CRC32_DISPATCH 0
+#endif
+
+static int cpu_has_arm_crc32(void)
+{
+#if !ARM_CRC32_DISPATCH
+    return 0;
+#elif defined(__linux__)
+    return (getauxval(AT_HWCAP) >> 7 & 1) != 0; /* HWCAP_CRC32 */
+#else
+    return 1;
+#endif
+}
+
 static int cpu_has_neon(void)
 {
 #if defined(__GNUC__) && defined(__aarch64__)

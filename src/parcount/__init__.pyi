@@ -29,6 +29,10 @@ from parcount.execution.interpreters import Interpreters as Interpreters
 from parcount.execution.processes.execution import Processes as Processes
 from parcount.execution.serial import Serial as Serial
 from parcount.execution.threads import Threads as Threads
+from parcount.files.journal.journal import Journal as Journal
+from parcount.files.journal.reader import Damage as Damage
+from parcount.files.journal.reader import JournalReader as JournalReader
+from parcount.files.journal.reader import Record as Record
 from parcount.kernels.info import KernelInfo as KernelInfo
 from parcount.kernels.info import kernel_info as kernel_info
 from parcount.shm.blocks import shared_array as shared_array

@@ -6,7 +6,14 @@ from typing import NamedTuple
 
 from parcount._native.cpu_features import ENABLED, SUPPORTED
 
-_FEATURES = {"AVX512_ICL": "AVX-512", "AVX512": "AVX-512", "AVX2": "AVX2", "NEON": "NEON"}
+_FEATURES = {
+    "AVX512_ICL": "AVX-512",
+    "AVX512": "AVX-512",
+    "AVX2": "AVX2",
+    "NEON": "NEON",
+    "SSE42": "SSE4.2",
+    "ARM_CRC32": "ARMv8 CRC",
+}
 """The features that a kernel is compiled for, the best first, and the names of the implementations."""
 
 _KERNELS: dict[str, tuple[str, ...]] = {
@@ -16,6 +23,7 @@ _KERNELS: dict[str, tuple[str, ...]] = {
     "histogram": (),
     "histogram of uniform bins": ("AVX512", "AVX2", "NEON"),
     "increment": (),
+    "journal checksum": ("SSE42", "ARM_CRC32"),
     "tally": (),
     "unique_counts": (),
 }
@@ -30,7 +38,7 @@ class KernelInfo(NamedTuple):
     Attributes
     ----------
     implementation : str
-        The one that runs: ``"AVX-512"``, ``"AVX2"``, ``"NEON"`` or ``"baseline"``.
+        The one that runs: ``"AVX-512"``, ``"AVX2"``, ``"SSE4.2"``, ``"NEON"``, ``"ARMv8 CRC"`` or ``"baseline"``.
     available : tuple of str
         Those that this build and this CPU have, the fastest first.
     """
@@ -43,9 +51,9 @@ def kernel_info() -> dict[str, KernelInfo]:
     """Which implementation of each compiled kernel runs in this process.
 
     The CPU is asked once per process, when the first kernel is imported. The environment variable
-    ``PARCOUNT_DISABLE_CPU_FEATURES`` disables features that a kernel would use: ``AVX2``, ``AVX512``, ``AVX512_ICL`` or
-    ``NEON``, separated by spaces or commas. A feature that needs a disabled one is disabled too. An unknown name is a
-    RuntimeWarning.
+    ``PARCOUNT_DISABLE_CPU_FEATURES`` disables features that a kernel would use: ``AVX2``, ``AVX512``, ``AVX512_ICL``,
+    ``NEON``, ``SSE42`` or ``ARM_CRC32``, separated by spaces or commas. A feature that needs a disabled one is disabled
+    too. An unknown name is a RuntimeWarning.
 
     Returns
     -------

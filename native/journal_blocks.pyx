@@ -1,0 +1,261 @@
+"""The blocks of a journal: checksums, building, finding, and appending to the file."""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcpy, memset
+
+import errno
+import os
+
+from parcount._native import cpu_features
+
+cdef extern from "journal_file.h" nogil:
+    enum:
+        BLOCK_HEADER
+        BLOCK_ALIGNMENT
+        BLOCK_PADDING
+    ctypedef struct BlockHeader:
+        uint64_t marker
+        uint32_t crc
+        uint32_t length
+        uint64_t writer
+        uint64_t sequence
+    ctypedef uint32_t (*Crc32c)(uint32_t state, const void *data, size_t size) noexcept nogil
+    Crc32c crc32c_chosen
+    uint32_t crc32c_baseline(uint32_t state, const void *data, size_t size)
+    uint32_t crc32c_instruction(uint32_t state, const void *data, size_t size)
+    void crc32c_initialise()
+    uint64_t little64(uint64_t value)
+    uint32_t little32(uint32_t value)
+    uint64_t block_size(uint64_t length)
+    uint64_t block_align(uint64_t offset)
+    void block_fill_header(BlockHeader *header, uint64_t marker, uint64_t offset, uint32_t length, uint64_t writer,
+                           uint64_t sequence, uint32_t state)
+    int64_t block_check(const unsigned char *data, uint64_t available, uint64_t offset, uint64_t marker,
+                        BlockHeader *header)
+    uint64_t block_search(const unsigned char *data, uint64_t size, uint64_t start, uint64_t marker)
+
+cdef extern from *:
+    """
+    #ifdef _WIN32
+    enum { LOCK_APPEND, LOCK_ATTACH, LOCK_USES_LOCK, LOCK_USES_RESERVE, LOCK_SLOTS };
+    enum { F_RDLCK, F_WRLCK, F_UNLCK };
+    static int file_lock(int descriptor, int which, int kind, int wait) { return ENOSYS; }
+    static int file_locked(int descriptor, int which) { return -ENOSYS; }
+    static int append_block_locked(int descriptor, uint64_t marker, uint64_t writer, uint64_t sequence,
+                                   const void *data, uint32_t length, uint32_t state) { return ENOSYS; }
+    static int append_line_locked(int descriptor, const void *data, uint64_t length) { return ENOSYS; }
+    #endif
+    """
+    int c_append "LOCK_APPEND"
+    int c_attach "LOCK_ATTACH"
+    int c_uses_lock "LOCK_USES_LOCK"
+    int c_uses_reserve "LOCK_USES_RESERVE"
+    int c_slots "LOCK_SLOTS"
+    int F_RDLCK, F_WRLCK, F_UNLCK
+    int file_lock(int descriptor, int which, int kind, int wait) nogil
+    int file_locked(int descriptor, int which) nogil
+    int append_block_locked(int descriptor, uint64_t marker, uint64_t writer, uint64_t sequence, const void *data,
+                            uint32_t length, uint32_t state) nogil
+    int append_line_locked(int descriptor, const void *data, uint64_t length) nogil
+
+crc32c_initialise()
+if not {"SSE42", "ARM_CRC32"}.isdisjoint(cpu_features.ENABLED):
+    crc32c_chosen = crc32c_instruction
+
+HEADER_SIZE = BLOCK_HEADER
+ALIGNMENT = BLOCK_ALIGNMENT
+MAX_RECORD = 0xFFFFFFFF
+
+LOCK_APPEND = c_append
+LOCK_ATTACH = c_attach
+LOCK_USES_LOCK = c_uses_lock
+LOCK_USES_RESERVE = c_uses_reserve
+LOCK_SLOTS = c_slots
+
+
+cdef uint64_t marker_of(bytes marker) except? 0:
+    cdef uint64_t word
+    if len(marker) != 8:
+        raise ValueError("a marker has 8 bytes")
+    memcpy(&word, PyBytes_AS_STRING(marker), 8)
+    return word
+
+
+cdef int check_length(Py_ssize_t length) except -1:
+    if <uint64_t>length > <uint64_t>MAX_RECORD:
+        raise ValueError(f"a record has at most {MAX_RECORD} bytes, not {length}")
+    return 0
+
+
+def crc32c(data, /, uint32_t value=0):
+    """The CRC-32C of bytes, or of what has the CRC `value` with them behind it."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    try:
+        with nogil:
+            value = ~crc32c_chosen(~value, view.buf, view.len)
+    finally:
+        PyBuffer_Release(&view)
+    return value
+
+
+def build_block(bytes marker not None, uint64_t offset, uint64_t writer, uint64_t sequence, data, /):
+    """The block of a record, for an offset in the file of a marker."""
+    cdef Py_buffer view
+    cdef BlockHeader header
+    cdef uint64_t word = marker_of(marker), size
+    cdef char *built
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    try:
+        check_length(view.len)
+        size = block_size(view.len)
+        block = PyBytes_FromStringAndSize(NULL, size)
+        built = PyBytes_AS_STRING(block)
+        with nogil:
+            block_fill_header(&header, word, offset, view.len, writer, sequence, crc32c_chosen(0xFFFFFFFF, view.buf, view.len))
+            memcpy(built, &header, BLOCK_HEADER)
+            memcpy(built + BLOCK_HEADER, view.buf, view.len)
+            memset(built + BLOCK_HEADER + view.len, BLOCK_PADDING, size - BLOCK_HEADER - view.len)
+    finally:
+        PyBuffer_Release(&view)
+    return block
+
+
+def scan(const unsigned char[::1] data not None, uint64_t offset, uint64_t end, bytes marker not None, bint searching, type record, /):
+    """Find the blocks in a part of a file.
+
+    Parameters
+    ----------
+    data : bytes-like
+        The part.
+    offset : int
+        Where it begins in the file: a multiple of the alignment.
+    end : int
+        Where the file ends. A block that goes beyond is none.
+    marker : bytes
+        The marker of the file.
+    searching : bool
+        Whether to search the first block; otherwise one begins at the start of `data`.
+    record : type
+        What to make of a block: called with data, writer, sequence and offset.
+
+    Returns
+    -------
+    records : list
+        Those that lie one behind the other.
+    position : int
+        Where the first of them begins, or where to go on searching.
+    next : int
+        Where the last ends.
+    needed : int
+        How many bytes from `next` on are needed to go on; 0 if what is there is no block.
+    """
+    cdef uint64_t word = marker_of(marker), size = data.shape[0], position = 0, first
+    cdef int64_t found = 0
+    cdef const unsigned char *start = &data[0] if size else NULL
+    cdef BlockHeader header
+    records = []
+    if searching:
+        with nogil:
+            while True:
+                position = block_search(start, size, position, word)
+                if position >= size:
+                    position = size
+                    found = 0
+                    break
+                found = block_check(start + position, size - position, offset + position, word, &header)
+                if found > 0 or found < 0 and offset + position + <uint64_t>-found <= end or size - position < BLOCK_HEADER:
+                    break
+                position += BLOCK_ALIGNMENT
+    first = position
+    while True:
+        if size - position < BLOCK_HEADER:
+            return records, offset + first, offset + position, <uint64_t>BLOCK_HEADER
+        with nogil:
+            found = block_check(start + position, size - position, offset + position, word, &header)
+        if found <= 0:
+            if found < 0 and offset + position + <uint64_t>-found > end:
+                found = 0
+            return records, offset + first, offset + position, -found
+        records.append(
+            record(
+                PyBytes_FromStringAndSize(<const char *>start + position + BLOCK_HEADER, little32(header.length)),
+                little64(header.writer),
+                little64(header.sequence),
+                offset + position,
+            )
+        )
+        position += found
+
+
+def lock(int descriptor, int which, *, bint shared=False, bint wait=True):
+    """Take the lock of a byte of a file; False if another holds it and this is not to wait."""
+    cdef int error
+    while True:
+        with nogil:
+            error = file_lock(descriptor, which, F_RDLCK if shared else F_WRLCK, wait)
+        if not error:
+            return True
+        if error == errno.EAGAIN and not wait:
+            return False
+        if error != errno.EINTR:
+            raise OSError(error, os.strerror(error))
+        PyErr_CheckSignals()
+
+
+def unlock(int descriptor, int which):
+    """Release the lock of a byte of a file."""
+    file_lock(descriptor, which, F_UNLCK, 0)
+
+
+def is_locked(int descriptor, int which):
+    """Whether another open file description has a lock of a byte of a file."""
+    cdef int locked = file_locked(descriptor, which)
+    if locked < 0:
+        raise OSError(-locked, os.strerror(-locked))
+    return locked > 0
+
+
+def append_locked(int descriptor, bytes marker not None, uint64_t writer, uint64_t sequence, data, /):
+    """Append a record to a file under its lock."""
+    cdef Py_buffer view
+    cdef uint64_t word = marker_of(marker)
+    cdef uint32_t state
+    cdef int error
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    try:
+        check_length(view.len)
+        with nogil:
+            state = crc32c_chosen(0xFFFFFFFF, view.buf, view.len)
+            error = append_block_locked(descriptor, word, writer, sequence, view.buf, view.len, state)
+        while error:
+            if error != errno.EINTR:
+                raise OSError(error, os.strerror(error))
+            PyErr_CheckSignals()
+            with nogil:
+                error = append_block_locked(descriptor, word, writer, sequence, view.buf, view.len, state)
+    finally:
+        PyBuffer_Release(&view)
+
+
+def append_line(int descriptor, data, /):
+    """Append a line, without its end, to a file under its lock."""
+    cdef Py_buffer view
+    cdef int error
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    try:
+        if memchr(view.buf, b"\n", view.len) != NULL:
+            raise ValueError("a record of a text journal is a line: it cannot contain a newline")
+        while True:
+            with nogil:
+                error = append_line_locked(descriptor, view.buf, view.len)
+            if not error:
+                return
+            if error != errno.EINTR:
+                raise OSError(error, os.strerror(error))
+            PyErr_CheckSignals()
+    finally:
+        PyBuffer_Release(&view)

@@ -1,0 +1,1 @@
+"""A journal: one file that many threads and processes append records to."""

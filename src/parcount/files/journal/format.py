@@ -1,0 +1,168 @@
+"""The file of a journal: its header, and how a writer opens it. docs/journal.md describes the format."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from secrets import token_bytes
+
+from parcount._native import journal_blocks
+from parcount._native.journal_blocks import ALIGNMENT, LOCK_ATTACH, LOCK_USES_LOCK, LOCK_USES_RESERVE
+
+VERSION = 1
+
+RECORDS_AT = 1 << 16
+"""Where the first block begins. Before it are the header, the state of writers that reserve, and the header again."""
+
+COPY_AT = RECORDS_AT - 64
+END_AT = 128
+"""Where the offset is that the next reservation gets. It is valid while a writer that reserves has the file open."""
+
+_HEADER = struct.Struct("<8sII8s36x")
+_CHECKSUM = struct.Struct("<I")
+_MAGIC = b"\x89pcjrnl\n"
+_STEP = 1 << 20
+
+_USES = {"lock": LOCK_USES_LOCK, "reserve": LOCK_USES_RESERVE}
+"""The lock that a writer of each kind shares with the others of its kind as long as it has the file open."""
+
+
+@dataclass(frozen=True)
+class OpenFile:
+    """A journal that is open for writing."""
+
+    descriptor: int
+    marker: bytes
+
+
+def open_for_writing(path: str, how: str) -> OpenFile:
+    """Open a journal, or create it, for a writer of one kind.
+
+    Raises OSError, with ``EBUSY`` if writers of another kind have it open; ValueError if the file is no journal, has a
+    later version or a damaged header.
+    """
+    _refuse_windows()
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        return OpenFile(descriptor, use(descriptor, path, how))
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def open_text(path: str) -> int:
+    """Open a text journal, or create it. Raises OSError, and ValueError if the file is a journal with blocks."""
+    _refuse_windows()
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    if is_journal(os.pread(descriptor, RECORDS_AT, 0)):
+        os.close(descriptor)
+        raise ValueError(f"{path} is a journal with blocks, not with lines of text")
+    return descriptor
+
+
+def _refuse_windows() -> None:
+    if os.name == "nt":
+        raise NotImplementedError("a journal cannot be written on Windows: its writers need POSIX locks")
+
+
+def use(descriptor: int, path: str, how: str) -> bytes:
+    """Become one of a journal's writers of one kind; return the journal's marker."""
+    with locked(descriptor, LOCK_ATTACH):
+        in_use = {kind: journal_blocks.is_locked(descriptor, lock) for kind, lock in _USES.items()}
+        for kind, used in in_use.items():
+            if used and kind != how:
+                raise OSError(errno.EBUSY, f"the journal is open with how={kind!r}, which excludes how={how!r}", path)
+        content = os.pread(descriptor, RECORDS_AT, 0)
+        if content:
+            marker = read_marker(content, path)
+        else:
+            header = new_header()
+            marker = read_marker(header, path)
+            os.pwrite(descriptor, header, COPY_AT)
+            os.pwrite(descriptor, header, 0)
+        if not any(in_use.values()):
+            trim(descriptor)
+        journal_blocks.lock(descriptor, _USES[how], shared=True)
+    return marker
+
+
+@contextmanager
+def locked(descriptor: int, which: int) -> Iterator[None]:
+    """Hold one of the locks of a journal."""
+    journal_blocks.lock(descriptor, which)
+    try:
+        yield
+    finally:
+        journal_blocks.unlock(descriptor, which)
+
+
+def new_header() -> bytes:
+    """Return the header of a new journal. Data cannot contain its marker but by chance, because it is random."""
+    fields = _HEADER.pack(_MAGIC, VERSION, RECORDS_AT, token_bytes(8))
+    return fields + _CHECKSUM.pack(journal_blocks.crc32c(fields))
+
+
+def is_journal(content: bytes) -> bool:
+    """Whether the beginning of a file is that of a journal, damaged or not."""
+    return content.startswith(_MAGIC) or content[COPY_AT:].startswith(_MAGIC)
+
+
+def read_marker(content: bytes, path: str, *, damaged: bool = False) -> bytes:
+    """Return the marker in the first `RECORDS_AT` bytes of a file; with `damaged`, from the copy if need be.
+
+    Raises ValueError.
+    """
+    if not is_journal(content):
+        raise ValueError(f"{path} is not a journal")
+    for offset in (0, COPY_AT):
+        header = content[offset : offset + 64]
+        if len(header) == 64 and _CHECKSUM.unpack_from(header, 60)[0] == journal_blocks.crc32c(header[:60]):
+            magic, version, records_at, marker = _HEADER.unpack_from(header)
+            if magic == _MAGIC and version != VERSION:
+                raise ValueError(f"{path} is a journal of version {version}; this release reads version {VERSION}")
+            if magic == _MAGIC and records_at == RECORDS_AT:
+                return bytes(marker)
+        if not damaged:
+            break
+    raise ValueError(f"the header of the journal {path} is damaged; repair it to a new file")
+
+
+def align(offset: int) -> int:
+    """Round an offset up to where a block can begin."""
+    return -(-offset // ALIGNMENT) * ALIGNMENT
+
+
+def trim(descriptor: int) -> None:
+    """Cut off the zeros at the end of a file that no writer has open: space that was not used."""
+    size = end = os.fstat(descriptor).st_size
+    while end > RECORDS_AT:
+        start = max(RECORDS_AT, end - _STEP)
+        used = len(os.pread(descriptor, end - start, start).rstrip(b"\0"))
+        end = start + used
+        if used:
+            break
+    end = max(RECORDS_AT, align(end))
+    if end != size:
+        os.ftruncate(descriptor, end)
+
+
+def sync_to_disk(descriptor: int) -> None:
+    """Wait until what was written is on the disk."""
+    (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(descriptor)
+
+
+def reopen(descriptor: int, path: str) -> int:
+    """Open the same file again, with an open file description of its own, and close the descriptor."""
+    try:
+        name = f"/proc/self/fd/{descriptor}" if os.path.exists("/proc/self/fd") else path  # noqa: PTH110
+        renewed = os.open(name, os.O_RDWR | os.O_CLOEXEC)
+        if not os.path.samestat(os.fstat(renewed), os.fstat(descriptor)):
+            os.close(renewed)
+            raise FileNotFoundError(errno.ENOENT, "the journal was renamed or removed", path)
+        return renewed
+    finally:
+        os.close(descriptor)
