@@ -17,10 +17,10 @@ from parcount.counters.local import LocalCounter as LocalCounter
 from parcount.counters.locked import LockedCounter as LockedCounter
 from parcount.counters.sharded import ShardedCounter as ShardedCounter
 from parcount.counters.shared import SharedCounter as SharedCounter
+from parcount.engine.num_threads import get_num_threads as get_num_threads
+from parcount.engine.num_threads import set_num_threads as set_num_threads
 from parcount.engine.threads import get_grain as get_grain
-from parcount.engine.threads import get_num_threads as get_num_threads
 from parcount.engine.threads import set_grain as set_grain
-from parcount.engine.threads import set_num_threads as set_num_threads
 from parcount.execution.adopted import Adopted as Adopted
 from parcount.execution.base import Execution as Execution
 from parcount.execution.coroutines import run as run

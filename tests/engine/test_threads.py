@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 
 import parcount as pc
-from parcount.engine import threads as policy
+from parcount.engine import num_threads
 from parcount.engine.threads import DEFAULT_GRAIN, choose_execution
 
 AVAILABLE = 8
@@ -15,7 +15,7 @@ AVAILABLE = 8
 @pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Eight cores, nothing set; and nothing stays set."""
-    monkeypatch.setattr(policy, "_cores", cache(lambda: AVAILABLE))
+    monkeypatch.setattr(num_threads, "_cores", cache(lambda: AVAILABLE))
     monkeypatch.delenv("PARCOUNT_NUM_THREADS", raising=False)
     monkeypatch.delenv("PARCOUNT_GRAIN", raising=False)
     pc.set_num_threads(None)

@@ -1,18 +1,15 @@
-"""The number of threads of a call, and the settings that it depends on."""
+"""The execution of a call, and the size from which it has several threads."""
 
 from __future__ import annotations
 
-import os
-from functools import cache
-from operator import index
-
 from parcount._native.dispatch import set_small_size
-from parcount.execution.arguments import check_execution, integer
+from parcount.engine.num_threads import get_num_threads, positive, read_setting, usable_threads
+from parcount.execution.arguments import check_execution
 from parcount.execution.base import Execution
 from parcount.execution.pinned_threads import pinned_threads
 from parcount.execution.serial import Serial
 from parcount.execution.threads import Threads
-from parcount.system.cores import cores, current_share, share_of
+from parcount.system.cores import current_share
 
 DEFAULT_GRAIN = 1 << 18
 """Minimum elements per thread.
@@ -25,39 +22,8 @@ SMALL = 1 << 14
 """Elements below which an array is small: the parallel implementation takes longer to set up than NumPy's function, or
 for `bincount`, `add_at` and `increment` the loops of `parcount._native.dispatch`, to count (``bench/peers.py``)."""
 
-MAX_THREADS = 256
-"""Maximum threads of a call on a machine with fewer cores: threads without a core of their own gain nothing."""
-
-_num_threads: int | None = None
-_cores = cache(lambda: cores().available)
 _grain: int | None = None
 _SERIAL = Serial()
-
-
-def set_num_threads(n: int | None) -> None:
-    """Set the maximum number of threads of calls without `threads`.
-
-    Parameters
-    ----------
-    n : int or None
-        At least 1. None restores the default: ``PARCOUNT_NUM_THREADS``, or if that is not set, the number of available
-        cores, which is determined again.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `n` is not an integer, or less than one.
-    """
-    global _num_threads
-    _cores.cache_clear()
-    _num_threads = None if n is None else _positive(n, "the number of threads")
-
-
-def get_num_threads() -> int:
-    """The maximum number of threads of calls without `threads`."""
-    cap = _setting(_num_threads, "PARCOUNT_NUM_THREADS")
-    available = share_of(_cores())
-    return available if cap is None else min(cap, available)
 
 
 def set_grain(n: int | None) -> None:
@@ -75,13 +41,13 @@ def set_grain(n: int | None) -> None:
         If `n` is not an integer, or less than one.
     """
     global _grain
-    _grain = None if n is None else _positive(n, "the grain")
+    _grain = None if n is None else positive(n, "the grain")
     _update_small_size()
 
 
 def get_grain() -> int:
     """The minimum number of elements per thread."""
-    grain = _setting(_grain, "PARCOUNT_GRAIN")
+    grain = read_setting(_grain, "PARCOUNT_GRAIN")
     return DEFAULT_GRAIN if grain is None else grain
 
 
@@ -130,32 +96,6 @@ def persistent_threads(execution: Threads) -> Execution:
     if type(execution) is not Threads or execution._initializer is not None:
         return execution
     return pinned_threads(usable_threads(execution.workers))
-
-
-def usable_threads(threads: int) -> int:
-    """The number of threads of a call that asks for `threads`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `threads` is not an integer, or less than one.
-    """
-    return min(integer("threads", threads), max(MAX_THREADS, _cores()))
-
-
-def _setting(value: int | None, variable: str) -> int | None:
-    if value is None and (text := os.environ.get(variable)):
-        try:
-            return _positive(int(text), variable)
-        except ValueError:
-            raise ValueError(f"{variable} must be an integer of at least 1, not {text!r}") from None
-    return value
-
-
-def _positive(n: int, what: str) -> int:
-    if isinstance(n, bool) or index(n) < 1:
-        raise ValueError(f"{what} must be at least 1, not {n!r}")
-    return index(n)
 
 
 _update_small_size()
