@@ -37,29 +37,46 @@ cdef extern from "journal_file.h" nogil:
                         BlockHeader *header)
     uint64_t block_search(const unsigned char *data, uint64_t size, uint64_t start, uint64_t marker)
 
-cdef extern from *:
-    """
-    #ifdef _WIN32
-    enum { LOCK_APPEND, LOCK_ATTACH, LOCK_USES_LOCK, LOCK_USES_RESERVE, LOCK_SLOTS };
-    enum { F_RDLCK, F_WRLCK, F_UNLCK };
-    static int file_lock(int descriptor, int which, int kind, int wait) { return ENOSYS; }
-    static int file_locked(int descriptor, int which) { return -ENOSYS; }
-    static int append_block_locked(int descriptor, uint64_t marker, uint64_t writer, uint64_t sequence,
-                                   const void *data, uint32_t length, uint32_t state) { return ENOSYS; }
-    static int append_line_locked(int descriptor, const void *data, uint64_t length) { return ENOSYS; }
-    #endif
-    """
+cdef extern from "journal_file.h" nogil:
     int c_append "LOCK_APPEND"
     int c_attach "LOCK_ATTACH"
     int c_uses_lock "LOCK_USES_LOCK"
     int c_uses_reserve "LOCK_USES_RESERVE"
     int c_slots "LOCK_SLOTS"
     int F_RDLCK, F_WRLCK, F_UNLCK
-    int file_lock(int descriptor, int which, int kind, int wait) nogil
-    int file_locked(int descriptor, int which) nogil
+    int file_lock(int descriptor, int which, int kind, int wait)
+    int file_locked(int descriptor, int which)
     int append_block_locked(int descriptor, uint64_t marker, uint64_t writer, uint64_t sequence, const void *data,
-                            uint32_t length, uint32_t state) nogil
-    int append_line_locked(int descriptor, const void *data, uint64_t length) nogil
+                            uint32_t length, uint32_t state)
+    int append_line_locked(int descriptor, const void *data, uint64_t length)
+
+cdef extern from "journal_reserve.h" nogil:
+    int c_records_at "RECORDS_AT"
+    int c_end_at "END_AT"
+    int c_allocated_at "ALLOCATED_AT"
+    int c_slots_at "SLOTS_AT"
+    int c_slot_size "SLOT_SIZE"
+    int c_slot_cells "SLOT_CELLS"
+    ctypedef struct ReserveCell:
+        uint64_t sequence
+    ctypedef struct Reserve:
+        int descriptor
+        int closed
+    int reserve_attach(Reserve *file, int descriptor, int slot, uint64_t marker, uint64_t writer)
+    ReserveCell *reserve_acquire(Reserve *file)
+    void reserve_finish(ReserveCell *cell)
+    void reserve_release(ReserveCell *cell)
+    void reserve_release_all(Reserve *file)
+    void reserve_yield()
+    void reserve_detach(Reserve *file)
+    int reserve_allocate(Reserve *file, uint64_t end)
+    int reserve_space(Reserve *file, ReserveCell *cell, uint64_t size, uint64_t *offset)
+    bint reserve_is_mapped(const ReserveCell *cell, uint64_t offset, uint64_t size)
+    void reserve_fill(Reserve *file, ReserveCell *cell, uint64_t offset, uint64_t size, const void *data,
+                      uint32_t length, uint32_t state)
+    int reserve_write(Reserve *file, ReserveCell *cell, uint64_t offset, uint64_t size, const void *data,
+                      uint32_t length, uint32_t state)
+    int c_file_system "file_system"(int descriptor, int64_t *kind)
 
 crc32c_initialise()
 if not {"SSE42", "ARM_CRC32"}.isdisjoint(cpu_features.ENABLED):
@@ -74,6 +91,16 @@ LOCK_ATTACH = c_attach
 LOCK_USES_LOCK = c_uses_lock
 LOCK_USES_RESERVE = c_uses_reserve
 LOCK_SLOTS = c_slots
+
+RECORDS_AT = c_records_at
+END_AT = c_end_at
+ALLOCATED_AT = c_allocated_at
+SLOTS_AT = c_slots_at
+SLOT_SIZE = c_slot_size
+SLOT_CELLS = c_slot_cells
+
+cdef enum:
+    GIL_CHECKSUM = 1 << 14  # bytes whose checksum takes longer than to release the GIL
 
 
 cdef uint64_t marker_of(bytes marker) except? 0:
@@ -259,3 +286,102 @@ def append_line(int descriptor, data, /):
             PyErr_CheckSignals()
     finally:
         PyBuffer_Release(&view)
+
+
+def file_system(int descriptor):
+    """The type of the file system of a file, as statfs(2) of Linux tells it."""
+    cdef int64_t kind = 0
+    cdef int error = c_file_system(descriptor, &kind)
+    if error:
+        raise OSError(error, os.strerror(error))
+    return kind
+
+
+cdef class ReserveAppender:
+    """Appends records to reserved space of a file. It has its own slot there."""
+
+    cdef Reserve file
+
+    def __cinit__(self, int descriptor, int slot, bytes marker not None, uint64_t writer):
+        self.file.closed = 1
+        cdef int error = reserve_attach(&self.file, descriptor, slot, marker_of(marker), writer)
+        if error:
+            raise OSError(error, os.strerror(error))
+
+    def __dealloc__(self):
+        if not self.file.closed:
+            reserve_detach(&self.file)
+
+    def detach(self):
+        """Wait for other threads' appends, and unmap the file. Later appends raise ValueError."""
+        if not self.file.closed:
+            with nogil:
+                reserve_detach(&self.file)
+
+    def abandon(self):
+        """Unmap the file in a forked child, where the threads that were appending do not exist."""
+        reserve_release_all(&self.file)
+        self.detach()
+
+    def append(self, data, /):
+        """Append a record; return its sequence number among those of the cell that was used."""
+        cdef Py_buffer view
+        cdef Reserve *file = &self.file
+        cdef ReserveCell *cell
+        cdef uint64_t size, offset = 0, sequence
+        cdef uint32_t state
+        cdef int error = 0
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            check_length(view.len)
+            size = block_size(view.len)
+            if view.len < GIL_CHECKSUM:
+                state = crc32c_chosen(0xFFFFFFFF, view.buf, view.len)
+            else:
+                with nogil:
+                    state = crc32c_chosen(0xFFFFFFFF, view.buf, view.len)
+            cell = reserve_acquire(file)
+            if cell == NULL:
+                cell = wait_for_cell(file)
+            try:
+                if file.closed:
+                    raise ValueError("the journal is closed")
+                sequence = cell.sequence
+                while reserve_space(file, cell, size, &offset):
+                    allocate(file, cell, offset)
+                if reserve_is_mapped(cell, offset, size):
+                    reserve_fill(file, cell, offset, size, view.buf, view.len, state)
+                else:
+                    with nogil:
+                        error = reserve_write(file, cell, offset, size, view.buf, view.len, state)
+                reserve_finish(cell)
+                if error:
+                    raise OSError(error, os.strerror(error))
+                cell.sequence += 1
+            finally:
+                reserve_release(cell)
+        finally:
+            PyBuffer_Release(&view)
+        return sequence
+
+
+cdef ReserveCell *wait_for_cell(Reserve *file) except NULL:
+    cdef ReserveCell *cell = NULL
+    while cell == NULL:
+        PyErr_CheckSignals()
+        with nogil:
+            reserve_yield()
+            cell = reserve_acquire(file)
+    return cell
+
+
+cdef int allocate(Reserve *file, ReserveCell *cell, uint64_t end) except -1:
+    cdef int error
+    reserve_finish(cell)
+    with nogil:
+        error = reserve_allocate(file, end)
+    if error == errno.EINTR:
+        PyErr_CheckSignals()
+    elif error:
+        raise OSError(error, os.strerror(error))
+    return 0

@@ -250,5 +250,16 @@ static int append_line_locked(int descriptor, const void *data, uint64_t length)
     return error;
 }
 
+#else
+
+enum { LOCK_APPEND, LOCK_ATTACH, LOCK_USES_LOCK, LOCK_USES_RESERVE, LOCK_SLOTS };
+enum { F_RDLCK, F_WRLCK, F_UNLCK };
+
+static int file_lock(int descriptor, int which, int kind, int wait) { return ENOSYS; }
+static int file_locked(int descriptor, int which) { return -ENOSYS; }
+static int append_block_locked(int descriptor, uint64_t marker, uint64_t writer, uint64_t sequence, const void *data,
+                               uint32_t length, uint32_t state) { return ENOSYS; }
+static int append_line_locked(int descriptor, const void *data, uint64_t length) { return ENOSYS; }
+
 #endif
 #endif

@@ -5,27 +5,42 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from secrets import token_bytes
 
 from parcount._native import journal_blocks
-from parcount._native.journal_blocks import ALIGNMENT, LOCK_ATTACH, LOCK_USES_LOCK, LOCK_USES_RESERVE
+from parcount._native.journal_blocks import (
+    ALIGNMENT,
+    ALLOCATED_AT,
+    END_AT,
+    LOCK_ATTACH,
+    LOCK_SLOTS,
+    LOCK_USES_LOCK,
+    LOCK_USES_RESERVE,
+    RECORDS_AT,
+    SLOT_SIZE,
+    SLOTS_AT,
+)
 
 VERSION = 1
 
-RECORDS_AT = 1 << 16
-"""Where the first block begins. Before it are the header, the state of writers that reserve, and the header again."""
-
 COPY_AT = RECORDS_AT - 64
-END_AT = 128
-"""Where the offset is that the next reservation gets. It is valid while a writer that reserves has the file open."""
+"""Where the copy of the header is. Between the two is the state of writers that reserve."""
+
+SLOTS = (COPY_AT - SLOTS_AT) // SLOT_SIZE
+"""How many processes can have a journal open at the same time to write to reserved space."""
 
 _HEADER = struct.Struct("<8sII8s36x")
+_WORD = struct.Struct("=q")
 _CHECKSUM = struct.Struct("<I")
 _MAGIC = b"\x89pcjrnl\n"
 _STEP = 1 << 20
+
+_FILE_SYSTEMS = {0xEF53, 0x58465342, 0x01021994}
+"""The numbers of ext4, XFS and tmpfs."""
 
 _USES = {"lock": LOCK_USES_LOCK, "reserve": LOCK_USES_RESERVE}
 """The lock that a writer of each kind shares with the others of its kind as long as it has the file open."""
@@ -37,10 +52,12 @@ class OpenFile:
 
     descriptor: int
     marker: bytes
+    slot: int
+    """The place of its state, for a writer that reserves; otherwise -1."""
 
 
 def open_for_writing(path: str, how: str) -> OpenFile:
-    """Open a journal, or create it, for a writer of one kind.
+    """Open a journal, or create it, for a writer of one kind. The descriptor is closed with `os.close`.
 
     Raises OSError, with ``EBUSY`` if writers of another kind have it open; ValueError if the file is no journal, has a
     later version or a damaged header.
@@ -48,7 +65,9 @@ def open_for_writing(path: str, how: str) -> OpenFile:
     _refuse_windows()
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        return OpenFile(descriptor, use(descriptor, path, how))
+        if how == "reserve" and not can_reserve(descriptor):
+            raise OSError(errno.EOPNOTSUPP, "space cannot be reserved safely on this file system; use how='lock'", path)
+        return use(descriptor, path, how)
     except BaseException:
         os.close(descriptor)
         raise
@@ -69,8 +88,8 @@ def _refuse_windows() -> None:
         raise NotImplementedError("a journal cannot be written on Windows: its writers need POSIX locks")
 
 
-def use(descriptor: int, path: str, how: str) -> bytes:
-    """Become one of a journal's writers of one kind; return the journal's marker."""
+def use(descriptor: int, path: str, how: str) -> OpenFile:
+    """Become one of a journal's writers of one kind, with a descriptor that is not one yet."""
     with locked(descriptor, LOCK_ATTACH):
         in_use = {kind: journal_blocks.is_locked(descriptor, lock) for kind, lock in _USES.items()}
         for kind, used in in_use.items():
@@ -85,9 +104,46 @@ def use(descriptor: int, path: str, how: str) -> bytes:
             os.pwrite(descriptor, header, COPY_AT)
             os.pwrite(descriptor, header, 0)
         if not any(in_use.values()):
-            trim(descriptor)
+            end = trim(descriptor)
+            if how == "reserve":
+                os.pwrite(descriptor, _WORD.pack(end), END_AT)
+                os.pwrite(descriptor, _WORD.pack(end) + _WORD.pack(0), ALLOCATED_AT)
+        slot = _take_slot(descriptor, path) if how == "reserve" else -1
         journal_blocks.lock(descriptor, _USES[how], shared=True)
-    return marker
+    return OpenFile(descriptor, marker, slot)
+
+
+def leave(descriptor: int) -> None:
+    """Stop being a writer that reserves: the last one frees the space that was not used."""
+    with locked(descriptor, LOCK_ATTACH):
+        journal_blocks.unlock(descriptor, LOCK_USES_RESERVE)
+        if not any(journal_blocks.is_locked(descriptor, lock) for lock in _USES.values()):
+            trim(descriptor)
+
+
+def _take_slot(descriptor: int, path: str) -> int:
+    """Take the first slot that no living writer has, whose lock the kernel releases."""
+    for slot in range(SLOTS):
+        if journal_blocks.lock(descriptor, LOCK_SLOTS + slot, wait=False):
+            os.pwrite(descriptor, _WORD.pack(0) * 7 + _WORD.pack(os.getpid()), SLOTS_AT + SLOT_SIZE * slot)
+            used = _WORD.unpack(os.pread(descriptor, 8, ALLOCATED_AT + 8))[0]
+            os.pwrite(descriptor, _WORD.pack(max(used, slot + 1)), ALLOCATED_AT + 8)
+            return slot
+    raise OSError(errno.EAGAIN, f"{SLOTS} processes have the journal open, which is the most", path)
+
+
+def oldest_append(descriptor: int) -> int | None:
+    """The lowest offset that a living writer may still fill; None if no writer that reserves is appending.
+
+    The writers of the cells with greater offsets cannot have an offset below theirs.
+    """
+    used = _WORD.unpack(os.pread(descriptor, 8, ALLOCATED_AT + 8))[0]
+    state = os.pread(descriptor, SLOT_SIZE * min(used, SLOTS), SLOTS_AT)
+    offsets = []
+    for slot, cells in enumerate(struct.iter_unpack("=7q8x", state)):
+        if any(cells) and journal_blocks.is_locked(descriptor, LOCK_SLOTS + slot):
+            offsets.append(min(filter(None, cells)))
+    return min(offsets, default=None)
 
 
 @contextmanager
@@ -136,8 +192,11 @@ def align(offset: int) -> int:
     return -(-offset // ALIGNMENT) * ALIGNMENT
 
 
-def trim(descriptor: int) -> None:
-    """Cut off the zeros at the end of a file that no writer has open: space that was not used."""
+def trim(descriptor: int) -> int:
+    """Cut off the zeros at the end of a file that no writer has open, which are space that was not used.
+
+    Returns where the next block begins.
+    """
     size = end = os.fstat(descriptor).st_size
     while end > RECORDS_AT:
         start = max(RECORDS_AT, end - _STEP)
@@ -148,6 +207,15 @@ def trim(descriptor: int) -> None:
     end = max(RECORDS_AT, align(end))
     if end != size:
         os.ftruncate(descriptor, end)
+    return end
+
+
+def can_reserve(descriptor: int) -> bool:
+    """Whether space of a file can be reserved: on Linux, where a page that is written again needs no other place.
+
+    File systems that copy on write, such as btrfs, need space for it; if there is none, the process gets a SIGBUS.
+    """
+    return sys.platform == "linux" and journal_blocks.file_system(descriptor) in _FILE_SYSTEMS
 
 
 def sync_to_disk(descriptor: int) -> None:

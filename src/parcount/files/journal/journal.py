@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from threading import Event, Lock, Thread
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 from weakref import WeakSet, finalize
 
 from parcount.files.journal.lock import LockWriter
 from parcount.files.journal.reader import JournalReader, Record
+from parcount.files.journal.reserve import ReserveWriter
 
 How = Literal["auto", "lock", "queue", "reserve"]
 Sync = Literal["none", "close", "record"] | float
@@ -18,6 +20,9 @@ Sync = Literal["none", "close", "record"] | float
 
 class Writer(Protocol):
     """A way to append to the file. `Journal` calls it from any thread."""
+
+    how: ClassVar[str]
+    """Its name."""
 
     def append(self, data: Any) -> int:
         """Append a record; return its sequence number."""
@@ -95,10 +100,10 @@ class Journal:
         if text and how == "reserve":
             raise ValueError("a killed writer that reserves would leave zeros between the lines: text needs how='lock'")
         self.path = os.path.abspath(path)  # noqa: PTH100 - Path would resolve links, and be slower
-        self.how = how
         self.sync_policy = sync
         self.text = text
         self._writer = _open_writer(self.path, how, sync == "record", text)
+        self.how = self._writer.how
         self._syncer = None if isinstance(sync, str) else _Syncer(self._writer, sync)
         self._finalizer = finalize(self, _close, self._writer, self._syncer, sync != "none")
         _journals.add(self)
@@ -217,8 +222,13 @@ class _Syncer:
 
 
 def _open_writer(path: str, how: How, sync: bool, text: bool) -> Writer:
-    if how not in ("auto", "lock"):
+    if how == "queue":
         raise NotImplementedError(how)
+    if how == "reserve":
+        return ReserveWriter(path, sync=sync)
+    if how == "auto" and not text:
+        with suppress(OSError):  # the file system cannot do it, or others write the file under the lock
+            return ReserveWriter(path, sync=sync)
     return LockWriter(path, sync=sync, text=text)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from secrets import randbits
 from threading import Lock
-from typing import Any
+from typing import Any, ClassVar
 
 from parcount._native.journal_blocks import append_line, append_locked
 from parcount.files.journal.format import open_for_writing, open_text, reopen, sync_to_disk, use
@@ -13,6 +13,8 @@ from parcount.files.journal.format import open_for_writing, open_text, reopen, s
 
 class LockWriter:
     """A writer that locks the file for each record."""
+
+    how: ClassVar[str] = "lock"
 
     def __init__(self, path: str, *, sync: bool, text: bool) -> None:
         self._path = path

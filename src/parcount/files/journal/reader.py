@@ -10,14 +10,13 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from parcount._native import journal_blocks
-from parcount._native.journal_blocks import LOCK_APPEND, LOCK_USES_RESERVE
+from parcount._native.journal_blocks import END_AT, LOCK_APPEND, LOCK_USES_RESERVE, RECORDS_AT
 from parcount.files.journal.format import (
     COPY_AT,
-    END_AT,
-    RECORDS_AT,
     align,
     is_journal,
     new_header,
+    oldest_append,
     read_marker,
     sync_to_disk,
 )
@@ -248,6 +247,9 @@ class JournalReader:
         """Whether a living writer may be writing a part that is no record."""
         if os.name == "nt":
             return False
+        if self._reserved_end() is not None:
+            oldest = oldest_append(self._descriptor)
+            return oldest is not None and oldest < part.stop
         return part.is_last and journal_blocks.is_locked(self._descriptor, LOCK_APPEND)
 
     def _settled_parts(self, start: int, end: int) -> Iterator[_Part]:
