@@ -8,23 +8,34 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
-from typing import Any, NoReturn
+from importlib import import_module
 
-from parcount.cli import compare, info, plan, report, scale, study
-from parcount.cli.arguments import output_failed
 from parcount.report.stream import use_ascii_fallbacks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+COMMANDS = ("study", "scale", "count", "compare", "report", "plan", "info")
+"""The subcommands, each with a module of its name."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with the words after ``parcount``, by default those of this process; return the exit code."""
+    words = sys.argv[1:] if argv is None else [*argv]
     parser = _Parser(prog="parcount", description="Counting on every core, measured.")
-    parser.add_argument("--version", action="version", version=f"parcount {version('parcount')}")
-    commands = parser.add_subparsers(required=True, metavar="command", title="commands")
-    for module in (study, scale, compare, report, plan, info):
-        module.add_to(commands)
-    words = parser.parse_args(study.with_default(sys.argv[1:] if argv is None else argv))
-    return int(words.command(words))
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(prog=parser.prog, required=True, metavar="command", title="commands")
+    # Only the module of the command that is called: some import what takes longer than `parcount count` counts.
+    names = words[:1] if words[:1] and words[0] in COMMANDS else COMMANDS
+    for name in names:
+        import_module(f"parcount.cli.{name}").add_to(commands)
+    if names == ["study"]:
+        from parcount.cli.study import with_default
+
+        words = with_default(words)
+    parsed = parser.parse_args(words)
+    return int(parsed.command(parsed))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,6 +44,19 @@ class _Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: Any = None) -> None:
         if message and (stream := file or sys.stderr) is not None:
             stream.write(message)
+
+
+class _Version(argparse.Action):
+    """As argparse's own, but looks for the version only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], **_: Any) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help="show program's version number and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        parser._print_message(f"parcount {version('parcount')}\n", sys.stdout)
+        parser.exit()
 
 
 def run() -> NoReturn:
@@ -48,5 +72,7 @@ def run() -> NoReturn:
     except KeyboardInterrupt:
         code = 130
     except OSError as error:
+        from parcount.cli.arguments import output_failed
+
         code = output_failed(error)
     sys.exit(code)

@@ -1,7 +1,7 @@
 """Counts that can be continued: what has been counted is recorded in a journal, chunk by chunk.
 
-The first record says what is counted, with which options, and what the inputs were. Each of the others has the counts of
-some chunks. Records are independent of each other: a damaged one costs its own chunks, which are counted again.
+The first record says what is counted, with which options, and what the inputs were. Each of the others has the counts
+of some chunks. Records are independent of each other: the chunks of a damaged one are counted again.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from parcount._native.journal_blocks import lock
 from parcount.files.count import Count
-from parcount.files.inputs import File, FileChanged, Input
-from parcount.files.journal import Journal, JournalReader
+from parcount.files.inputs import STANDARD_INPUT, File, FileChanged, Input
+from parcount.files.journal.journal import Journal
+from parcount.files.journal.reader import JournalReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,12 +66,10 @@ class Checkpoint:
     """
 
     def __init__(self, path: str, count: Count, options: Mapping[str, Any], inputs: Sequence[Input]) -> None:
-        files = [source for source in inputs if isinstance(source, File)]
+        files = [source for source in inputs if isinstance(source, File) and source.name != STANDARD_INPUT]
         if len(files) < len(inputs):
-            name = next(source.name for source in inputs if not isinstance(source, File))
-            raise ValueError(
-                f"a count of {name} cannot be continued: a journal needs regular files that are not compressed"
-            )
+            name = next(source.name for source in inputs if source not in files)
+            raise ValueError(f"a count of {name} cannot be continued: a journal is for regular, uncompressed files")
         self.path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         try:

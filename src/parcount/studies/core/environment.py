@@ -6,7 +6,6 @@ import os
 import platform
 import sys
 import sysconfig
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -34,7 +33,7 @@ def environment() -> dict[str, Any]:
             "available": limits.available,
             "parallel": limits.parallel,
             "reason": limits.reason,
-            **asdict(limits),
+            **limits._asdict(),
         },
         "python": {
             "version": platform.python_version(),
