@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -259,7 +258,7 @@ def totals(option: str, wc: str) -> Callable[[Path], list[Command]]:
                 first_number,
             ),
             Command("GNU wc", ["wc", wc, str(path)], first_number, ("wc",)),
-            Command("rust-coreutils wc", ["rust-coreutils", "wc", wc, str(path)], first_number, ("rust-coreutils",)),
+            Command("rust-coreutils wc", ["coreutils", "wc", wc, str(path)], first_number, ("coreutils",)),
             python("reading alone", READ, path, nothing, compared=False),
         ]
 
