@@ -1,0 +1,216 @@
+"""Counts of the distinct lines of files, exact in bounded memory; counts of the values of bytes."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+
+from parcount._native.value_table import MAX_HEAD, ValueTable
+from parcount.files.count import Count, Partial, Source
+from parcount.files.spill import READ_BYTES, Spill, count_partitions
+from parcount.files.value_counts import ValueCounts, ValuesInMemory
+from parcount.system.memory import free_memory
+
+SEARCH_BYTES = 4096
+"""Bytes that are read to find the end of a line; most lines are shorter."""
+
+MAX_SEARCH_BYTES = 1 << 20
+
+OTHER_BYTES = 100 << 20
+"""Memory of the process beside the tables: the interpreter, modules, what is read."""
+
+MIN_SHARE = 1 << 20
+"""Bytes of a table, at least."""
+
+
+class ValuesPartial(Partial):
+    """The count of values that one worker found.
+
+    Beyond its share of the memory, the table is written to a temporary file and emptied.
+
+    Parameters
+    ----------
+    count : Values
+        What is counted.
+    share : int
+        The memory of the table, in bytes.
+    """
+
+    def __init__(self, count: Values, share: int) -> None:
+        self.count = count
+        self.share = share
+        self.table = ValueTable(count.seed, share, hash_bits=count.hash_bits)
+        self._tables = [self.table]
+        self._spills: list[Spill] = []
+        self._spill: Spill | None = None
+
+    def update(self, block: memoryview, *, last: bool) -> int:
+        """Count the lines of a block; return how many of its bytes are not needed any more.
+
+        Raises
+        ------
+        OSError
+            If the disk for temporary files is full.
+        """
+        used = self._scan(block, last=last)
+        while self.table.full:
+            self.spill()
+            used += self._scan(block[used:], last=last)
+        return used
+
+    def _scan(self, block: memoryview, *, last: bool) -> int:
+        """Add values to the table until it is full; return how many bytes were used."""
+        return self.table.add_lines(block, last)
+
+    def spill(self) -> None:
+        """Write the table to a temporary file and empty it."""
+        if self._spill is None:
+            self._spill = Spill(self.count.spill_directory)
+            self._spills.append(self._spill)
+        self._spill.write(self.table)
+
+    def merge(self, other: Self) -> None:
+        """Add the count of another partial: its tables and files are taken over, and merged by `result`."""
+        self._tables += other._tables
+        self._spills += other._spills
+        other._tables, other._spills, other._spill = [], [], None
+
+    def result(self, threads: int | None = None) -> ValueCounts:
+        """Return the counts, and close this partial.
+
+        Parameters
+        ----------
+        threads : int, optional
+            As many threads merge, count the files and sort.
+
+        Raises
+        ------
+        OSError
+            If the disk for temporary files is full.
+        """
+        if not self._spills:
+            tables, self._tables = self._tables, []
+            return ValueCounts(ValuesInMemory(tables, threads))
+        try:
+            memory = self.share * len(self._tables)
+            for table in self._tables:
+                self._spills[0].write(table)
+                table.close()
+            count = self.count
+            return ValueCounts(
+                count_partitions(count.seed, count.hash_bits, count.spill_directory, self._spills, memory, threads)
+            )
+        finally:
+            self.close()
+
+    def to_bytes(self) -> bytes:
+        """Return all values with their counts, also those in temporary files."""
+        parts = [data for spill in self._spills for data in spill.read()]
+        for table in self._tables:
+            parts += encoded(table)
+        return b"".join(parts)
+
+    def load(self, data: bytes) -> None:
+        """Add what `to_bytes` returned."""
+        used = 0
+        while used < len(data):
+            step = self.table.load(memoryview(data)[used:])
+            used += step
+            if self.table.full:
+                self.spill()
+            elif not step:
+                raise ValueError("these are not the bytes of a count of values")
+
+    def close(self) -> None:
+        """Free the memory and the temporary files."""
+        for table in self._tables:
+            table.close()
+        for spill in self._spills:
+            spill.close()
+        self._tables, self._spills, self._spill = [], [], None
+
+
+def encoded(table: ValueTable) -> Iterator[bytes]:
+    """The values of a table with their counts, in parts."""
+    buffer = bytearray(max(READ_BYTES, table.longest + MAX_HEAD))
+    unused = np.zeros((2, 1), np.int64)
+    table.rewind()
+    while size := table.encode(buffer, *unused):
+        yield bytes(memoryview(buffer)[:size])
+
+
+@dataclass(frozen=True)
+class Values(Count):
+    """The distinct lines and how often each occurs.
+
+    A line is what is before a newline, and what is behind the last one if that is not empty.
+
+    Parameters
+    ----------
+    memory : int, optional
+        The memory of the process, in bytes; by default half of what is free. Beyond it, values go to temporary files.
+    spill_directory : str, optional
+        Where temporary files are; by default the folder of `tempfile`.
+    seed : int, optional
+        Of the hash; random by default, so that nobody can prepare lines that collide.
+    hash_bits : int, optional
+        How many bits of the hash are used; fewer make tests of collisions possible.
+    """
+
+    memory: int | None = None
+    spill_directory: str | None = None
+    seed: int = field(default_factory=lambda: secrets.randbits(64), repr=False)
+    hash_bits: int = field(default=64, repr=False)
+
+    keeps_partials = True
+
+    def __post_init__(self) -> None:
+        if self.memory is not None and self.memory < 1:
+            raise ValueError(f"memory must be at least 1 byte, not {self.memory}")
+
+    def share(self, workers: int) -> int:
+        """The memory of the table of one of `workers` workers."""
+        memory = self.memory
+        if memory is None:
+            memory = (free_memory(self.spill_directory or tempfile.gettempdir()).memory or 2 << 30) // 2
+        return max(MIN_SHARE, (memory - min(OTHER_BYTES, memory // 4)) // workers)
+
+    def partial(self, workers: int = 1) -> ValuesPartial:
+        """Return an empty partial, for one of `workers` workers that share the memory limit."""
+        return ValuesPartial(self, self.share(workers))
+
+    def from_bytes(self, data: bytes) -> ValuesPartial:
+        """Return the partial of which `to_bytes` returned `data`."""
+        partial = self.partial()
+        partial.load(data)
+        return partial
+
+    def find_start(self, source: Source, position: int) -> int:
+        """Return where the first line from `position` on begins; the size of the source if none does."""
+        if position == 0:
+            return 0
+        position -= 1
+        size = SEARCH_BYTES
+        while block := source.read(position, size):
+            newline = block.find(b"\n")
+            if newline >= 0:
+                return position + newline + 1
+            position += len(block)
+            size = min(2 * size, MAX_SEARCH_BYTES)
+        return source.size
+
+    def cut(self, block: memoryview) -> int:
+        """Return how many bytes the complete lines in a block take."""
+        stop, size = len(block), SEARCH_BYTES
+        while stop:
+            start = max(0, stop - size)
+            newline = bytes(block[start:stop]).rfind(b"\n")
+            if newline >= 0:
+                return start + newline + 1
+            stop, size = start, min(2 * size, MAX_SEARCH_BYTES)
+        return 0
