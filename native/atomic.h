@@ -29,6 +29,16 @@ static __forceinline void atomic_write(int64_t *cell, int64_t value)
     __iso_volatile_store64((volatile __int64 *)cell, value);
 }
 
+/* What is before it is seen before what is after it, also a write before a read. */
+static __forceinline void atomic_fence(void)
+{
+#ifdef _M_ARM64
+    __dmb(_ARM64_BARRIER_ISH);
+#else
+    __faststorefence();
+#endif
+}
+
 static __forceinline int64_t atomic_exchange_with(int64_t *cell, int64_t value)
 {
     return _InterlockedExchange64((volatile __int64 *)cell, value);
@@ -54,6 +64,12 @@ static inline int64_t atomic_read(const int64_t *cell)
 static inline void atomic_write(int64_t *cell, int64_t value)
 {
     __atomic_store_n(cell, value, __ATOMIC_RELEASE);
+}
+
+/* What is before it is seen before what is after it, also a write before a read. */
+static inline void atomic_fence(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 static inline int64_t atomic_exchange_with(int64_t *cell, int64_t value)

@@ -9,6 +9,7 @@ cdef extern from "Python.h":
 cdef extern from "atomic.h" nogil:
     int64_t atomic_read(const int64_t *cell)
     void atomic_write(int64_t *cell, int64_t value)
+    void atomic_fence()
     int64_t atomic_exchange_with(int64_t *cell, int64_t value)
     bint atomic_swap_if(int64_t *cell, int64_t *expected, int64_t value)
     bint atomic_add(int64_t *cell, int64_t n, int64_t *sum)

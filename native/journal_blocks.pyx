@@ -42,6 +42,7 @@ cdef extern from "journal_file.h" nogil:
     int c_attach "LOCK_ATTACH"
     int c_uses_lock "LOCK_USES_LOCK"
     int c_uses_reserve "LOCK_USES_RESERVE"
+    int c_uses_queue "LOCK_USES_QUEUE"
     int c_slots "LOCK_SLOTS"
     int F_RDLCK, F_WRLCK, F_UNLCK
     int file_lock(int descriptor, int which, int kind, int wait)
@@ -90,6 +91,7 @@ LOCK_APPEND = c_append
 LOCK_ATTACH = c_attach
 LOCK_USES_LOCK = c_uses_lock
 LOCK_USES_RESERVE = c_uses_reserve
+LOCK_USES_QUEUE = c_uses_queue
 LOCK_SLOTS = c_slots
 
 RECORDS_AT = c_records_at

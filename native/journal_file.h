@@ -106,7 +106,7 @@ static uint64_t block_search(const unsigned char *bytes, uint64_t size, uint64_t
 /* The bytes of the file on which locks are taken; none of them exists. A lock belongs to an open file description, and the
    kernel releases it with that. Without such locks the whole file is locked instead of LOCK_APPEND and LOCK_ATTACH, and the
    others are not needed: then there is one way to write. */
-enum { LOCK_APPEND, LOCK_ATTACH, LOCK_USES_LOCK, LOCK_USES_RESERVE, LOCK_SLOTS };
+enum { LOCK_APPEND, LOCK_ATTACH, LOCK_USES_LOCK, LOCK_USES_RESERVE, LOCK_USES_QUEUE, LOCK_SLOTS };
 #define LOCK_BASE ((int64_t)1 << 61)
 
 /* `kind` is F_RDLCK, F_WRLCK or F_UNLCK. Returns 0 or an error number: EAGAIN if it is locked and `wait` is 0, EINTR. */

@@ -19,6 +19,7 @@ from parcount._native.journal_blocks import (
     LOCK_ATTACH,
     LOCK_SLOTS,
     LOCK_USES_LOCK,
+    LOCK_USES_QUEUE,
     LOCK_USES_RESERVE,
     RECORDS_AT,
     SLOT_SIZE,
@@ -42,7 +43,7 @@ _STEP = 1 << 20
 _FILE_SYSTEMS = {0xEF53, 0x58465342, 0x01021994}
 """The numbers of ext4, XFS and tmpfs."""
 
-_USES = {"lock": LOCK_USES_LOCK, "reserve": LOCK_USES_RESERVE}
+_USES = {"lock": LOCK_USES_LOCK, "queue": LOCK_USES_QUEUE, "reserve": LOCK_USES_RESERVE}
 """The lock that a writer of each kind shares with the others of its kind as long as it has the file open."""
 
 
@@ -56,31 +57,21 @@ class OpenFile:
     """The place of its state, for a writer that reserves; otherwise -1."""
 
 
-def open_for_writing(path: str, how: str) -> OpenFile:
+def open_for_writing(path: str, how: str, *, text: bool = False) -> OpenFile:
     """Open a journal, or create it, for a writer of one kind. The descriptor is closed with `os.close`.
 
     Raises OSError, with ``EBUSY`` if writers of another kind have it open; ValueError if the file is no journal, has a
-    later version or a damaged header.
+    later version or a damaged header, or a journal with blocks where it is to be a text.
     """
     _refuse_windows()
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         if how == "reserve" and not can_reserve(descriptor):
             raise OSError(errno.EOPNOTSUPP, "space cannot be reserved safely on this file system; use how='lock'", path)
-        return use(descriptor, path, how)
+        return use(descriptor, path, how, text=text)
     except BaseException:
         os.close(descriptor)
         raise
-
-
-def open_text(path: str) -> int:
-    """Open a text journal, or create it. Raises OSError, and ValueError if the file is a journal with blocks."""
-    _refuse_windows()
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    if is_journal(os.pread(descriptor, RECORDS_AT, 0)):
-        os.close(descriptor)
-        raise ValueError(f"{path} is a journal with blocks, not with lines of text")
-    return descriptor
 
 
 def _refuse_windows() -> None:
@@ -88,22 +79,29 @@ def _refuse_windows() -> None:
         raise NotImplementedError("a journal cannot be written on Windows: its writers need POSIX locks")
 
 
-def use(descriptor: int, path: str, how: str) -> OpenFile:
-    """Become one of a journal's writers of one kind, with a descriptor that is not one yet."""
+def use(descriptor: int, path: str, how: str, *, text: bool = False) -> OpenFile:
+    """Become one of a journal's writers of one kind, with a descriptor that is not one yet.
+
+    The marker of a text journal is empty.
+    """
     with locked(descriptor, LOCK_ATTACH):
         in_use = {kind: journal_blocks.is_locked(descriptor, lock) for kind, lock in _USES.items()}
         for kind, used in in_use.items():
             if used and kind != how:
                 raise OSError(errno.EBUSY, f"the journal is open with how={kind!r}, which excludes how={how!r}", path)
         content = os.pread(descriptor, RECORDS_AT, 0)
-        if content:
+        marker = b""
+        if text:
+            if is_journal(content):
+                raise ValueError(f"{path} is a journal with blocks, not with lines of text")
+        elif content:
             marker = read_marker(content, path)
         else:
             header = new_header()
             marker = read_marker(header, path)
             os.pwrite(descriptor, header, COPY_AT)
             os.pwrite(descriptor, header, 0)
-        if not any(in_use.values()):
+        if not text and not any(in_use.values()):
             end = trim(descriptor)
             if how == "reserve":
                 os.pwrite(descriptor, _WORD.pack(end), END_AT)

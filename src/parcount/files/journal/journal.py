@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 from weakref import WeakSet, finalize
 
 from parcount.files.journal.lock import LockWriter
+from parcount.files.journal.queue import QueueWriter, recover
 from parcount.files.journal.reader import JournalReader, Record
 from parcount.files.journal.reserve import ReserveWriter
 
@@ -142,7 +144,9 @@ class Journal:
         return sequence
 
     def flush(self) -> None:
-        """Do nothing: records are not buffered. It makes a journal a replacement for a file."""
+        """Wait until all records that this process has appended are in the file: only ``how="queue"`` has others."""
+        if isinstance(self._writer, QueueWriter):
+            self._writer.flush()
 
     def sync(self) -> None:
         """Wait until all records that this process has appended are on the disk."""
@@ -222,14 +226,19 @@ class _Syncer:
 
 
 def _open_writer(path: str, how: How, sync: bool, text: bool) -> Writer:
-    if how == "queue":
-        raise NotImplementedError(how)
+    recover(path)
     if how == "reserve":
         return ReserveWriter(path, sync=sync)
     if how == "auto" and not text:
-        with suppress(OSError):  # the file system cannot do it, or others write the file under the lock
+        with suppress(OSError):  # the file system cannot do it, or others write the file in another way
             return ReserveWriter(path, sync=sync)
-    return LockWriter(path, sync=sync, text=text)
+    if how != "queue":
+        try:
+            return LockWriter(path, sync=sync, text=text)
+        except OSError as error:
+            if how != "auto" or error.errno != errno.EBUSY:
+                raise
+    return QueueWriter(path, sync=sync, text=text)
 
 
 def _reopen(kind: type[Journal], path: str, how: How, sync: Sync, text: bool) -> Journal:

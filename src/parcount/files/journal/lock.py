@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any, ClassVar
 
 from parcount._native.journal_blocks import append_line, append_locked
-from parcount.files.journal.format import open_for_writing, open_text, reopen, sync_to_disk, use
+from parcount.files.journal.format import open_for_writing, reopen, sync_to_disk, use
 
 
 class LockWriter:
@@ -61,19 +61,14 @@ class LockWriter:
             self._descriptor = reopen(descriptor, self._path)
 
     def _open(self) -> None:
-        self._marker = b""
-        if self._text:
-            self._descriptor = open_text(self._path)
-        else:
-            opened = open_for_writing(self._path, "lock")
-            self._descriptor, self._marker = opened.descriptor, opened.marker
+        opened = open_for_writing(self._path, "lock", text=self._text)
+        self._descriptor, self._marker = opened.descriptor, opened.marker
         self._start()
 
     def _attach(self) -> None:
         if self._descriptor < 0:
             raise ValueError("the journal is closed")
-        if not self._text:
-            use(self._descriptor, self._path, "lock")
+        use(self._descriptor, self._path, "lock", text=self._text)
         self._start()
 
     def _start(self) -> None:
