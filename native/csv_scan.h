@@ -18,7 +18,7 @@
 #include <string.h>
 
 enum {
-    FIELD_BATCH = 1024,
+    FIELD_BATCH = 192,
     NO_QUOTE = -1,
     SHORT_ROW_ERROR = 0, /* what becomes of rows without the column */
     SHORT_ROW_SKIP = 1,

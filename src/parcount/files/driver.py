@@ -149,9 +149,10 @@ class Worker:
                 _update(partial, memoryview(chunk.block), chunk, 0, last=True)
             else:
                 with chunk.input.open(chunk.start) as opened:
-                    count, head, skip = (
-                        self.open_count(chunk.input, opened) if chunk.count is None else (chunk.count, b"", 0)
-                    )
+                    count, head, skip = chunk.count, b"", 0
+                    if count is None:
+                        count, head, skip = self.open_count(chunk.input, opened)
+                        count = count.in_order()
                     partial = self._partial(count, own, pool, kept)
                     if count.reads_chunks:
                         assert isinstance(opened, OpenFile)
@@ -540,6 +541,7 @@ class _Run:
         """Yield what is in a stream, in blocks of complete records."""
         with source.open() as opened:
             count, head, skip = self.worker.open_count(source, opened)
+            count = count.in_order()
             if count.reads_chunks:
                 raise OSError(errno.ESPIPE, "this format can only be read from a regular file", source.name)
             position = skip
