@@ -66,6 +66,13 @@ def add_to(commands: Any) -> None:
     add("--delimiter", metavar="D", help="what is between columns; default: comma, or tab in .tsv files")
     add("--header", action=argparse.BooleanOptionalAction, help="whether the first row has the names of the columns")
     add("--format", choices=("csv", "tsv", "jsonl", "parquet"), help="default: by the name of the file, or csv")
+    add(
+        "--quote",
+        metavar="Q",
+        default='"',
+        help="what is around fields with delimiters in them; '' for none; default: \"",
+    )
+    add("--short-rows", choices=("error", "skip", "empty"), help="rows without the column; default: error")
     add("--unicode", action="store_true", help="words as Python's str.split() separates them")
     add("--top", metavar="N", type=_natural, help="only the N most frequent values")
     add("--memory", metavar="SIZE", type=_size, help="the most that the values take; default: half of what is free")
@@ -145,9 +152,9 @@ def _check(words: argparse.Namespace, kinds: Sequence[str], of_values: bool) -> 
     for option in ("top", "memory", "spill_directory") if not of_values else ():
         if getattr(words, option) is not None:
             refuse(f"--{option.replace('_', '-')} is for --values and --column")
-    for option in ("delimiter", "header", "format") if words.column is None else ():
+    for option in ("delimiter", "header", "format", "short_rows") if words.column is None else ():
         if getattr(words, option) is not None:
-            refuse(f"--{option} is for --column")
+            refuse(f"--{option.replace('_', '-')} is for --column")
 
 
 def _execution(words: argparse.Namespace) -> Execution | None:
@@ -167,7 +174,18 @@ def _values(words: argparse.Namespace) -> tuple[Count, dict[str, Any]]:
     named: str | None = words.column
     column = int(named) if named is not None and named.isdecimal() else named
     delimiter = "\t" if words.delimiter == "\\t" else words.delimiter
-    return make_values(words.bytes, column, delimiter, words.header, words.format, words.memory, words.spill_directory)
+    quote = words.quote or None
+    return make_values(
+        words.bytes,
+        column,
+        delimiter,
+        words.header,
+        words.format,
+        quote,
+        words.short_rows,
+        words.memory,
+        words.spill_directory,
+    )
 
 
 def _complain(error: BaseException, name: str | None = None) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from parcount.files.count import Count, Partial
     from parcount.files.driver import Progress
     from parcount.files.inputs import Input, OnError
-    from parcount.files.values import ValueCounts
+    from parcount.files.value_counts import ValueCounts
 
     Path = str | os.PathLike[str]
     Paths = Path | BinaryIO | Iterable[Path | BinaryIO]
@@ -172,6 +172,8 @@ def count_values(
     delimiter: str | None = None,
     header: bool | None = None,
     format: Literal["csv", "tsv", "jsonl", "parquet"] | None = None,  # noqa: A002 - as everywhere
+    quote: str | None = '"',
+    short_rows: Literal["error", "skip", "empty"] = "error",
     memory: int | None = None,
     spill_directory: Path | None = None,
     recursive: bool = False,
@@ -194,6 +196,11 @@ def count_values(
         Whether the first row has the names of the columns; by default if `column` is a name.
     format : {"csv", "tsv", "jsonl", "parquet"}, optional
         The format, by default that of the file's name, or else ``"csv"``.
+    quote : str or None, optional
+        What is around fields that hold delimiters, ends of rows or, doubled, itself; None if quotes are characters.
+    short_rows : {"error", "skip", "empty"}, optional
+        What becomes of rows that end before the column, and of JSON objects without the key: ValueError, nothing, or
+        one more empty value.
     memory : int, optional
         The most bytes that the counts take; by default half of the free memory. What does not fit goes to temporary
         files.
@@ -226,7 +233,7 @@ def count_values(
     >>> pc.count_values(io.BytesIO(b"a\nb\na\n")).to_dict()
     {b'a': 2, b'b': 1}
     """
-    count, options = make_values(bytes, column, delimiter, header, format, memory, spill_directory)
+    count, options = make_values(bytes, column, delimiter, header, format, quote, short_rows, memory, spill_directory)
     inputs = find_inputs(as_paths(path), recursive=recursive)
     counted = run_count(count, options, inputs, threads, on, progress, journal)
     return value_counts(count, counted)
@@ -237,7 +244,9 @@ def make_values(
     column: int | str | None,
     delimiter: str | None,
     header: bool | None,
-    format: str | None,  # noqa: A002 - as everywhere
+    format: Literal["csv", "tsv", "jsonl", "parquet"] | None,  # noqa: A002 - as everywhere
+    quote: str | None,
+    short_rows: Literal["error", "skip", "empty"] | None,
     memory: int | None,
     spill_directory: Path | None,
 ) -> tuple[Count, dict[str, Any]]:
@@ -248,18 +257,26 @@ def make_values(
         from parcount.files.byte_table import ByteTable
 
         return ByteTable(), {"values": "bytes"}
-    directory = None if spill_directory is None else os.fspath(spill_directory)
-    if column is None:
-        if delimiter is not None or header is not None or format is not None:
-            raise ValueError("delimiter=, header= and format= are for column=")
-        from parcount.files.values import Values
+    from parcount.files.values import Values
 
-        return Values(memory, directory), {"values": "lines"}
+    values = Values(memory, None if spill_directory is None else os.fspath(spill_directory))
+    if column is None:
+        if (delimiter, header, format) != (None, None, None):
+            raise ValueError("delimiter=, header= and format= are for column=")
+        return values, {"values": "lines"}
     from parcount.files.columns import Column
 
     options = {"column": column, "delimiter": delimiter, "header": header, "format": format}
-    coded = None if delimiter is None else delimiter.encode()
-    count = Column(column, delimiter=coded, header=header, format=format, memory=memory, spill_directory=directory)
+    options |= {"quote": quote, "short_rows": short_rows or "error"}
+    count = Column(
+        column,
+        delimiter=None if delimiter is None else delimiter.encode(),
+        quote=None if quote is None else quote.encode(),
+        header=header,
+        format=format,
+        short_rows=short_rows or "error",
+        values=values,
+    )
     return count, {"values": "column", **options}
 
 
@@ -337,6 +354,8 @@ def _total(
     return sum(getattr(partial, kind) for _, partial in counted)
 
 
-def value_counts(count: Count, counted: Sequence[tuple[Input, Partial]]) -> ValueCounts:
+def value_counts(count: Count, counted: Sequence[tuple[Input, Partial]], threads: int | None = None) -> ValueCounts:
     """Return what `run_count` has counted."""
-    raise NotImplementedError
+    partial: Any = counted[0][1] if counted else count.partial()
+    result: ValueCounts = partial.result(threads)
+    return result
