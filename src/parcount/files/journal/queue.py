@@ -339,6 +339,8 @@ def start_writer_process(folder: Path, file: int) -> bool:
             timeout=START_TIMEOUT,
             check=False,
         )
+        if done.returncode < 0:  # killed
+            return False
         if done.returncode:
             raise OSError(
                 f"the writer process of a journal does not start: {done.stderr.decode(errors='replace').strip()}"

@@ -83,8 +83,7 @@ class QueueServer:
         self._feeders: dict[str, Feeder] = {}
         self._connections: dict[int, Connection] = {}
         self._error = 0
-        for entry in sorted(folder.iterdir()):
-            self._open(entry.name)
+        self._find_rings()
         (folder / "socket").unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
         with _short(folder) as short:
@@ -102,6 +101,8 @@ class QueueServer:
             self._communicate(timeout)
             wrote = self._write()
             self._retire()
+            if not self._feeders:
+                self._find_rings()  # of processes that were killed before they connected
             if not self._feeders or (self._error and not self._alive()):
                 break
             timeout = self._rest(wrote)
@@ -111,6 +112,11 @@ class QueueServer:
             self._folder.rmdir()
 
     # Rings
+
+    def _find_rings(self) -> None:
+        for entry in sorted(self._folder.iterdir()):
+            if entry.name not in self._feeders:
+                self._open(entry.name)
 
     def _open(self, name: str) -> Feeder | None:
         """Open a ring; None if there is none, or if it is not complete."""
