@@ -83,7 +83,6 @@ crc32c_initialise()
 if not {"SSE42", "ARM_CRC32"}.isdisjoint(cpu_features.ENABLED):
     crc32c_chosen = crc32c_instruction
 
-HEADER_SIZE = BLOCK_HEADER
 ALIGNMENT = BLOCK_ALIGNMENT
 MAX_RECORD = 0xFFFFFFFF
 
@@ -116,6 +115,15 @@ cdef uint64_t marker_of(bytes marker) except? 0:
 cdef int check_length(Py_ssize_t length) except -1:
     if <uint64_t>length > <uint64_t>MAX_RECORD:
         raise ValueError(f"a record has at most {MAX_RECORD} bytes, not {length}")
+    return 0
+
+
+cdef int get_constant(data, Py_buffer *view) except -1:
+    """Get the bytes of `data`, or of a copy if another thread could change them between the checksum and the writing."""
+    PyObject_GetBuffer(data, view, PyBUF_SIMPLE)
+    if not view.readonly:
+        PyBuffer_Release(view)
+        PyObject_GetBuffer(bytes(data), view, PyBUF_SIMPLE)
     return 0
 
 
@@ -254,7 +262,7 @@ def append_locked(int descriptor, bytes marker not None, uint64_t writer, uint64
     cdef uint64_t word = marker_of(marker)
     cdef uint32_t state
     cdef int error
-    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    get_constant(data, &view)
     try:
         check_length(view.len)
         with nogil:
@@ -333,7 +341,7 @@ cdef class ReserveAppender:
         cdef uint64_t size, offset = 0, sequence
         cdef uint32_t state
         cdef int error = 0
-        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        get_constant(data, &view)
         try:
             check_length(view.len)
             size = block_size(view.len)

@@ -17,7 +17,7 @@ enum {
     SLOTS_AT = 256,        /* of each attached file description: its cells, and the process */
     SLOT_SIZE = 64,
     SLOT_CELLS = 7,        /* threads of a process that can append at the same time */
-    WINDOW = 1 << 25,      /* what a thread maps of the file at a time */
+    WINDOW = 1 << 23,      /* what a thread maps of the file at a time */
     MAPPED_RECORD = 1 << 15 /* up to this size a record is written through the mapping */
 };
 

@@ -4,7 +4,6 @@ from typing import Any, Self, TypeVar
 _Record = TypeVar("_Record")
 
 ALIGNMENT: int
-HEADER_SIZE: int
 MAX_RECORD: int
 LOCK_APPEND: int
 LOCK_ATTACH: int

@@ -34,9 +34,9 @@ COPY_AT = RECORDS_AT - 64
 SLOTS = (COPY_AT - SLOTS_AT) // SLOT_SIZE
 """How many processes can have a journal open at the same time to write to reserved space."""
 
-_HEADER = struct.Struct("<8sII8s36x")
+_HEADER = struct.Struct("<8sI4x8s36xI")
+HEADER_SIZE = _HEADER.size
 _WORD = struct.Struct("=q")
-_CHECKSUM = struct.Struct("<I")
 _MAGIC = b"\x89pcjrnl\n"
 _STEP = 1 << 20
 
@@ -89,14 +89,14 @@ def use(descriptor: int, path: str, how: str, *, text: bool = False) -> OpenFile
         for kind, used in in_use.items():
             if used and kind != how:
                 raise OSError(errno.EBUSY, f"the journal is open with how={kind!r}, which excludes how={how!r}", path)
-        content = os.pread(descriptor, RECORDS_AT, 0)
+        content = os.pread(descriptor, RECORDS_AT + 1, 0)
         marker = b""
         if text:
             if is_journal(content):
                 raise ValueError(f"{path} is a journal with blocks, not with lines of text")
-        elif content:
+        elif len(content) > RECORDS_AT or any(content[:HEADER_SIZE]):
             marker = read_marker(content, path)
-        else:
+        else:  # empty, or its creator was killed
             header = new_header()
             marker = read_marker(header, path)
             os.pwrite(descriptor, header, COPY_AT)
@@ -156,8 +156,8 @@ def locked(descriptor: int, which: int) -> Iterator[None]:
 
 def new_header() -> bytes:
     """Return the header of a new journal. Data cannot contain its marker but by chance, because it is random."""
-    fields = _HEADER.pack(_MAGIC, VERSION, RECORDS_AT, token_bytes(8))
-    return fields + _CHECKSUM.pack(journal_blocks.crc32c(fields))
+    fields = _HEADER.pack(_MAGIC, VERSION, token_bytes(8), 0)[:-4]
+    return fields + journal_blocks.crc32c(fields).to_bytes(4, "little")
 
 
 def is_journal(content: bytes) -> bool:
@@ -172,17 +172,21 @@ def read_marker(content: bytes, path: str, *, damaged: bool = False) -> bytes:
     """
     if not is_journal(content):
         raise ValueError(f"{path} is not a journal")
-    for offset in (0, COPY_AT):
-        header = content[offset : offset + 64]
-        if len(header) == 64 and _CHECKSUM.unpack_from(header, 60)[0] == journal_blocks.crc32c(header[:60]):
-            magic, version, records_at, marker = _HEADER.unpack_from(header)
-            if magic == _MAGIC and version != VERSION:
+    for offset in (0, COPY_AT) if damaged else (0,):
+        if header_is_valid(content, offset):
+            _, version, marker, _ = _HEADER.unpack_from(content, offset)
+            if version != VERSION:
                 raise ValueError(f"{path} is a journal of version {version}; this release reads version {VERSION}")
-            if magic == _MAGIC and records_at == RECORDS_AT:
-                return bytes(marker)
-        if not damaged:
-            break
+            return bytes(marker)
     raise ValueError(f"the header of the journal {path} is damaged; repair it to a new file")
+
+
+def header_is_valid(content: bytes, offset: int) -> bool:
+    """Whether the header, or its copy, is undamaged."""
+    header = content[offset : offset + HEADER_SIZE]
+    if len(header) < HEADER_SIZE or not header.startswith(_MAGIC):
+        return False
+    return bool(_HEADER.unpack(header)[-1] == journal_blocks.crc32c(header[:-4]))
 
 
 def align(offset: int) -> int:
@@ -214,6 +218,15 @@ def can_reserve(descriptor: int) -> bool:
     File systems that copy on write, such as btrfs, need space for it; if there is none, the process gets a SIGBUS.
     """
     return sys.platform == "linux" and journal_blocks.file_system(descriptor) in _FILE_SYSTEMS
+
+
+def sync_folder(path: str) -> None:
+    """Wait until the name of a file is on the disk."""
+    descriptor = os.open(os.path.dirname(path), os.O_RDONLY)  # noqa: PTH120 - as in `Journal`
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_to_disk(descriptor: int) -> None:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Literal, Protocol, Self
 from weakref import WeakSet, finalize
 
+from parcount.files.journal.format import sync_folder
 from parcount.files.journal.lock import LockWriter
 from parcount.files.journal.queue import QueueWriter, recover
 from parcount.files.journal.reader import JournalReader, Record
@@ -106,6 +107,8 @@ class Journal:
         self.text = text
         self._writer = _open_writer(self.path, how, sync == "record", text)
         self.how = self._writer.how
+        if sync != "none":
+            sync_folder(self.path)
         self._syncer = None if isinstance(sync, str) else _Syncer(self._writer, sync)
         self._finalizer = finalize(self, _close, self._writer, self._syncer, sync != "none")
         _journals.add(self)
@@ -210,7 +213,10 @@ class _Syncer:
             with self._start:
                 if not self._waiting:
                     self._waiting = True
-                    Thread(target=self._run, daemon=True).start()
+                    try:
+                        Thread(target=self._run, daemon=True).start()
+                    except RuntimeError:  # the interpreter ends, which closes the journal
+                        self._waiting = False
 
     def stop(self) -> None:
         self._stopped.set()

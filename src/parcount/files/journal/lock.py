@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from secrets import randbits
 from threading import Lock
 from typing import Any, ClassVar
@@ -58,7 +59,8 @@ class LockWriter:
         self._attached = False
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
-            self._descriptor = reopen(descriptor, self._path)
+            with suppress(OSError):  # then it is closed here
+                self._descriptor = reopen(descriptor, self._path)
 
     def _open(self) -> None:
         opened = open_for_writing(self._path, "lock", text=self._text)

@@ -10,10 +10,12 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from parcount._native import journal_blocks
-from parcount._native.journal_blocks import END_AT, LOCK_APPEND, LOCK_USES_RESERVE, RECORDS_AT
+from parcount._native.journal_blocks import END_AT, LOCK_APPEND, LOCK_USES_QUEUE, LOCK_USES_RESERVE, RECORDS_AT
 from parcount.files.journal.format import (
     COPY_AT,
+    HEADER_SIZE,
     align,
+    header_is_valid,
     is_journal,
     new_header,
     oldest_append,
@@ -177,8 +179,13 @@ class JournalReader:
 
         Time: O(size of the file). Memory: O(writers + damages). What a writer is still writing is no damage.
         """
-        damages = []
+        damages: list[Damage] = []
         sequences = _Sequences()
+        if not self.text:
+            content = self._read(0, RECORDS_AT)
+            for offset, what in ((0, "the header"), (COPY_AT, "the copy of the header")):
+                if not header_is_valid(content, offset):
+                    damages.append(Damage(offset, HEADER_SIZE, "torn", f"{what} is damaged"))
         for part in self._settled_parts(self._begin, self._end()):
             if part.records and not self.text:
                 for record in part.records:
@@ -250,7 +257,9 @@ class JournalReader:
         if self._reserved_end() is not None:
             oldest = oldest_append(self._descriptor)
             return oldest is not None and oldest < part.stop
-        return part.is_last and journal_blocks.is_locked(self._descriptor, LOCK_APPEND)
+        return part.is_last and any(
+            journal_blocks.is_locked(self._descriptor, lock) for lock in (LOCK_APPEND, LOCK_USES_QUEUE)
+        )
 
     def _settled_parts(self, start: int, end: int) -> Iterator[_Part]:
         """The parts of the file, of which those that are no record are known to stay so, or to be in progress."""
@@ -347,7 +356,7 @@ class _Sequences:
 
     def __init__(self) -> None:
         self._next: dict[int, int] = {}
-        self._missing: dict[int, set[int]] = {}
+        self._missing: dict[int, list[range]] = {}
 
     def check(self, record: Record) -> list[Damage]:
         """Return what is wrong with a record's sequence number."""
@@ -358,14 +367,16 @@ class _Sequences:
         return [self._explain(record, number, expected)]
 
     def _explain(self, record: Record, number: int, expected: int) -> Damage:
-        missing = self._missing.setdefault(record.writer, set())
+        missing = self._missing.setdefault(record.writer, [])
         of_writer = f"of writer {record.writer:#018x}"
         if number > expected:
             self._next[record.writer] = number + 1
-            missing.update(range(expected, number))
-            numbers = f"record {expected}" if number == expected + 1 else f"records {expected} to {number - 1}"
-            return Damage(record.offset, 0, "missing", f"{numbers} {of_writer} should be in front of this one")
-        if number in missing:
-            missing.remove(number)
+            missing.append(range(expected, number))
+            which = f"record {expected}" if number == expected + 1 else f"records {expected} to {number - 1}"
+            return Damage(record.offset, 0, "missing", f"{which} {of_writer} should be in front of this one")
+        for i, numbers in enumerate(missing):
+            if number not in numbers:
+                continue
+            missing[i : i + 1] = filter(None, (range(numbers.start, number), range(number + 1, numbers.stop)))
             return Damage(record.offset, 0, "order", f"record {number} {of_writer} comes after record {expected - 1}")
         return Damage(record.offset, 0, "duplicate", f"record {number} {of_writer} comes again")

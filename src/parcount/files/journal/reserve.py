@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from secrets import randbits
 from threading import Lock
 from typing import Any, ClassVar
@@ -60,7 +61,8 @@ class ReserveWriter:
             self._appender = None
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
-            self._descriptor = reopen(descriptor, self._path)
+            with suppress(OSError):  # then it is closed here
+                self._descriptor = reopen(descriptor, self._path)
 
     def _attach(self) -> ReserveAppender:
         with self._opening:
