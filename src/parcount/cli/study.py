@@ -27,7 +27,7 @@ from parcount.cli.arguments import (
 from parcount.report.output import is_regular
 from parcount.studies.core.driver import run_study
 from parcount.studies.core.experiment import Experiment
-from parcount.studies.core.options import QUICK_SECONDS, SECONDS, parse_integer, parse_integers
+from parcount.studies.core.options import QUICK_SECONDS, parse_integer, parse_integers
 from parcount.studies.core.registry import DEFAULT, STUDIES, find_experiment
 from parcount.studies.core.result import Study
 from parcount.studies.gil.experiment import file_bytes
@@ -47,7 +47,7 @@ def add_to(commands: Any) -> None:
     """Add ``parcount study`` with a subcommand for each study."""
     study = commands.add_parser(
         "study",
-        help="measure threads, processes, counters, I/O or transports on this machine",
+        help="measure threads, processes, counters, I/O, transports or a journal on this machine",
         description="Measures this machine, checks every result for exactness, and ends in a table and a verdict. "
         f"Without a name, {DEFAULT}. Ctrl-C reports what has been measured by then.",
     )
@@ -74,8 +74,9 @@ def _add_one_study(
     parser.set_defaults(command=_study, parser=parser, experiments=experiments)
     add_option(parser, "--seed", "N", parse_integer, "seed of data and order; default: 0", default=0)
     duration = parser.add_mutually_exclusive_group()
+    usual = "/".join(f"{seconds:.0f}" for seconds in sorted({one.seconds for one in experiments}))
     quick = (
-        f"end each study after {QUICK_SECONDS:.0f} seconds rather than {SECONDS:.0f}: more is undecided; a study ends "
+        f"end each study after {QUICK_SECONDS:.0f} seconds rather than {usual}: more is undecided; a study ends "
         "earlier as soon as everything is decided"
     )
     duration.add_argument("--quick", action="store_true", help=quick)
@@ -91,7 +92,7 @@ def _add_one_study(
 def _study(words: argparse.Namespace) -> int:
     refuse = words.parser.error
     names = [experiment.name for experiment in words.experiments]
-    seconds = QUICK_SECONDS if words.quick else SECONDS
+    seconds = QUICK_SECONDS if words.quick else None
     if words.seconds is not None:
         seconds = words.seconds / len(names)
     experiments: list[Experiment] = []

@@ -6,7 +6,7 @@ from typing import Any
 
 from parcount.report.notebook import shown_progress
 from parcount.studies.core.driver import Progress, run_study
-from parcount.studies.core.options import QUICK_SECONDS, SECONDS
+from parcount.studies.core.options import QUICK_SECONDS
 from parcount.studies.core.registry import DEFAULT, SCALE, find_experiment
 from parcount.studies.core.result import Study
 
@@ -31,6 +31,7 @@ def study(
     counters   what each method of counting with several workers costs, and how many increments it loses
     io         what threads, processes and asyncio gain where Python waits for a network, and where it computes
     transports what it takes to get an array to a worker process and back
+    journal    how fast many workers append to one file by each method, and what gets lost, torn or duplicated
     ========== =========================================================================================================
 
     Every cell runs once a round, in a new order each round, and its workers start together. A speedup is the median
@@ -39,12 +40,12 @@ def study(
 
     Parameters
     ----------
-    name : {"gil", "counters", "io", "transports"}, optional
+    name : {"gil", "counters", "io", "transports", "journal"}, optional
         Which study.
     seed : int, optional
         Seed of the generated data and of the order of the cells.
     quick : bool, optional
-        End after at most 20 seconds rather than 120: more is undecided.
+        End after at most 20 seconds rather than 120, or of ``"journal"`` 60: more is undecided.
     seconds : float, optional
         Time after which to end instead.
     progress : callable, optional
@@ -65,7 +66,8 @@ def study(
     TypeError
         If the study does not have an option.
     OSError
-        If `data` cannot be read, the system lacks shared memory for `size`, or the server of io does not start.
+        If `data` cannot be read, the system lacks shared memory for `size`, the server of io does not start, or
+        `directory` cannot be written to.
 
     Notes
     -----
@@ -89,6 +91,12 @@ def study(
     .          delay      milliseconds that the server waits before each answer; default: 10
     transports variants   of "pickle", "pipe", "queue", "shared_memory", "shared array", "mapped file"; default: all
     .          size       bytes of the largest array; default: 1 million for each second, at most 256 MB
+    journal    variants   methods of appending, as the table spells them; default: all
+    .          workers    numbers of writers besides one; default: all cores, but at least four
+    .          bytes      of a record; default: 16, 100, 1024, 8192 and 65536
+    .          size       records in one run; default: what one writer appends in a fiftieth of a second
+    .          directory  where the files are written; default: the current directory
+    .          sync       "none", or "record": after each record, wait until it is on the disk; default: "none"
     ========== ========== ==============================================================================================
 
     The call ends as soon as the claims of the study are decided, and takes all cores until then. On Linux it also
@@ -112,8 +120,8 @@ def study(
     if name == SCALE:
         raise ValueError("the study of your own function is parcount.scale(function)")
     experiment = find_experiment(name)
-    if seconds is None:
-        seconds = QUICK_SECONDS if quick else SECONDS
+    if seconds is None and quick:
+        seconds = QUICK_SECONDS
     opened = experiment(seed=seed, seconds=seconds, **options)
     with shown_progress(progress) as shown:
         return run_study(opened, shown)

@@ -21,11 +21,13 @@ class Cell:
     workload, variant, execution, workers
         What is run, and by whom.
     unit : str
-        One unit of its work, in the singular: "increment", "page", "byte", "trip", "call".
+        One unit of its work, in the singular: "increment", "page", "byte", "trip", "call", "record".
     direction : {"there", "back"} or None
         Where its arrays go, if it sends arrays.
     array_bytes : int or None
         Their size.
+    record_bytes : int or None
+        The size of its records, if it appends records.
     """
 
     workload: str
@@ -35,6 +37,7 @@ class Cell:
     unit: str = field(default="increment", compare=False, kw_only=True)
     direction: str | None = field(default=None, compare=False, kw_only=True)
     array_bytes: int | None = field(default=None, compare=False, kw_only=True)
+    record_bytes: int | None = field(default=None, compare=False, kw_only=True)
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -49,7 +52,13 @@ class Cell:
     @property
     def cell(self) -> Cell:
         """The cell alone, without results."""
-        return Cell(*self.key, unit=self.unit, direction=self.direction, array_bytes=self.array_bytes)
+        return Cell(
+            *self.key,
+            unit=self.unit,
+            direction=self.direction,
+            array_bytes=self.array_bytes,
+            record_bytes=self.record_bytes,
+        )
 
     def __str__(self) -> str:
         return f"{self.workload}/{self.variant}/{self.execution}/{self.workers}"
@@ -75,7 +84,7 @@ class Sample:
         The share of the time in which its workers were ready to run and had no core, because other programs or a
         virtual machine's host used it.
     lost : int
-        Increments that are missing from the count, or pages or arrays that are missing or wrong.
+        Increments that are missing from the count, pages or arrays that are missing or wrong, or missing records.
     cpu, server : float or None
         Seconds of CPU time of its workers, and of the server, where measured.
     evidence : mapping of str to float

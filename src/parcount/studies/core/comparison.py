@@ -325,6 +325,7 @@ def _described(study: Study) -> Iterator[tuple[str, str]]:
     for name, version in environment["versions"].items():
         yield LIBRARIES.get(name, name), version or "not installed"
     yield "Numba's threading layer", environment["threading_layer"] or "none"
+    yield "File system", environment.get("file_system") or "not known"
     yield "Other load", "; ".join(environment["load"]) or "none"
     yield "Seed", str(study.options["seed"])
 

@@ -20,6 +20,7 @@ UNITS = {
     "byte": ("MB", float(1 << 20)),
     "trip": ("trips", 1.0),
     "call": ("calls", 1.0),
+    "record": ("records", 1.0),
 }
 """The units of rates in the table, with their sizes in units of work."""
 

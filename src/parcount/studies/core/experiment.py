@@ -94,6 +94,8 @@ class Experiment(ABC):
 
     Results that differ in them are not compared. Other options choose cells, the order, or the number of rounds.
     """
+    seconds: ClassVar[float] = SECONDS
+    """Seconds after which it ends by default."""
     target: ClassVar[float]
     """Seconds that one run of a calibrated cell takes."""
     startup_of_each_cell: ClassVar[bool] = True
@@ -117,7 +119,7 @@ class Experiment(ABC):
     # The design: what a subclass defines.
 
     @classmethod
-    def check_options(cls, *, seed: int = 0, seconds: float = SECONDS, **given: Any) -> Options:
+    def check_options(cls, *, seed: int = 0, seconds: float | None = None, **given: Any) -> Options:
         """Check options and fill in defaults.
 
         Raises
@@ -132,6 +134,7 @@ class Experiment(ABC):
             if keyword not in known:
                 raise TypeError(f"the study {cls.name!r} has no option {keyword!r}; it has {', '.join(known)}")
         values = {option.keyword: option.check(given.get(option.keyword)) for option in cls.parameters}
+        seconds = cls.seconds if seconds is None else seconds
         return Options(study=cls.name, seed=seed, seconds=seconds, **{**cls.fixed_options, **values})
 
     @abstractmethod

@@ -29,7 +29,7 @@ class Options:
         Ascending.
     size : int or None
         Increments in one run of every cell, or None for what each variant does in a certain time. For io: pages; for
-        transports: bytes of the largest array.
+        transports: bytes of the largest array; for journal: records.
     data : str or None
         The file whose bytes the bincount workload counts.
     seed : int
@@ -49,6 +49,12 @@ class Options:
         whether every object is also measured shared by all workers and private to each.
     timeout : float or None
         Seconds after which a call that has not returned is given up.
+    bytes : tuple of int
+        Sizes of records, ascending.
+    directory : str or None
+        Where files are written.
+    sync : str or None
+        When a record must be on the disk.
     """
 
     workloads: tuple[str, ...] = ()
@@ -69,6 +75,9 @@ class Options:
     fresh: bool = False
     share_sweep: bool = False
     timeout: float | None = None
+    bytes: tuple[int, ...] = ()
+    directory: str | None = None
+    sync: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 1 << 63:

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any, Self
 
 TIME_LIMIT = 120.0
-"""Seconds within which all processes must have ended a task."""
+"""Seconds within which all processes must have ended a task, or have ended."""
 
 Prepare = Callable[[Any, Any], AbstractContextManager[Callable[[], object]]]
 """Given the inherited object and an item, returns a context manager whose value is the task."""
@@ -32,7 +32,14 @@ class ProcessGroup:
         What starts them: it must not fork, or they would inherit each other's pipes.
     make : callable
         Makes the object, given the context.
+
+    Attributes
+    ----------
+    limit : float
+        Seconds within which all processes must have ended a task.
     """
+
+    limit = TIME_LIMIT
 
     def __init__(self, size: int, context: Any, make: Callable[[Any], Any]) -> None:
         self._size = size
@@ -83,14 +90,14 @@ class ProcessGroup:
         Exception
             That of a task. The processes are then replaced, and what they inherit is made anew.
         TimeoutError
-            If the tasks have not ended within `TIME_LIMIT`.
+            If the tasks have not ended within `limit`.
         """
         if not self._workers:
             self._start()
         try:
             for connection, item in zip(self._workers, items, strict=True):
                 connection.send((prepare, item))
-            answers = self._receive(perf_counter() + TIME_LIMIT)
+            answers = self._receive(perf_counter() + self.limit)
         except BaseException:
             self._end()
             raise
@@ -102,7 +109,7 @@ class ProcessGroup:
         while left := self._workers.keys() - answers.keys():
             ready = wait(left, max(0.0, until - perf_counter()))
             if not ready:
-                raise TimeoutError(f"processes did not end within {TIME_LIMIT:.0f} seconds")
+                raise TimeoutError(f"processes did not end within {self.limit:g} seconds")
             for connection in ready:
                 assert isinstance(connection, Connection)
                 try:

@@ -14,6 +14,7 @@ STUDIES: Mapping[str, str] = {
     "counters": "parcount.studies.counters.experiment:CountersExperiment",
     "io": "parcount.studies.io.experiment:IoExperiment",
     "transports": "parcount.studies.transports.experiment:TransportsExperiment",
+    "journal": "parcount.studies.journal.experiment:JournalExperiment",
 }
 """The class of each study of this machine, by its name. A class is imported when its study is first asked for."""
 

@@ -22,7 +22,7 @@ from parcount.shm.blocks import shared_array
 from parcount.studies.core.analysis import NOT_SUPPORTED
 from parcount.studies.core.cells import Cell, Sample
 from parcount.studies.core.experiment import Experiment
-from parcount.studies.core.options import SECONDS, Options, names_option, size_option
+from parcount.studies.core.options import Options, names_option, size_option
 from parcount.studies.transports import verdict
 from parcount.studies.transports.payload import ITEM, Array, checksum, expected_checksum, make
 from parcount.studies.transports.verdict import ALONE, BACK, INTEGER, MAPPED, METHODS, SHARED, THERE
@@ -71,10 +71,10 @@ class TransportsExperiment(Experiment):
         self._received: Array | None = None
 
     @classmethod
-    def check_options(cls, *, seconds: float = SECONDS, **given: Any) -> Options:
+    def check_options(cls, **given: Any) -> Options:
         """Check options and fill in defaults; the workloads follow from the size."""
-        options = super().check_options(seconds=seconds, **given)
-        largest = options.size or max(LEAST, min(int(seconds * BYTES_A_SECOND), 1 << 28))
+        options = super().check_options(**given)
+        largest = options.size or max(LEAST, min(int(options.seconds * BYTES_A_SECOND), 1 << 28))
         return replace(options, size=largest, workloads=tuple(cell.workload for cell in trips(largest)))
 
     def cells(self) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:

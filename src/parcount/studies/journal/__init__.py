@@ -1,0 +1,1 @@
+"""The study of how many workers append to one file."""
