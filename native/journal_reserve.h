@@ -125,6 +125,8 @@ static int reserve_allocate(Reserve *file, uint64_t end)
 {
     int64_t *allocated = (int64_t *)(file->head + ALLOCATED_AT), held = atomic_read(allocated);
     uint64_t step = end >> 3, target;
+    if (held >= (int64_t)end)
+        return 0; /* another writer was faster */
     step = step < 1 << 18 ? 1 << 18 : step > 1 << 26 ? 1 << 26 : step;
     target = (end + step - 1) / (1 << 16) * (1 << 16) + (1 << 16);
     if (fallocate(file->descriptor, 0, held, (off_t)(target - held)) != 0) {
