@@ -9,7 +9,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from unittest.mock import patch
 
@@ -23,6 +23,7 @@ from parcount.studies.core.result import load_studies
 from parcount.studies.counters.experiment import CountersExperiment
 from parcount.studies.counters.methods import METHODS
 from parcount.studies.gil.experiment import GilExperiment
+from parcount.studies.journal.methods import METHODS as APPENDING
 
 COMMAND = [sys.executable, "-m", "parcount"]
 LIMIT = 100
@@ -142,9 +143,14 @@ def small_studies(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     pytest.importorskip("matplotlib")
     for name in STUDIES:
         monkeypatch.setattr(find_experiment(name), "target", 0.001)
-    methods = {name: METHODS[name] for name in ("counter += 1", "AtomicCounter")}
-    variants = {"cython": VARIANTS["cython"]}
-    with patch.dict(VARIANTS, variants, clear=True), patch.dict(METHODS, methods, clear=True):  # type: ignore[arg-type]
+    with ExitStack() as stack:
+        for registry, names in (
+            (VARIANTS, ["cython"]),
+            (METHODS, ["counter += 1", "AtomicCounter"]),
+            (APPENDING, ["reserve", "lock"]),
+        ):
+            kept = {name: registry[name] for name in names}  # type: ignore[index]
+            stack.enter_context(patch.dict(registry, kept, clear=True))  # type: ignore[arg-type]
         yield
 
 
@@ -235,6 +241,22 @@ def test_numba_not_installed_stands_in_the_table(tmp_path: Path) -> None:
     assert status == {"cython": "measured", "numba": "not installed", "numba-parallel": "not installed"}
 
 
+def test_a_study_of_the_journal(tmp_path: Path, study: Callable[..., Done]) -> None:
+    done = study("journal", "--variants", "reserve,lock,os.write", "--bytes", "16,2000", "--size", "30", "--workers",
+                 "2", "--directory", tmp_path, *SHORT, "--json", tmp_path / "a.json", "--plot", tmp_path / "a.svg")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for words in ("2 processes: records per second", "os.write to a file opened with O_APPEND", "none of"):
+        assert words in " ".join(done.stdout.split())
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content["options"]["study"] == "journal"
+    assert content["options"]["bytes"] == [16, 2000]
+    assert content["options"]["directory"] == str(tmp_path)
+    assert {cell["record_bytes"] for cell in content["cells"]} == {16, 2000}
+    assert {cell["status"] for cell in content["cells"]} == {"measured"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.svg"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -250,6 +272,10 @@ def test_numba_not_installed_stands_in_the_table(tmp_path: Path) -> None:
         (["transports", "--variants", "pigeon"], "no method 'pigeon'; there are pickle, pipe, queue, shared_memory"),
         (["transports", "--size", "8"], "the size must be at least 1024 bytes"),
         (["transports", "--workers", "2"], "unrecognized arguments: --workers"),
+        (["journal", "--bytes", "8"], "a record must have from 16 to 16777216 bytes, not 8"),
+        (["journal", "--bytes", "small"], "argument --bytes: 'small' is not an integer"),
+        (["journal", "--directory", "no/such"], "there is no directory no/such"),
+        (["journal", "--sync", "hourly"], "no sync 'hourly'; there are none, record"),
         (["all", "--variants", "python"], "unrecognized arguments: --variants"),
         (["all", "--workers", "0"], "at least 1"),
         (["all", "--json", "no/such/folder/a.json"], "cannot write no/such/folder/a-gil.json"),

@@ -13,12 +13,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from parcount.report.figure import save, spread
-from parcount.report.style import NEUTRAL, STYLES
+from parcount.report.style import LOST, NEUTRAL, STYLES
 from parcount.report.svg import SVG, inline_figure
 from parcount.studies.core.result import Study
 from parcount.studies.core.statistics import Estimate
-from parcount.studies.counters.figure import LOST
 from parcount.studies.gil.figure import draw
+from parcount.studies.journal.figure import STYLES as APPENDING
 from parcount.studies.transports.figure import STYLES as METHODS
 
 
@@ -61,7 +61,9 @@ def luminance(color: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@pytest.mark.parametrize("color", [NEUTRAL, LOST, *(style["color"] for style in (*STYLES.values(), *METHODS.values()))])
+@pytest.mark.parametrize(
+    "color", [NEUTRAL, LOST, *(style["color"] for each in (STYLES, METHODS, APPENDING) for style in each.values())]
+)
 def test_every_color_is_legible_on_white_and_on_dark(color: str) -> None:
     """As WCAG 2.2 asks of graphics: a contrast of three."""
     least, most = 3 * (luminance("#121212") + 0.05) - 0.05, (1 + 0.05) / 3 - 0.05

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 NEUTRAL = "#777777"
 """The color of text and axes."""
 
+LOST = "#D03050"
+"""The color of what was lost."""
+
 # Distinct in hue and in lightness, also in grey and for colour-blind readers (Okabe and Ito's palette, 2008), and none
 # so light or so dark that it is lost on a white or on a dark page.
 STYLES: dict[str, dict[str, Any]] = {

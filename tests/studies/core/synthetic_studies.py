@@ -15,7 +15,8 @@ from parcount.studies.core.result import Study
 OPTIONS = {"gil": {"workloads": ["tally", "bincount"], "variants": ["python", "cython", "numba"], "workers": [1, 2]},
            "counters": {"variants": ["counter += 1", "AtomicCounter"], "workers": 2},
            "io": {"workers": [2, 8]},
-           "transports": {"size": 1 << 14}}  # fmt: skip
+           "transports": {"size": 1 << 14},
+           "journal": {"workers": 4, "bytes": [16, 100, 1000]}}  # fmt: skip
 
 
 @cache

@@ -49,7 +49,7 @@ def test_an_option_of_another_study_is_a_type_error_that_names_its_own(name: str
 
 
 def test_no_other_study_exists() -> None:
-    with pytest.raises(ValueError, match="no study 'weather'; there are gil, counters, io, transports"):
+    with pytest.raises(ValueError, match="no study 'weather'; there are gil, counters, io, transports, journal"):
         pc.study("weather")
     assert DEFAULT in STUDIES
 

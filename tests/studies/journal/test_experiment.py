@@ -130,7 +130,7 @@ class TestExactness:
             "failed",
             "OSError: no space",
         )
-        assert cells["os.write", "processes"].reason == "its serial cell failed"
+        assert cells["os.write", "processes"].reason == "OSError: no space"
         assert {cell.status for cell in study.cells if cell.variant == "lock"} == {"measured"}
 
     def test_a_writer_that_dies_fails_its_method_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:

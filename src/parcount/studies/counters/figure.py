@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from parcount.report.figure import finish, in_style, plain_axes
-from parcount.report.style import NEUTRAL, STYLES
+from parcount.report.style import LOST, NEUTRAL, STYLES
 from parcount.studies.core.result import Study
 from parcount.studies.counters.table import price
 from parcount.studies.counters.verdict import lost_share, total_lost
@@ -17,8 +17,6 @@ MARKS = {
 }
 OFFSETS = {"serial": -0.25, "threads": 0.0, "processes": 0.25}
 """The marks of one method are below each other."""
-
-LOST = "#D03050"
 
 
 @in_style

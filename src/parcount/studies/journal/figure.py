@@ -11,13 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from parcount.report.figure import End, finish, in_style, label_ends, label_ticks, mark_empty, name_panel, plain_axes
+from parcount.report.style import LOST
 from parcount.report.units import format_bytes, in_words
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.result import Study
 from parcount.studies.journal.methods import PROCESSES, THREADS
 from parcount.studies.journal.table import append_time, wrong_share
-
-LOST = "#D03050"
 
 STYLES: dict[str, dict[str, Any]] = {
     "reserve": {"color": "#009E73", "marker": "o", "linestyle": "-", "linewidth": 2.2},
