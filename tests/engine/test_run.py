@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import parcount as pc
-from parcount.engine.run import MIN_PART_SIZE, MIN_PART_SIZE_PER_BIN, Clock, number_of_parts, run
 from parcount.engine.num_threads import MAX_THREADS, usable_threads
+from parcount.engine.run import MIN_PART_SIZE, MIN_PART_SIZE_PER_BIN, Clock, number_of_parts, run
 from parcount.engine.threads import choose_execution, persistent_threads
 from parcount.execution.interpreters import missing, refusal
 from parcount.execution.pinned_threads import live_threads

@@ -51,6 +51,9 @@ FILE_COST = 1 << 16
 MAX_RUN = 1 << 26
 """Bytes without the end of a record from which on a stream is not divided any more."""
 
+ALL = -1
+"""Stands for all inputs among the positions of inputs."""
+
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of temporary files, not of the input."""
 
@@ -149,10 +152,10 @@ class Worker:
                 _update(partial, memoryview(chunk.block), chunk, 0, last=True)
             else:
                 with chunk.input.open(chunk.start) as opened:
-                    count, head, skip = chunk.count, b"", 0
-                    if count is None:
+                    if chunk.count is None:
                         count, head, skip = self.open_count(chunk.input, opened)
-                        count = count.in_order()
+                    else:
+                        count, head, skip = chunk.count, b"", 0
                     partial = self._partial(count, own, pool, kept)
                     if count.reads_chunks:
                         assert isinstance(opened, OpenFile)
@@ -185,7 +188,9 @@ class Worker:
             kept.append((self.checkpoint is None and _pop(pool)) or count.partial(self.workers))
         return kept[0]
 
-    def open_count(self, source: Input, opened: OpenFile | OpenStream) -> tuple[Count, bytes, int]:
+    def open_count(
+        self, source: Input, opened: OpenFile | OpenStream, *, in_order: bool = True
+    ) -> tuple[Count, bytes, int]:
         """Return the count for an input, what was read for that, and how much of it is not to be counted."""
         if not self.opens:
             return self.count, b"", 0
@@ -196,7 +201,7 @@ class Worker:
             head += bytes(len(head))
             filled += opened.fill(memoryview(head)[filled:])
         count, skip = found
-        return count, bytes(head[:filled]), skip
+        return count.in_order() if in_order else count, bytes(head[:filled]), skip
 
     def feed(self, partial: Partial, opened: OpenFile | OpenStream, head: bytes, skip: int, chunk: Chunk) -> None:
         """Count what begins with `head`, of which some is skipped, and goes on in a file."""
@@ -335,6 +340,7 @@ class _Run:
         self.progress = progress
         self.checkpoint = checkpoint
         self.on_error = on_error
+        self.guesses = type(count).in_order is not Count.in_order
         self.total = sum(source.size for source in inputs)
         self.done = [0] * len(inputs)
         self.failed: set[int] = set()
@@ -386,11 +392,14 @@ class _Run:
             for index in [index for index in self.worker.pools if index is not None]:
                 for partial in self.worker.pools.pop(index):
                     self._add(index, partial)
+            for index in group if self.guesses else ():
+                if partial := self.partials.pop(index, None):
+                    self._merge(ALL, partial)
 
     def _groups(self) -> list[list[int]]:
         """The inputs, in groups of those that are counted at the same time: a large one alone if it may be repeated."""
         everything = range(len(self.inputs))
-        if type(self.count).in_order is Count.in_order:
+        if not self.guesses:
             return [[*everything]]
         alone = [index for index in everything if not self._is_whole(self.inputs[index])]
         return [[index for index in everything if index not in alone], *([index] for index in alone)]
@@ -420,13 +429,17 @@ class _Run:
         self._advance(chunk.index, chunk.size)
 
     def _add(self, index: int, partial: Partial | None) -> None:
-        """Add a partial to that of its input, or of all inputs."""
+        """Add a partial to that of its input, or of all inputs unless this input may have to be counted again."""
         if partial is None:
             return
-        key = 0 if self.count.keeps_partials else index
-        if key in self.failed:
+        common = self.count.keeps_partials and (not self.guesses or self._is_whole(self.inputs[index]))
+        if index in self.failed and not common:
             partial.close()
-        elif (whole := self.partials.get(key)) is None:
+        else:
+            self._merge(ALL if common else index, partial)
+
+    def _merge(self, key: int, partial: Partial) -> None:
+        if (whole := self.partials.get(key)) is None:
             self.partials[key] = partial
         else:
             whole.merge(partial)
@@ -450,6 +463,8 @@ class _Run:
         """Take back what was counted of an input."""
         for partial in self.worker.pools.pop(index, []):
             partial.close()
+        if partial := self.partials.pop(index, None):
+            partial.close()
         self.done[index] = 0
         if self.checkpoint is not None:
             self.checkpoint.restart(index)
@@ -458,13 +473,14 @@ class _Run:
         """Return the partials, which belong to the caller from now on."""
         for pool in self.worker.pools.values():
             while pool:
-                self._add(0, pool.pop())
-        indices = range(min(1, len(self.inputs))) if self.count.keeps_partials else range(len(self.inputs))
+                self._merge(ALL, pool.pop())
         partials, self.partials = self.partials, {}
+        if self.count.keeps_partials:
+            return [(source, partials[ALL] if ALL in partials else self.count.partial()) for source in self.inputs[:1]]
         return [
-            (self.inputs[index], partials[index] if index in partials else self.count.partial())
-            for index in indices
-            if index not in self.failed or self.count.keeps_partials
+            (source, partials[index] if index in partials else self.count.partial())
+            for index, source in enumerate(self.inputs)
+            if index not in self.failed
         ]
 
     def _is_whole(self, source: Input) -> bool:
@@ -508,9 +524,7 @@ class _Run:
     def _chunks(self, index: int, source: File) -> Iterator[Chunk]:
         """Yield the chunks of a regular file."""
         with source.open(source.start) as opened:
-            count, _, skip = self.worker.open_count(source, opened)
-            if index in self.ordered:
-                count = count.in_order()
+            count, _, skip = self.worker.open_count(source, opened, in_order=index in self.ordered)
             start = source.start + skip
             while start < source.size:
                 if self.checkpoint is not None and (stop := self.checkpoint.stop(index, start)) is not None:
