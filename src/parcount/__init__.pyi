@@ -29,6 +29,11 @@ from parcount.execution.interpreters import Interpreters as Interpreters
 from parcount.execution.processes.execution import Processes as Processes
 from parcount.execution.serial import Serial as Serial
 from parcount.execution.threads import Threads as Threads
+from parcount.files.functions import count_bytes as count_bytes
+from parcount.files.functions import count_lines as count_lines
+from parcount.files.functions import count_values as count_values
+from parcount.files.functions import count_words as count_words
+from parcount.files.inputs import FileChanged as FileChanged
 from parcount.files.journal.journal import Journal as Journal
 from parcount.files.journal.reader import Damage as Damage
 from parcount.files.journal.reader import JournalReader as JournalReader

@@ -48,6 +48,9 @@ class QuotedLinesPartial(Partial):
     def merge(self, other: Any) -> None:
         self.counts += other.counts
 
+    def load(self, data: bytes) -> None:
+        self.counts += pickle.loads(data)
+
     def to_bytes(self) -> bytes:
         return pickle.dumps(self.counts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from parcount.files.functions import count_totals, make_values, run_count, value_counts
 from parcount.files.inputs import STANDARD_INPUT, File, Input, find_inputs
@@ -128,7 +128,7 @@ def _count(words: argparse.Namespace) -> int:
         return 1
     try:
         if of_values:
-            _print_values(words, value_counts(count, counted))
+            _print_values(words, value_counts(count, counted, words.threads))
         else:
             _print_totals(words, kinds or [*KINDS], counted, len(inputs) + len(errors))
         sys.stdout.flush()
@@ -237,24 +237,19 @@ def _print_values(words: argparse.Namespace, counts: Any) -> None:
             {
                 "total": counts.total,
                 "distinct": counts.distinct,
-                "values": [{**_as_json(value), "count": count} for value, count in _chosen(words, counts)],
+                "values": [{**_as_json(value), "count": count} for value, count in counts.sorted(words.top)],
             }
         )
         return
-    write = sys.stdout.buffer.write
-    for value, count in _chosen(words, counts):
-        shown = b"0x%02x" % value if words.bytes else value
-        write(b"%*d %b\n" % (WIDTH, count, shown))
+    if not words.bytes:
+        counts.write(sys.stdout.buffer, words.top)
+        return
+    for value, count in counts.sorted(words.top):
+        sys.stdout.buffer.write(b"%*d 0x%02x\n" % (WIDTH, count, value[0]))
 
 
-def _chosen(words: argparse.Namespace, counts: Any) -> Iterator[tuple[Any, int]]:
-    return iter(counts.sorted()) if words.top is None else iter(counts.most_common(words.top))
-
-
-def _as_json(value: bytes | int) -> dict[str, Any]:
+def _as_json(value: bytes) -> dict[str, Any]:
     """Return a value as text, or coded if it is not UTF-8."""
-    if isinstance(value, int):
-        return {"value": value}
     try:
         return {"value": value.decode()}
     except UnicodeDecodeError:

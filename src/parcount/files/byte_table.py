@@ -8,6 +8,10 @@ from typing import Self
 from parcount._native.bincount import fill
 from parcount.files.count import Count, Partial, Source
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from parcount.files.value_counts import ValueCounts
+
 BYTES = 256
 
 
@@ -25,6 +29,17 @@ class ByteTablePartial(Partial):
     def merge(self, other: Self) -> None:
         """Add another table."""
         self.counts = array("q", map(int.__add__, self.counts, other.counts))
+
+    def result(self, threads: int | None = None) -> ValueCounts:
+        """Return the bytes that occur, as strings of one byte."""
+        from parcount._native.value_table import ValueTable
+        from parcount.files.value_counts import ValueCounts, ValuesInMemory
+
+        table = ValueTable(0, 1 << 20)
+        for byte, count in enumerate(self.counts):
+            if count:
+                table.add(bytes([byte]), count)
+        return ValueCounts(ValuesInMemory([table], threads))
 
     def to_bytes(self) -> bytes:
         """Return the table as bytes."""

@@ -67,6 +67,10 @@ class Partial(Protocol):
     def merge(self, other: Self) -> None:
         """Add the count of another partial, which is not used any more."""
 
+    def load(self, data: bytes) -> None:  # noqa: ARG002
+        """Add what `to_bytes` of another partial returned; called if the count `keeps_partials`."""
+        raise TypeError(f"{type(self).__name__} is not kept")
+
     def to_bytes(self) -> bytes:
         """Return the count in a form that another process or a later run can read."""
 

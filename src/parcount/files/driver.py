@@ -174,7 +174,7 @@ class Worker:
             return Counted(chunk, error=error)
         if self.count.keeps_partials and own:
             if kept:
-                kept[0].merge(partial)
+                kept[0].load(partial.to_bytes())  # merged, it would keep a table for each file
                 partial.close()
             else:
                 kept.append(partial)
@@ -185,7 +185,10 @@ class Worker:
         if own:
             return count.partial(self.workers)
         if not kept:
-            kept.append((self.checkpoint is None and _pop(pool)) or count.partial(self.workers))
+            if self.checkpoint is None:
+                kept.append(_pop(pool) or count.partial(self.workers))
+            else:  # beside the one in the pool, into which it is merged
+                kept.append(count.partial(2 * self.workers))
         return kept[0]
 
     def open_count(
@@ -249,12 +252,12 @@ class Worker:
             while kept:
                 kept.pop().close()
             return
-        for result in done:
-            result.data = b""
         if kept and (common := _pop(pool)):
-            common.merge(kept[0])
             kept.pop().close()
             kept.append(common)
+            common.load(done[-1].data)
+        for result in done:
+            result.data = b""
 
 
 def _update(partial: Partial, block: memoryview, chunk: Chunk, position: int, *, last: bool) -> int:
@@ -379,7 +382,8 @@ class _Run:
         if self.checkpoint is not None:
             self.ordered.update(self.checkpoint.restarted)
             for index, data, size in self.checkpoint.finished():
-                self._add(index, self.count.from_bytes(data) if data else None)
+                if data:
+                    self._load(index, data)
                 self._advance(index, size)
         for group in self._groups():
             try:
@@ -393,8 +397,14 @@ class _Run:
                 for partial in self.worker.pools.pop(index):
                     self._add(index, partial)
             for index in group if self.guesses else ():
-                if partial := self.partials.pop(index, None):
-                    self._merge(ALL, partial)
+                if index not in self.partials:
+                    continue
+                partial = self.partials.pop(index)
+                if (common := self.partials.get(ALL)) is None:
+                    self.partials[ALL] = partial
+                else:
+                    common.load(partial.to_bytes())  # merged, it would keep tables for each file
+                    partial.close()
 
     def _groups(self) -> list[list[int]]:
         """The inputs, in groups of those that are counted at the same time: a large one alone if it may be repeated."""
@@ -422,21 +432,33 @@ class _Run:
         if counted.error is not None:
             self._fail(chunk.index, counted.error, partly=chunk.count is not None)
             return
-        partial = counted.partial
         if counted.data:
-            partial = self.count.from_bytes(counted.data)
-        self._add(chunk.index, partial)
+            self._load(chunk.index, counted.data)
+        elif counted.partial is not None:
+            self._add(chunk.index, counted.partial)
         self._advance(chunk.index, chunk.size)
 
-    def _add(self, index: int, partial: Partial | None) -> None:
-        """Add a partial to that of its input, or of all inputs unless this input may have to be counted again."""
-        if partial is None:
-            return
+    def _key(self, index: int) -> int:
+        """The partial of an input: that of all inputs, unless it is counted by itself or may have to be repeated."""
         common = self.count.keeps_partials and (not self.guesses or self._is_whole(self.inputs[index]))
-        if index in self.failed and not common:
+        return ALL if common else index
+
+    def _load(self, index: int, data: bytes) -> None:
+        """Add what another process or run has counted."""
+        if not self.count.keeps_partials:
+            self._add(index, self.count.from_bytes(data))
+        elif (whole := self.partials.get(key := self._key(index))) is None:
+            self.partials[key] = self.count.from_bytes(data)
+        else:
+            whole.load(data)
+
+    def _add(self, index: int, partial: Partial) -> None:
+        """Add a partial to that of its input, or of all inputs."""
+        key = self._key(index)
+        if key in self.failed:
             partial.close()
         else:
-            self._merge(ALL if common else index, partial)
+            self._merge(key, partial)
 
     def _merge(self, key: int, partial: Partial) -> None:
         if (whole := self.partials.get(key)) is None:
@@ -455,16 +477,16 @@ class _Run:
             raise error
         if index not in self.failed:
             self.failed.add(index)
-            if not self.count.keeps_partials and (partial := self.partials.pop(index, None)):
-                partial.close()
+            if index in self.partials:
+                self.partials.pop(index).close()
             self.on_error(self.inputs[index].name, error)
 
     def _forget(self, index: int) -> None:
         """Take back what was counted of an input."""
         for partial in self.worker.pools.pop(index, []):
             partial.close()
-        if partial := self.partials.pop(index, None):
-            partial.close()
+        if index in self.partials:
+            self.partials.pop(index).close()
         self.done[index] = 0
         if self.checkpoint is not None:
             self.checkpoint.restart(index)

@@ -236,7 +236,7 @@ def count_values(
     count, options = make_values(bytes, column, delimiter, header, format, quote, short_rows, memory, spill_directory)
     inputs = find_inputs(as_paths(path), recursive=recursive)
     counted = run_count(count, options, inputs, threads, on, progress, journal)
-    return value_counts(count, counted)
+    return value_counts(count, counted, threads)
 
 
 def make_values(

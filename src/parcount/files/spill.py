@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parcount._native.value_table import ENTRY_BYTES, MAX_HEAD, ValueList, ValueTable
-from parcount.engine.threads import get_num_threads, usable_threads
+from parcount.engine.num_threads import get_num_threads, usable_threads
 from parcount.execution.pinned_threads import pinned_threads
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Protocol, Self
 import numpy as np
 
 from parcount._native.value_table import ValueList, ValueTable
-from parcount.engine.threads import get_num_threads, usable_threads
+from parcount.engine.num_threads import get_num_threads, usable_threads
 from parcount.execution.pinned_threads import pinned_threads
 
 if TYPE_CHECKING:
