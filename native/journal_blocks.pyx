@@ -4,7 +4,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcpy, memset
+from libc.string cimport memcpy, memset
 
 import errno
 import os
@@ -279,13 +279,11 @@ def append_locked(int descriptor, bytes marker not None, uint64_t writer, uint64
 
 
 def append_line(int descriptor, data, /):
-    """Append a line, without its end, to a file under its lock."""
+    """Append a line, or lines that are to lie together, without the last newline, to a file under its lock."""
     cdef Py_buffer view
     cdef int error
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
-        if memchr(view.buf, b"\n", view.len) != NULL:
-            raise ValueError("a record of a text journal is a line: it cannot contain a newline")
         while True:
             with nogil:
                 error = append_line_locked(descriptor, view.buf, view.len)

@@ -8,7 +8,7 @@ complete, and what `tail` does not cover is still there. Positions count all byt
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcpy, memset
+from libc.string cimport memcpy, memset
 
 from atomic cimport atomic_exchange_with, atomic_fence, atomic_read, atomic_write
 from integers cimport unlikely
@@ -135,8 +135,6 @@ cdef class Ring:
         cdef int64_t needed = self.needed(size)
         cdef BlockHeader header
         cdef char padding[BLOCK_ALIGNMENT]
-        if not self.cells[MARKER_AT] and memchr(record, c"\n", size) != NULL:
-            raise ValueError("a record of a text journal is a line: it cannot contain a newline")
         if unlikely(needed > self.size - used or atomic_read(&self.cells[ERROR_AT])):
             return FULL
         memset(padding, BLOCK_PADDING, BLOCK_ALIGNMENT)

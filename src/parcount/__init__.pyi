@@ -34,6 +34,7 @@ from parcount.files.functions import count_lines as count_lines
 from parcount.files.functions import count_values as count_values
 from parcount.files.functions import count_words as count_words
 from parcount.files.inputs import FileChanged as FileChanged
+from parcount.files.journal.handler import JournalHandler as JournalHandler
 from parcount.files.journal.journal import Journal as Journal
 from parcount.files.journal.reader import Damage as Damage
 from parcount.files.journal.reader import JournalReader as JournalReader

@@ -3,8 +3,8 @@
     python -m tests.files.journal.kill_writers --how queue --processes 8 --records 1000000 --kills 100 --seed 1
 
 Each record says which writer appended it and how many it had appended before; the rest of it follows from these two
-numbers. A writer counts what `append` has acknowledged in memory that it shares with the parent. In the end each writer's
-records have to be there in order, each once and whole, and at least as many as were acknowledged.
+numbers. A writer counts what `append` has acknowledged in memory that it shares with the parent. In the end the records
+of each writer have to be there in order, each once and whole, and at least as many as were acknowledged.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def start(options: Options, shared: Shared, process: int) -> int:
         signal.alarm(0)
         work(options, shared, process)
         code = 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the forked process ends here
         traceback.print_exc()
     finally:
         sys.stderr.flush()

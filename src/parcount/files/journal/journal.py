@@ -33,6 +33,9 @@ class Writer(Protocol):
     def sync(self) -> None:
         """Wait until all records that were appended are on the disk."""
 
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+
     def close(self) -> None:
         """Close the file, after which `append` raises ValueError. It can be called repeatedly."""
 
@@ -139,12 +142,22 @@ class Journal:
         -----
         The record is in the file when this returns; with ``sync="record"`` it is on the disk. O(size of the record).
         """
-        if self.text and isinstance(data, str):
-            data = data.encode()
+        if self.text:
+            data = data.encode() if isinstance(data, str) else bytes(data)
+            if b"\n" in data:
+                raise ValueError("a record of a text journal is a line: it cannot contain a newline")
+        return self._append(data)
+
+    def _append(self, data: Any) -> int:
+        """Append a record; to a text journal, also several lines, which lie together."""
         sequence = self._writer.append(data)
         if self._syncer is not None:
             self._syncer.note()
         return sequence
+
+    def fileno(self) -> int:
+        """Return the file descriptor, which is negative after `close`."""
+        return self._writer.fileno()
 
     def flush(self) -> None:
         """Wait until all records that this process has appended are in the file: only ``how="queue"`` has others."""

@@ -46,6 +46,10 @@ class LockWriter:
         if self._descriptor >= 0:
             sync_to_disk(self._descriptor)
 
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+        return self._descriptor
+
     def close(self) -> None:
         """Close the file."""
         with self._mutex:

@@ -110,6 +110,10 @@ class QueueWriter:
         if self._file >= 0:
             sync_to_disk(self._file)
 
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+        return self._file
+
     def close(self) -> None:
         """Wait until all records are in the file, and close it."""
         with self._lock:

@@ -40,6 +40,10 @@ class ReserveWriter:
         if self._descriptor >= 0:
             sync_to_disk(self._descriptor)
 
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+        return self._descriptor
+
     def close(self) -> None:
         """Free the unused space if this is the last writer, and close the file."""
         with self._opening:
