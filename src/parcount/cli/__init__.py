@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-COMMANDS = ("study", "scale", "count", "compare", "report", "plan", "info")
+COMMANDS = ("study", "scale", "count", "journal", "compare", "report", "plan", "info")
 """The subcommands, each with a module of its name."""
 
 
