@@ -6,8 +6,6 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport UINT16_MAX, int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy
 
-import numpy as np
-
 from parcount._native import cpu_features
 
 from integers cimport unlikely
@@ -574,6 +572,8 @@ cdef class ValueList:
 
     def counts(self, size_t start, size_t stop):
         """The counts as an array of int64."""
+        import numpy as np
+
         cdef size_t i
         stop = min(stop, self.pointers.n)
         array = np.empty(max(stop, start) - start, np.int64)
@@ -585,6 +585,8 @@ cdef class ValueList:
 
     def values(self, size_t start, size_t stop):
         """The strings as an array of bytes objects."""
+        import numpy as np
+
         cdef size_t i
         cdef const uint8_t *entry
         stop = min(stop, self.pointers.n)

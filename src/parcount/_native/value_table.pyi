@@ -1,3 +1,4 @@
+from array import array
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
@@ -5,6 +6,7 @@ from numpy import int64, object_
 from numpy.typing import NDArray
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
+Integers: TypeAlias = NDArray[int64] | array[int]
 
 ENTRY_BYTES: Final[int]
 INSTRUCTION_SETS: Final[dict[str, int]]
@@ -32,7 +34,7 @@ class ValueTable:
     def load(self, data: Buffer) -> int: ...
     def append(self, data: Buffer) -> int: ...
     def rewind(self) -> None: ...
-    def encode(self, buffer: Buffer, sizes: NDArray[int64], entries: NDArray[int64]) -> int: ...
+    def encode(self, buffer: Buffer, sizes: Integers, entries: Integers) -> int: ...
 
 class ValueList:
     def __init__(self, tables: Sequence[ValueTable], start: int = 0, stop: int = 1, bits: int = 0) -> None: ...
@@ -45,8 +47,8 @@ class ValueList:
         bounds: ValueList,
         buffer: Buffer,
         start: int,
-        sizes: NDArray[int64],
-        entries: NDArray[int64],
+        sizes: Integers,
+        entries: Integers,
     ) -> tuple[int, int]: ...
     def format(self, buffer: Buffer, start: int, stop: int) -> tuple[int, int]: ...
     def counts(self, start: int, stop: int) -> NDArray[int64]: ...

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Protocol, Self
-
-import numpy as np
+from typing import Protocol
 
 from parcount._native.value_table import ValueList, ValueTable
 from parcount.engine.num_threads import get_num_threads, usable_threads
-from parcount.execution.pinned_threads import pinned_threads
+from parcount.files.threads import map_unordered
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import IO, Any, Self
+
+    import numpy as np
     from numpy.typing import NDArray
 
 WRITE_BYTES = 1 << 20
@@ -60,12 +62,12 @@ class ValuesInMemory:
             bits = max(0, sum(table.distinct for table in filled).bit_length() - MERGED_AT_ONCE)
             parts = min(4 * threads, 1 << bits)
             bounds = [part * (1 << bits) // parts for part in range(parts + 1)]
-            with pinned_threads(threads) as execution:
-                lists = execution.map(
-                    lambda part: ValueList(filled, bounds[part], bounds[part + 1], bits), range(parts)
-                )
-            self._values = lists[0]
-            for values in lists[1:]:
+
+            def merge(part: int) -> ValueList:
+                return ValueList(filled, bounds[part], bounds[part + 1], bits)
+
+            self._values = ValueList([])
+            for values in map_unordered(merge, range(parts), threads):
                 self._values.extend(values)
         self.distinct = len(self._values)
         self._sorted = False
@@ -141,14 +143,12 @@ class ValueCounts:
     @cached_property
     def values(self) -> NDArray[np.object_]:
         """The values, as an array of bytes objects. O(distinct) time and memory."""
-        parts = [each.values(0, len(each)) for each in self._lists]
-        return np.concatenate(parts) if parts else np.empty(0, object)
+        return _joined([each.values(0, len(each)) for each in self._lists] or [ValueList([]).values(0, 0)])
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
         """The counts, as an array. O(distinct) time and memory."""
-        parts = [each.counts(0, len(each)) for each in self._lists]
-        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+        return _joined([each.counts(0, len(each)) for each in self._lists] or [ValueList([]).counts(0, 0)])
 
     def to_dict(self) -> dict[bytes, int]:
         """Return a dictionary of counts by value, in the order of this result. O(distinct) time and memory."""
@@ -201,3 +201,11 @@ class ValueCounts:
     def close(self) -> None:
         """Free the memory and the temporary files."""
         self._lists.close()
+
+
+def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    if len(arrays) == 1:
+        return arrays[0]
+    import numpy as np
+
+    return np.concatenate(arrays)

@@ -1,20 +1,20 @@
-"""Counts of the distinct lines of files, exact in bounded memory; counts of the values of bytes."""
+"""Counts of the distinct lines of files, exact in bounded memory."""
 
 from __future__ import annotations
 
-import secrets
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Self
-
-import numpy as np
+import os
+from array import array
 
 from parcount._native.value_table import MAX_HEAD, ValueTable
 from parcount.files.count import Count, Partial, Source
-from parcount.files.spill import READ_BYTES, Spill, count_partitions
 from parcount.files.value_counts import ValueCounts, ValuesInMemory
-from parcount.system.memory import free_memory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, Self
+
+    from parcount.files.spill import Spill
 
 SEARCH_BYTES = 4096
 """Bytes that are read to find the end of a line; most lines are shorter."""
@@ -24,8 +24,17 @@ MAX_SEARCH_BYTES = 1 << 20
 OTHER_BYTES = 100 << 20
 """Memory of the process beside the tables: the interpreter, modules, what is read."""
 
+UNKNOWN_MEMORY = 1 << 30
+"""What is assumed to be free where the system does not tell."""
+
 MIN_SHARE = 1 << 20
 """Bytes of a table, at least."""
+
+LARGE_TABLE = 4
+"""A table that has at least this fraction of what it is to be merged with is not merged before the result is made."""
+
+ENCODED_BYTES = 1 << 20
+"""Of a table, at a time."""
 
 
 class ValuesPartial(Partial):
@@ -70,15 +79,28 @@ class ValuesPartial(Partial):
     def spill(self) -> None:
         """Write the table to a temporary file and empty it."""
         if self._spill is None:
+            from parcount.files.spill import Spill
+
             self._spill = Spill(self.count.spill_directory)
             self._spills.append(self._spill)
         self._spill.write(self.table)
 
     def merge(self, other: Self) -> None:
-        """Add the count of another partial: its tables and files are taken over, and merged by `result`."""
-        self._tables += other._tables
+        """Add the count of another partial.
+
+        Large tables, and files, are taken over: `result` merges them in parallel. O(values of `other`) otherwise.
+        """
         self._spills += other._spills
-        other._tables, other._spills, other._spill = [], [], None
+        other._spills, other._spill = [], None
+        for table in other._tables:
+            size = sum(each.nbytes for each in self._tables)
+            if size + table.nbytes <= self.share or table.nbytes * LARGE_TABLE >= size:
+                self._tables.append(table)
+            else:
+                for part in encoded(table):
+                    self.load(part)
+                table.close()
+        other._tables = []
 
     def result(self, threads: int | None = None) -> ValueCounts:
         """Return the counts, and close this partial.
@@ -96,6 +118,8 @@ class ValuesPartial(Partial):
         if not self._spills:
             tables, self._tables = self._tables, []
             return ValueCounts(ValuesInMemory(tables, threads))
+        from parcount.files.spill import count_partitions
+
         try:
             memory = self.share * len(self._tables)
             for table in self._tables:
@@ -112,10 +136,10 @@ class ValuesPartial(Partial):
         """Return all values with their counts, also those in temporary files."""
         parts = [data for spill in self._spills for data in spill.read()]
         for table in self._tables:
-            parts += encoded(table)
+            parts += map(bytes, encoded(table))
         return b"".join(parts)
 
-    def load(self, data: bytes) -> None:
+    def load(self, data: bytes | memoryview) -> None:
         """Add what `to_bytes` returned."""
         used = 0
         while used < len(data):
@@ -135,16 +159,15 @@ class ValuesPartial(Partial):
         self._tables, self._spills, self._spill = [], [], None
 
 
-def encoded(table: ValueTable) -> Iterator[bytes]:
-    """The values of a table with their counts, in parts."""
-    buffer = bytearray(max(READ_BYTES, table.longest + MAX_HEAD))
-    unused = np.zeros((2, 1), np.int64)
+def encoded(table: ValueTable) -> Iterator[memoryview]:
+    """The values of a table with their counts, in parts, each of which is valid until the next one."""
+    buffer = memoryview(bytearray(max(ENCODED_BYTES, table.longest + MAX_HEAD)))
+    unused = array("q", [0])
     table.rewind()
-    while size := table.encode(buffer, *unused):
-        yield bytes(memoryview(buffer)[:size])
+    while size := table.encode(buffer, unused, unused):
+        yield buffer[:size]
 
 
-@dataclass(frozen=True)
 class Values(Count):
     """The distinct lines and how often each occurs.
 
@@ -156,28 +179,38 @@ class Values(Count):
         The memory of the process, in bytes; by default half of what is free. Beyond it, values go to temporary files.
     spill_directory : str, optional
         Where temporary files are; by default the folder of `tempfile`.
-    seed : int, optional
-        Of the hash; random by default, so that nobody can prepare lines that collide.
     hash_bits : int, optional
-        How many bits of the hash are used; fewer make tests of collisions possible.
-    """
+        How many bits of the hash are used; fewer, in tests, make different lines collide.
 
-    memory: int | None = None
-    spill_directory: str | None = None
-    seed: int = field(default_factory=lambda: secrets.randbits(64), repr=False)
-    hash_bits: int = field(default=64, repr=False)
+    Attributes
+    ----------
+    seed : int
+        Of the hash. It is random, so that nobody can prepare lines that collide.
+    """
 
     keeps_partials = True
 
-    def __post_init__(self) -> None:
-        if self.memory is not None and self.memory < 1:
-            raise ValueError(f"memory must be at least 1 byte, not {self.memory}")
+    def __init__(self, memory: int | None = None, spill_directory: str | None = None, *, hash_bits: int = 64) -> None:
+        if memory is not None and memory < 1:
+            raise ValueError(f"memory must be at least 1 byte, not {memory}")
+        self.memory = memory
+        self.spill_directory = spill_directory
+        self.hash_bits = hash_bits
+        self.seed = int.from_bytes(os.urandom(8), "little")
+
+    def __eq__(self, other: object) -> Any:
+        return self.__dict__ == other.__dict__ if isinstance(other, Values) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.seed)
 
     def share(self, workers: int) -> int:
         """The memory of the table of one of `workers` workers."""
         memory = self.memory
         if memory is None:
-            memory = (free_memory(self.spill_directory or tempfile.gettempdir()).memory or 2 << 30) // 2
+            from parcount.system.memory import free_memory
+
+            memory = (free_memory(self.spill_directory or ".").memory or UNKNOWN_MEMORY) // 2
         return max(MIN_SHARE, (memory - min(OTHER_BYTES, memory // 4)) // workers)
 
     def partial(self, workers: int = 1) -> ValuesPartial:
