@@ -39,6 +39,7 @@ def test_what_looks_like_a_function_and_is_a_statement() -> None:
     ("words", "told"),
     [
         (("",), "the target is empty"),
+        (("json.dumps",), "'json.dumps' calls nothing: a function is written json:dumps"),
         (("work.py",), "which function"),
         (("f(",), "the statement is not valid Python"),
         (("f()", "\nx ="), "the setup is not valid Python in line 2"),

@@ -13,6 +13,7 @@ from typing import Any
 
 FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 FILE = re.compile(r"(?P<path>.+\.py):(?P<name>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
+DOTTED = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*)\.(?P<name>[^\W\d]\w*)")
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ def parse_target(text: str, setup: str | None = None, arguments: str | None = No
         raise ValueError("the target is empty")
     if text.endswith(".py"):
         raise ValueError(f"{text!r} is a file: which function of it is to be measured? For example {text}:main")
+    if not setup and (found := DOTTED.fullmatch(text)):
+        raise ValueError(f"{text!r} calls nothing: a function is written {found['module']}:{found['name']}")
     if arguments is not None:
         raise ValueError("a statement has no arguments: --args is for functions")
     _check_python(text, "exec", "the statement")
