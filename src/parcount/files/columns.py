@@ -125,7 +125,7 @@ class Column(Count):
             return RowGroups(self, name), 0
         mark = next((mark for mark in ENCODINGS if head.startswith(mark)), b"")
         encoding = ENCODINGS.get(mark)
-        text = head[len(mark) :] if encoding is None else _decoded(head[len(mark) :], encoding, complete)
+        text = head[len(mark) :] if encoding is None else _decoded(head[len(mark) :], encoding)
         if kind == "jsonl":
             if not isinstance(self.column, str):
                 raise ValueError(f"{name}: JSON objects have keys, not numbers: give a name, not {self.column}")
@@ -393,10 +393,11 @@ class RowGroupsPartial(ColumnPartial):
     def read(self, source: Source, start: int, stop: int) -> None:
         """Count the row groups that begin in a part of the file."""
         file = _parquet().ParquetFile(_SourceFile(source))
-        names = file.schema_arrow.names
-        name = names[_index(names, self.column.options.column, self.column.name)]
-        # The values of dictionary pages are counted by their numbers.
-        file = _parquet().ParquetFile(_SourceFile(source), metadata=file.metadata, read_dictionary=[name])
+        schema = file.schema_arrow
+        name = schema.names[_index(schema.names, self.column.options.column, self.column.name)]
+        if str(schema.field(name).type) in {"string", "binary"}:
+            # The values of dictionary pages are counted by their numbers.
+            file = _parquet().ParquetFile(_SourceFile(source), metadata=file.metadata, read_dictionary=[name])
         for group, its_start in enumerate(_group_starts(file.metadata)):
             if start <= its_start < stop:
                 for values in file.read_row_group(group, [name], use_threads=False).column(name).chunks:
@@ -422,7 +423,7 @@ class RowGroupsPartial(ColumnPartial):
         add_spans(
             self.table.capsule,
             self.spill,
-            data or b"",
+            b"" if data is None else np.frombuffer(data, np.uint8),
             np.frombuffer(offsets, np.int64)[distinct.offset :][: len(distinct) + 1],
             counted.field(1).to_numpy(),
         )

@@ -24,6 +24,7 @@ _KERNELS: dict[str, tuple[str, ...]] = {
     "histogram of uniform bins": ("AVX512", "AVX2", "NEON"),
     "increment": (),
     "journal checksum": ("SSE42", "ARM_CRC32"),
+    "columns of separated values": ("AVX512", "AVX2", "NEON"),
     "lines and words": ("AVX512", "AVX2", "NEON"),
     "tally": (),
     "unique_counts": (),
