@@ -2,7 +2,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 from _typeshed import ReadableBuffer
-from numpy import int64
+from numpy import int64, uint8
 from numpy.typing import NDArray
 
 SHORT_ROWS: dict[str, int]
@@ -27,5 +27,9 @@ class FieldScanner:
     def complete(self, block: ReadableBuffer) -> int: ...
 
 def add_spans(
-    table: Any, spill: Callable[[], object], data: ReadableBuffer, offsets: NDArray[int64], counts: NDArray[int64]
+    table: Any,
+    spill: Callable[[], object],
+    data: ReadableBuffer | NDArray[uint8],
+    offsets: NDArray[int64],
+    counts: NDArray[int64],
 ) -> None: ...
