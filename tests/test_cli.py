@@ -242,8 +242,9 @@ def test_numba_not_installed_stands_in_the_table(tmp_path: Path) -> None:
 
 
 def test_a_study_of_the_journal(tmp_path: Path, study: Callable[..., Done]) -> None:
-    done = study("journal", "--variants", "reserve,lock,os.write", "--bytes", "16,2000", "--size", "30", "--workers",
-                 "2", "--directory", tmp_path, *SHORT, "--json", tmp_path / "a.json", "--plot", tmp_path / "a.svg")  # fmt: skip
+    done = study("journal", "--variants", "reserve,lock,os.write", "--bytes", "16,2000", "--size", "30",
+                 "--workers", "2", "--directory", tmp_path, *SHORT,
+                 "--json", tmp_path / "a.json", "--plot", tmp_path / "a.svg")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     for words in ("2 processes: records per second", "os.write to a file opened with O_APPEND", "none of"):

@@ -87,6 +87,7 @@ def journal_writer(target: Target, _: Any) -> Iterator[Writer]:
     """Append to the journal."""
     assert target.journal is not None
     with target.journal as opened:
+        opened.append(b"")  # the first append of a process opens what it needs, and can start the writer process
         yield Writer(opened.append, opened.flush)
 
 
