@@ -7,10 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from parcount.files.functions import count_totals, make_values, run_count, value_counts
+from parcount.files.functions import make_totals, make_values, run_count, value_counts
 from parcount.files.inputs import STANDARD_INPUT, File, Input, find_inputs
 from parcount.report.progress_line import ProgressLine
 from parcount.report.stream import discard_output
+from parcount.report.units import format_bytes, plural
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,11 +119,10 @@ def _count(words: argparse.Namespace) -> int:
         inputs = find_inputs(words.files or [STANDARD_INPUT], recursive=words.recursive, on_error=report)
         with ProgressLine(NAME, sys.stderr) as progress:
             arguments = words.threads if words.on is None else None, _execution(words), progress, words.journal
-            if of_values:
-                count, options = _values(words)
-                counted = run_count(count, options, inputs, *arguments, report) if inputs else []
-            else:
-                counted = count_totals(kinds or KINDS, words.unicode, inputs, *arguments, report)
+            count, options = _values(words) if of_values else make_totals(kinds or KINDS, words.unicode)
+            if words.explain:
+                _explain(words, count, inputs, arguments[:2])
+            counted = run_count(count, options, inputs, *arguments, report)
     except (OSError, ValueError, ImportError, RuntimeError, MemoryError) as error:
         _complain(error)
         return 1
@@ -155,6 +155,41 @@ def _check(words: argparse.Namespace, kinds: Sequence[str], of_values: bool) -> 
     for option in ("delimiter", "header", "format", "short_rows") if words.column is None else ():
         if getattr(words, option) is not None:
             refuse(f"--{option.replace('_', '-')} is for --column")
+
+
+def _explain(
+    words: argparse.Namespace, count: Count, inputs: Sequence[Input], workers: tuple[int | None, Execution | None]
+) -> None:
+    """Say on standard error what runs."""
+    import tempfile
+
+    from parcount.files.driver import BLOCK_SIZE, STREAM_BLOCK_SIZE, divide
+    from parcount.kernels.info import kernel_info
+
+    threads, on = workers
+    division = divide(count, inputs, threads=threads, on=on)
+    files = sum(isinstance(source, File) for source in inputs)
+    info = kernel_info()
+    lines = [f"loops: {kernel}, {info[kernel].implementation}" for kernel in count.kernels if kernel in info]
+    lines.append(f"workers: {plural(division.workers, 'thread') if on is None else on}")
+    if files:
+        lines.append(
+            f"{plural(files, 'regular file')}: chunks of {format_bytes(division.chunk_size)}, read in blocks of "
+            f"{format_bytes(BLOCK_SIZE)}; not mapped, since the truncation of a mapped file ends the process"
+        )
+    if files < len(inputs):
+        how = "each compressed file by one worker"
+        if not division.unpack_in_workers:
+            how = f"read and decompressed by one thread, in blocks of {format_bytes(STREAM_BLOCK_SIZE)}"
+        lines.append(f"{plural(len(inputs) - files, 'other input')}: {how}")
+    if count.keeps_partials:
+        folder = words.spill_directory or tempfile.gettempdir()
+        values: Any = getattr(count, "values", count)
+        lines.append(f"memory: {format_bytes(values.share(1))} for values; what does not fit goes to temporary files in {folder}")
+    if words.journal is not None:
+        lines.append(f"journal: {words.journal}, a record for each chunk, written to the disk")
+    for line in [*lines, *filter(None, division.readers)]:
+        print(f"{NAME}: {line}", file=sys.stderr)
 
 
 def _execution(words: argparse.Namespace) -> Execution | None:

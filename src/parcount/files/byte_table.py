@@ -53,6 +53,7 @@ class ByteTable(Count):
     """How often each byte occurs."""
 
     keeps_partials = False
+    kernels = ("bincount of 8-bit keys",)
 
     def partial(self, workers: int = 1) -> ByteTablePartial:  # noqa: ARG002
         """Return an empty table."""

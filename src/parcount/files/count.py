@@ -7,7 +7,7 @@ again with ``count.in_order()``.
 
 from __future__ import annotations
 
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 
 class WrongStart(Exception):
@@ -83,6 +83,9 @@ class Count(Protocol):
 
     keeps_partials: bool
     """Whether a worker counts all its chunks into one partial, because merging is slow; otherwise one for each."""
+
+    kernels: ClassVar[tuple[str, ...]] = ()
+    """Names in `parcount.kernel_info` of the loops."""
 
     reads_chunks: bool = False
     """Whether the partials read their chunks from the source by themselves, which must then be a regular file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from typing import NamedTuple
 
 from parcount._native.cancellation import raise_if_cancelled
 from parcount.engine.num_threads import get_num_threads, usable_threads
@@ -323,6 +324,30 @@ def run(
     with _Run(count, inputs, threads, on, progress, checkpoint, on_error) as counting:
         counting.run()
         return counting.results()
+
+
+class Division(NamedTuple):
+    """How `run` divides its inputs."""
+
+    workers: int
+    chunk_size: int
+    unpack_in_workers: bool
+    """Whether each compressed file is read by one worker, rather than all of them by the calling thread."""
+    readers: list[str]
+    """Sentences about inputs of which a count has the choice how to read them."""
+
+
+def divide(
+    count: Count, inputs: Sequence[Input], *, threads: int | None = None, on: Execution | None = None
+) -> Division:
+    """Return what `run` does with these arguments; OSError if an input cannot be read."""
+    counting = _Run(count, inputs, threads, on, None, None, None)
+    readers = []
+    for source in inputs if counting.worker.opens else ():
+        if isinstance(source, File) or source.unpack is not None:
+            with source.open() as opened:
+                readers.append(counting.worker.open_count(source, opened, in_order=False)[0].explain())
+    return Division(counting.workers, counting.chunk_size, counting.unpack_in_workers, readers)
 
 
 class _Run:

@@ -297,7 +297,19 @@ def run_count(
     journal: Path | None = None,
     on_error: OnError | None = None,
 ) -> list[tuple[Input, Partial]]:
-    """Count inputs as `run` does, with a journal if one is given."""
+    """Count inputs as `run` does, with a journal if one is given.
+
+    If only bytes are to be counted, regular files are not read.
+    """
+    if isinstance(count, Totals) and count.kinds == {"bytes"} and journal is None:
+        found: dict[Input, Partial] = {}
+        for source in inputs:
+            if isinstance(source, File) and source.size:  # it is 0 for files of /proc
+                found[source] = partial = count.partial()
+                partial.add(0, 0, source.size - source.start)
+        others = [source for source in inputs if source not in found]
+        found.update(run(count, others, threads=threads, on=on, progress=progress, on_error=on_error))
+        return [(source, found[source]) for source in inputs if source in found]
     if journal is None:
         return run(count, inputs, threads=threads, on=on, progress=progress, on_error=on_error)
     from parcount.files.checkpoint import Checkpoint
@@ -306,37 +318,9 @@ def run_count(
         return run(count, inputs, threads=threads, on=on, progress=progress, checkpoint=checkpoint, on_error=on_error)
 
 
-def count_totals(
-    kinds: Iterable[str],
-    unicode: bool,
-    inputs: Sequence[Input],
-    threads: int | None = None,
-    on: Execution | None = None,
-    progress: Progress | None = None,
-    journal: Path | None = None,
-    on_error: OnError | None = None,
-) -> list[tuple[Input, Partial]]:
-    """Count lines, words or bytes of inputs. If only bytes are asked for, regular files are not read."""
-    count = Totals(frozenset(kinds), unicode)  # type: ignore[arg-type]
-    options = {"totals": sorted(kinds), "unicode": unicode}
-    if [*kinds] != ["bytes"] or journal is not None:
-        return run_count(count, options, inputs, threads, on, progress, journal, on_error)
-    found: dict[Input, Partial] = {}
-    for source in inputs:
-        if isinstance(source, File) and source.size:  # it is 0 for files of /proc
-            found[source] = partial = count.partial()
-            partial.add(0, 0, source.size - source.start)
-    found.update(
-        run(
-            count,
-            [source for source in inputs if source not in found],
-            threads=threads,
-            on=on,
-            progress=progress,
-            on_error=on_error,
-        )
-    )
-    return [(source, found[source]) for source in inputs if source in found]
+def make_totals(kinds: Iterable[str], unicode: bool) -> tuple[Count, dict[str, Any]]:
+    """Return the count of lines, words or bytes, and what its result depends on."""
+    return Totals(frozenset(kinds), unicode), {"totals": sorted(kinds), "unicode": unicode}  # type: ignore[arg-type]
 
 
 def _total(
@@ -350,7 +334,7 @@ def _total(
     unicode: bool = False,
 ) -> int:
     inputs = find_inputs(as_paths(path), recursive=recursive)
-    counted = count_totals([kind], unicode, inputs, threads, on, progress, journal)
+    counted = run_count(*make_totals([kind], unicode), inputs, threads, on, progress, journal)
     return sum(getattr(partial, kind) for _, partial in counted)
 
 
