@@ -21,6 +21,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -242,6 +243,30 @@ def measurements(path: Path, size: int) -> None:
     joined(pool, choose, path, min(size, 1_400_000_000))
 
 
+def table(path: Path, size: int, distinct: int = 1000) -> None:
+    """Write a CSV of ten columns, numbers and strings, in 80 bytes a row; ``counted`` has so many distinct values."""
+    source, choice = random.Random(4), np.random.default_rng(4)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = ["".join(source.choices(letters, k=source.randrange(4, 14))) for _ in range(1000)]
+    values = [f"{words[number % 1000]}{number:x}".encode() for number in range(distinct)]
+    before = [
+        f"{source.randrange(10**8)},{source.choice(words)},{source.random() * 1000:.2f},".encode()
+        for _ in range(100_000)
+    ]
+    after = [
+        f",{source.gauss(0, 1):.6f},{source.randrange(2)},{source.randrange(10**6)},{source.choice(words)},"
+        f"{source.random():.8f},2026-{source.randrange(1, 13):02}-{source.randrange(1, 29):02}\n".encode()
+        for _ in range(100_000)
+    ]
+    with path.open("wb") as file:
+        file.write(b"id,name,price,counted,x,flag,code,tag,y,day\n")
+        while file.tell() < size:
+            rows: list[bytes] = [b""] * 3_000_000
+            for part, pool in enumerate((before, values, after)):
+                rows[part::3] = map(pool.__getitem__, choice.integers(0, len(pool), 1_000_000).tolist())
+            file.write(b"".join(rows))
+
+
 # Lines, words and bytes.
 
 
@@ -268,6 +293,65 @@ def totals(option: str, wc: str) -> Callable[[Path], list[Command]]:
 CASES["lines"] = Case(log_lines, totals("--lines", "-l"))
 CASES["words"] = Case(text, totals("--words", "-w"))
 CASES["bytes"] = Case(log_lines, totals("--bytes", "-c"))
+
+
+# Values of a column.
+
+COLUMN = """
+import parcount as pc
+def call():
+    found = pc.count_values(PATH, column=COLUMN if HEADER else COLUMNS.index(COLUMN) + 1, delimiter=DELIMITER)
+    return b"".join(b"%d %b\\n" % (count, value) for value, count in found.sorted())
+"""
+
+POLARS_COLUMN = """
+import polars as pl
+def call():
+    rows = pl.scan_csv(PATH, separator=DELIMITER, has_header=HEADER, new_columns=COLUMNS, **POLARS)
+    counts = rows.group_by(COLUMN).len().select("len", COLUMN).collect(engine="streaming")
+    return counts.write_csv(include_header=False, separator=" ", quote_style="never")
+"""
+
+DUCKDB_COLUMN = """
+import duckdb, tempfile
+def call():
+    columns = ", ".join(f"'{name}': 'VARCHAR'" for name in COLUMNS)
+    with tempfile.TemporaryDirectory() as folder:  # on the same file system as the results of the others
+        duckdb.execute(f"SET threads = {THREADS}")
+        duckdb.execute(
+            f"COPY (SELECT count(*), {COLUMN} FROM read_csv('{PATH}', auto_detect = false, header = {HEADER}, "
+            f"delim = '{DELIMITER}', quote = '\\"', columns = {{{columns}}}) GROUP BY 2) "
+            f"TO '{folder}/counts' (FORMAT csv, HEADER false, DELIMITER ' ', QUOTE '')"
+        )
+        with open(folder + "/counts", "rb") as file:
+            return file.read()
+"""
+
+
+def column(name: str, columns: list[str], delimiter: str, header: bool) -> Callable[[Path], list[Command]]:
+    """The commands that count the values of a column of text."""
+    settings = f"COLUMN, COLUMNS, DELIMITER, HEADER = {name!r}, {columns!r}, {delimiter!r}, {header!r}\n"
+    number = name if header else str(columns.index(name) + 1)
+
+    def commands(path: Path) -> list[Command]:
+        kinds = [
+            ("parcount, the call", COLUMN, ()),
+            ("polars", "POLARS = {}" + POLARS_COLUMN, ("polars",)),
+            ("polars, all as text", "POLARS = {'infer_schema': False}" + POLARS_COLUMN, ("polars",)),
+            ("duckdb", DUCKDB_COLUMN, ("duckdb",)),
+        ]
+        return [
+            ours(path, "--column", number, "--delimiter", delimiter, parse=digest_of_counts),
+            *(python(its, settings + code, path, digest_of_counts, needs=needs) for its, code, needs in kinds),
+        ]
+
+    return commands
+
+
+COLUMNS = ["id", "name", "price", "counted", "x", "flag", "code", "tag", "y", "day"]
+CASES["column"] = Case(table, column("counted", COLUMNS, ",", True), ".csv")
+CASES["column-million"] = Case(partial(table, distinct=1_000_000), column("counted", COLUMNS, ",", True), ".csv")
+CASES["billion-rows"] = Case(measurements, column("name", ["name", "temperature"], ";", False), ".csv")
 
 
 # Measuring.
