@@ -33,6 +33,9 @@ from parcount.system.file_system import file_system
 
 RECORD_BYTES = (16, 100, 1 << 10, 1 << 13, 1 << 16)
 
+FEW_BYTES, SHORT = (100, 1 << 13), 40.0
+"""The sizes of records in a study of less than so many seconds, in which there is no time for more."""
+
 PROBE = 16
 """Records in the first run of a cell."""
 
@@ -43,13 +46,19 @@ SYNCS = ("none", "record")
 
 
 def _check_sizes(asked: int | Sequence[int] | None) -> tuple[int, ...]:
-    sizes = RECORD_BYTES if asked is None else (asked,) if isinstance(asked, int) else tuple(sorted(set(asked)))
+    if asked is None:
+        return ()
+    sizes = (asked,) if isinstance(asked, int) else tuple(sorted(set(asked)))
     if not sizes:
         raise ValueError("no size of records named")
     for size in sizes:
         if not LEAST_BYTES <= size <= MOST_BYTES:
             raise ValueError(f"a record must have from {LEAST_BYTES} to {MOST_BYTES} bytes, not {size}")
     return sizes
+
+
+def _words(sizes: Sequence[int]) -> str:
+    return ", ".join(map(str, sizes))
 
 
 def _check_sync(asked: str | None) -> str:
@@ -81,7 +90,7 @@ class JournalExperiment(Experiment):
             "bytes",
             "--bytes",
             "LIST",
-            f"sizes of records; default: {', '.join(map(str, RECORD_BYTES))}",
+            f"sizes of records; default: {_words(RECORD_BYTES)}; in less than {SHORT:.0f} seconds {_words(FEW_BYTES)}",
             parse_integers,
             _check_sizes,
         ),
@@ -124,7 +133,8 @@ class JournalExperiment(Experiment):
     def check_options(cls, **given: Any) -> Options:
         """Check options and fill in defaults; the workloads follow from the sizes."""
         options = super().check_options(**given)
-        return replace(options, workloads=tuple(map(_workload, options.bytes)))
+        sizes = options.bytes or (FEW_BYTES if options.seconds < SHORT else RECORD_BYTES)
+        return replace(options, bytes=sizes, workloads=tuple(map(_workload, sizes)))
 
     def cells(self) -> tuple[list[Cell], dict[Cell, tuple[str, str]]]:
         """Return for each size of records each method with one writer and with several, as `Experiment.cells`."""

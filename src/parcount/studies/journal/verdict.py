@@ -29,8 +29,12 @@ USUAL_BYTES = 100
 RIVALS = (FLUSHED, PROCESS_QUEUE, THREAD_QUEUE)
 """The methods that a claim compares the fastest way with."""
 
-UNFRAMED = (BUFFERED, FLUSHED, SYSTEM)
-"""The methods whose file does not tell a record that was torn from one that was not."""
+WEAKNESSES = {
+    BUFFERED: ", but a writer that is killed loses what is in its buffer",
+    FLUSHED: ", but the file does not show which records are torn",
+    SYSTEM: ", but the file does not show which records are torn",
+}
+"""What methods lack that can be faster."""
 
 FAULTS = ("lost", "torn", "duplicated", "reordered")
 
@@ -179,7 +183,7 @@ def _on_others(found: Findings, ranked: Mapping[Who, Rows], decisive: Who) -> li
         if who != decisive:
             same.setdefault(_advice(found, rows), []).append(_named(who))
     return [
-        f"The same for {_list(whos, 'and')}." if advice == usual else f"For {_list(whos, 'and')}: {advice}."
+        f"The same for {_list(whos, 'and')}." if advice == usual else f"For {_list(whos, 'and')}, take {advice}."
         for advice, whos in same.items()
         if whos
     ]
@@ -192,7 +196,9 @@ def _on_sizes(found: Findings, rows: Rows) -> list[str]:
         for row in (some[0], some[-1]) if len(some) > 1 else some:
             one = next(one for one in row if one.variant == common[0])
             others = [_times(found, one, other) for other in row if other is not one]
-            sentences.append(f"{_size(one).capitalize()} by {_writers(one)}: {_pace(one)}, {_list(others, 'and')}.")
+            pace = f"{one.variant} appends {in_words(round(one.rate or 0.0))} a second"
+            each = f"each writer one in {format_seconds(append_seconds(one))}"
+            sentences.append(f"{_records(one)}: {pace}, {each}. It is {_list(others, 'and')}.")
     return sentences
 
 
@@ -207,18 +213,13 @@ def _on_rivals(found: Findings, rows: Rows) -> list[str]:
         and one.rate
     ]
     rivals.sort(key=lambda one: -(one.rate or 0.0))
-    slower = [one for one in rivals if (one.rate or 0.0) <= (best.rate or 0.0)]
-    faster = [one for one in rivals if one not in slower]
-    sentences = []
-    if slower:
-        times = _list([_times(found, best, one) for one in slower], "and")
-        sentences.append(f"Records of {_size(best)} from {_writers(best)}: {best.variant} is {times}.")
-    if faster:
-        times = _list([f"{one.variant} is {_times(found, one, best)}" for one in faster], "and")
-        unsafe = [one.variant for one in faster if one.variant in UNFRAMED]
-        why = f"; a file of {_list(unsafe, 'or')} does not show which records are torn" if unsafe else ""
-        sentences.append(f"Faster than {best.variant} there: {times}{why}.")
-    return sentences
+    slower = [_times(found, best, one) for one in rivals if (one.rate or 0.0) <= (best.rate or 0.0)]
+    sentences = [f"{_records(best)}: {best.variant} is {_list(slower, 'and')}."] if slower else []
+    return sentences + [
+        f"There {one.variant} is {_times(found, one, best)}{WEAKNESSES.get(one.variant, '')}."
+        for one in rivals
+        if (one.rate or 0.0) > (best.rate or 0.0)
+    ]
 
 
 def _on_losses(results: Sequence[CellResult]) -> list[str]:
@@ -250,9 +251,8 @@ def _times(found: Findings, one: CellResult, other: CellResult) -> str:
     return f"{ratio} as fast as {other.variant}"
 
 
-def _pace(one: CellResult) -> str:
-    rate = in_words(round(one.rate or 0.0))
-    return f"{one.variant} appends {rate} a second, one each {format_seconds(append_seconds(one))} in each writer"
+def _records(result: CellResult) -> str:
+    return f"R{result.workload[1:]} from {_writers(result)}"
 
 
 def _variants(results: Sequence[CellResult]) -> list[str]:
