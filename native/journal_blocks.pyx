@@ -51,6 +51,9 @@ cdef extern from "journal_file.h" nogil:
                             uint32_t length, uint32_t state)
     int append_line_locked(int descriptor, const void *data, uint64_t length)
 
+cdef extern from "atomic.h" nogil:
+    int64_t atomic_read(const int64_t *cell)
+
 cdef extern from "journal_reserve.h" nogil:
     int c_records_at "RECORDS_AT"
     int c_end_at "END_AT"
@@ -61,8 +64,7 @@ cdef extern from "journal_reserve.h" nogil:
     ctypedef struct ReserveCell:
         uint64_t sequence
     ctypedef struct Reserve:
-        int descriptor
-        int closed
+        int64_t closed
     int reserve_attach(Reserve *file, int descriptor, int slot, uint64_t marker, uint64_t writer)
     ReserveCell *reserve_acquire(Reserve *file)
     void reserve_finish(ReserveCell *cell)
@@ -112,28 +114,27 @@ cdef uint64_t marker_of(bytes marker) except? 0:
     return word
 
 
-cdef int check_length(Py_ssize_t length) except -1:
-    if <uint64_t>length > <uint64_t>MAX_RECORD:
-        raise ValueError(f"a record has at most {MAX_RECORD} bytes, not {length}")
-    return 0
-
-
 cdef int get_constant(data, Py_buffer *view) except -1:
     """Get the bytes of `data`, or of a copy if another thread could change them between the checksum and the writing."""
     PyObject_GetBuffer(data, view, PyBUF_SIMPLE)
+    if <uint64_t>view.len > <uint64_t>MAX_RECORD:
+        length = view.len
+        PyBuffer_Release(view)
+        raise ValueError(f"a record has at most {MAX_RECORD} bytes, not {length}")
     if not view.readonly:
         PyBuffer_Release(view)
         PyObject_GetBuffer(bytes(data), view, PyBUF_SIMPLE)
     return 0
 
 
-def crc32c(data, /, uint32_t value=0):
+def crc32c(data, /, uint32_t value=0, *, bint baseline=False):
     """The CRC-32C of bytes, or of what has the CRC `value` with them behind it."""
     cdef Py_buffer view
+    cdef Crc32c function = crc32c_baseline if baseline else crc32c_chosen
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
         with nogil:
-            value = ~crc32c_chosen(~value, view.buf, view.len)
+            value = ~function(~value, view.buf, view.len)
     finally:
         PyBuffer_Release(&view)
     return value
@@ -145,9 +146,8 @@ def build_block(bytes marker not None, uint64_t offset, uint64_t writer, uint64_
     cdef BlockHeader header
     cdef uint64_t word = marker_of(marker), size
     cdef char *built
-    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    get_constant(data, &view)
     try:
-        check_length(view.len)
         size = block_size(view.len)
         block = PyBytes_FromStringAndSize(NULL, size)
         built = PyBytes_AS_STRING(block)
@@ -264,7 +264,6 @@ def append_locked(int descriptor, bytes marker not None, uint64_t writer, uint64
     cdef int error
     get_constant(data, &view)
     try:
-        check_length(view.len)
         with nogil:
             state = crc32c_chosen(0xFFFFFFFF, view.buf, view.len)
             error = append_block_locked(descriptor, word, writer, sequence, view.buf, view.len, state)
@@ -317,14 +316,12 @@ cdef class ReserveAppender:
             raise OSError(error, os.strerror(error))
 
     def __dealloc__(self):
-        if not self.file.closed:
-            reserve_detach(&self.file)
+        reserve_detach(&self.file)
 
     def detach(self):
         """Wait for other threads' appends, and unmap the file. Later appends raise ValueError."""
-        if not self.file.closed:
-            with nogil:
-                reserve_detach(&self.file)
+        with nogil:
+            reserve_detach(&self.file)
 
     def abandon(self):
         """Unmap the file in a forked child, where the threads that were appending do not exist."""
@@ -341,7 +338,6 @@ cdef class ReserveAppender:
         cdef int error = 0
         get_constant(data, &view)
         try:
-            check_length(view.len)
             size = block_size(view.len)
             if view.len < GIL_CHECKSUM:
                 state = crc32c_chosen(0xFFFFFFFF, view.buf, view.len)
@@ -352,7 +348,7 @@ cdef class ReserveAppender:
             if cell == NULL:
                 cell = wait_for_cell(file)
             try:
-                if file.closed:
+                if atomic_read(&file.closed):
                     raise ValueError("the journal is closed")
                 sequence = cell.sequence
                 while reserve_space(file, cell, size, &offset):

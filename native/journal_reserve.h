@@ -39,8 +39,8 @@ typedef struct {
 } ReserveCell;
 
 typedef struct {
+    int64_t closed; /* 0, or 1 as soon as no append may begin */
     int descriptor;
-    int closed;
     char *head; /* mapping of what is in front of the blocks */
     uint64_t marker;
     ReserveCell cells[SLOT_CELLS];
@@ -100,10 +100,12 @@ static void reserve_yield(void)
     sched_yield();
 }
 
-/* Waits for the threads that append, and unmaps everything. */
+/* Refuses new appends, waits for the threads that append, and unmaps everything. */
 static void reserve_detach(Reserve *file)
 {
     int i;
+    if (atomic_exchange_with(&file->closed, 1))
+        return;
     for (i = 0; i < SLOT_CELLS; i++) {
         int64_t idle = 0;
         while (!atomic_swap_if(&file->cells[i].busy, &idle, 1)) {
@@ -114,9 +116,7 @@ static void reserve_detach(Reserve *file)
             munmap(file->cells[i].window, WINDOW_LENGTH);
         file->cells[i].window = NULL;
     }
-    if (!file->closed)
-        munmap(file->head, RECORDS_AT);
-    file->closed = 1;
+    munmap(file->head, RECORDS_AT);
     reserve_release_all(file);
 }
 
@@ -211,7 +211,7 @@ typedef struct {
 } ReserveCell;
 
 typedef struct {
-    int descriptor, closed;
+    int64_t closed;
 } Reserve;
 
 static int reserve_attach(Reserve *file, int descriptor, int slot, uint64_t marker, uint64_t writer) { return ENOSYS; }

@@ -227,7 +227,8 @@ class _Syncer:
                 if not self._waiting:
                     self._waiting = True
                     try:
-                        Thread(target=self._run, daemon=True).start()
+                        self._thread = Thread(target=self._run, daemon=True)
+                        self._thread.start()
                     except RuntimeError:  # the interpreter ends, which closes the journal
                         self._waiting = False
 

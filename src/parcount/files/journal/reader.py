@@ -162,7 +162,7 @@ class JournalReader:
                 position = 0  # truncated: what it contains now is new
             before = position
             for part in self._settled_parts(position, end):
-                if part.in_progress:
+                if part.in_progress or (self.text and not part.records):  # a line without an end may yet get one
                     break
                 yield from part.records
                 position = part.stop
@@ -223,8 +223,6 @@ class JournalReader:
         return 0 if self.text else RECORDS_AT
 
     def _read(self, offset: int, size: int) -> bytes:
-        if self._descriptor < 0:
-            raise ValueError("the reader is closed")
         data = bytearray()
         while len(data) < size and (more := self._read_some(offset + len(data), min(size - len(data), 1 << 30))):
             if len(more) == size:
@@ -240,6 +238,8 @@ class JournalReader:
 
     def _end(self) -> int:
         """Where to stop: the end of the file, or of what writers have reserved."""
+        if self._descriptor < 0:
+            raise ValueError("the reader is closed")
         reserved = self._reserved_end()
         size = os.fstat(self._descriptor).st_size
         return size if reserved is None else min(size, reserved)
@@ -263,17 +263,17 @@ class JournalReader:
 
     def _settled_parts(self, start: int, end: int) -> Iterator[_Part]:
         """The parts of the file, of which those that are no record are known to stay so, or to be in progress."""
-        settled = -1
+        settled = (-1, -1)
         while True:
             for part in self._parts(start, end):
-                if part.records or part.offset == settled:
+                if part.records or (part.offset, part.stop) == settled:
                     yield part
                     start = part.stop
                 elif self._in_progress(part):
                     yield part._replace(in_progress=True)
                     start = part.stop
-                else:  # it may have been completed before it was known not to be in progress
-                    start = settled = part.offset
+                else:  # it may have been completed before it was known not to be in progress, with bytes behind the end
+                    start, settled, end = part.offset, (part.offset, part.stop), self._end()
                     break
             else:
                 return
