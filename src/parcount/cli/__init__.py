@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from parcount.cli.formatter import Formatter
 from parcount.report.stream import use_ascii_fallbacks
 
 TYPE_CHECKING = False
@@ -23,7 +24,7 @@ COMMANDS = ("study", "scale", "count", "journal", "compare", "report", "plan", "
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with the words after ``parcount``, by default those of this process; return the exit code."""
     words = sys.argv[1:] if argv is None else [*argv]
-    parser = _Parser(prog="parcount", description="Counting on every core, measured.")
+    parser = _Parser(prog="parcount", description="Counting on every core, measured.", formatter_class=Formatter)
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(prog=parser.prog, required=True, metavar="command", title="commands")
     # Only the module of the command that is called: some import what takes longer than `parcount count` counts.
@@ -34,7 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         from parcount.cli.study import with_default
 
         words = with_default(words)
-    parsed = parser.parse_args(words)
+    parsed, rest = parser.parse_known_args(words)
+    if rest:
+        # argparse takes one row of positional arguments; GNU tools take them between options too.
+        if not hasattr(parsed, "interspersed") or any(word.startswith("-") and word != "-" for word in rest):
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        getattr(parsed, parsed.interspersed).extend(rest)
     return int(parsed.command(parsed))
 
 

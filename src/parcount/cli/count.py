@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from parcount.cli.formatter import Formatter
 from parcount.files.functions import make_totals, make_values, run_count, value_counts
 from parcount.files.inputs import STANDARD_INPUT, File, Input, find_inputs
 from parcount.report.progress_line import ProgressLine
@@ -54,9 +55,9 @@ def add_to(commands: Any) -> None:
         description="Counts files on every core: exact, in bounded memory, with the results of wc and of "
         "sort | uniq -c | sort -rn.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Formatter,
     )
-    parser.set_defaults(command=_count, parser=parser)
+    parser.set_defaults(command=_count, parser=parser, interspersed="files")
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE", help="files, patterns, or folders with --recursive")
     add("-l", "--lines", action="store_true", help="newlines")
@@ -185,7 +186,9 @@ def _explain(
     if count.keeps_partials:
         folder = words.spill_directory or tempfile.gettempdir()
         values: Any = getattr(count, "values", count)
-        lines.append(f"memory: {format_bytes(values.share(1))} for values; what does not fit goes to temporary files in {folder}")
+        lines.append(
+            f"memory: {format_bytes(values.share(1))} for values; what does not fit goes to temporary files in {folder}"
+        )
     if words.journal is not None:
         lines.append(f"journal: {words.journal}, a record for each chunk, written to the disk")
     for line in [*lines, *filter(None, division.readers)]:
