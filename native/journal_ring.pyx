@@ -135,7 +135,7 @@ cdef class Ring:
         cdef int64_t needed = self.needed(size)
         cdef BlockHeader header
         cdef char padding[BLOCK_ALIGNMENT]
-        if unlikely(needed > self.size - used or atomic_read(&self.cells[ERROR_AT])):
+        if unlikely(needed > self.size - used or atomic_read(&self.cells[ERROR_AT]) or self.cells[CLOSED_AT]):
             return FULL
         memset(padding, BLOCK_PADDING, BLOCK_ALIGNMENT)
         if self.cells[MARKER_AT]:
@@ -181,8 +181,9 @@ cdef class Ring:
         atomic_fence()
 
     def close(self):
-        """Say that no more records follow."""
-        atomic_write(&self.cells[CLOSED_AT], True)
+        """Take no more records, and say so."""
+        with cython.critical_section(self):
+            atomic_write(&self.cells[CLOSED_AT], True)
 
     @property
     def sequence(self):

@@ -20,6 +20,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -204,19 +205,23 @@ def run(options: Options) -> Result:
     return result
 
 
-def kill_servers(path: str) -> int:
-    """Kill the writer process of a journal's queue, which is found by its command line."""
-    killed = 0
+def find_servers(path: str | os.PathLike[str]) -> list[int]:
+    """The writer process of a journal's queue, which is found by its command line, and those that start it."""
+    found = []
     for process in Path("/proc").glob("[0-9]*"):
-        try:
+        with suppress(OSError):
             command = (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"queue_server" in command and os.fsencode(path) in command:
-            try:
-                os.kill(int(process.name), signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+            if b"queue_server" in command and os.fsencode(path) in command:
+                found.append(int(process.name))
+    return found
+
+
+def kill_servers(path: str) -> int:
+    """Kill the writer process of a journal's queue."""
+    killed = 0
+    for server in find_servers(path):
+        with suppress(ProcessLookupError):
+            os.kill(server, signal.SIGKILL)
             killed += 1
     return killed
 

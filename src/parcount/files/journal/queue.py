@@ -173,6 +173,9 @@ class QueueWriter:
             ring.close()
             self._until(ring, lambda: ring.finished)
             self._sequence = ring.sequence
+            deadline = monotonic() + LOST_BYTE
+            while self._receive() and monotonic() < deadline:
+                pass  # the writer process closes the connection, and if it ends, the file before
             self._drop()
 
     def _drop(self) -> None:
@@ -186,19 +189,21 @@ class QueueWriter:
             os.close(descriptor)
 
     def _make_room(self, ring: Ring, size: int) -> None:
-        """Wait until a record fits into the ring, or make a larger one."""
-        needed = ring.room_for(size)
-        if needed <= ring.capacity:
-            self._wait(ring, ring.head + needed - ring.capacity)
-            return
+        """Wait until a record fits into the ring, or make a larger one; raise the error that the writer process met."""
         with self._lock:
-            if self._ring is ring:
+            if self._ring is not ring:  # another thread has replaced or closed it
+                return
+            self._raise_error(ring)
+            needed = ring.room_for(size)
+            if needed <= ring.capacity:
+                self._wait(ring, ring.head + needed - ring.capacity)
+            else:
                 self._detach()
                 self._attach(1 << (needed - 1).bit_length())
 
     def _wait(self, ring: Ring, position: int) -> None:
         """Wait until the file has what is in front of a position of the ring."""
-        if ring.tail < position or ring.error:
+        if ring.tail < position:
             self._until(ring, lambda: ring.tail >= position)
 
     def _until(self, ring: Ring, condition: Any) -> None:
@@ -209,8 +214,7 @@ class QueueWriter:
                 ring.wait()
                 if condition():
                     return
-                if ring.error:
-                    raise OSError(ring.error, os.strerror(ring.error), self._path)
+                self._raise_error(ring)
                 if ring.tail != tail:
                     ends, tail = 0, ring.tail
                 if not (self._send() and self._receive()) and not condition():
@@ -220,6 +224,10 @@ class QueueWriter:
                             f"the writer process of {self._path} has ended {ends} times without writing anything"
                         )
                     self._connect(ring)
+
+    def _raise_error(self, ring: Ring) -> None:
+        if error := ring.error:
+            raise OSError(error, os.strerror(error), self._path)
 
     # The writer process
 
@@ -280,7 +288,13 @@ class QueueWriter:
                 raise OSError(
                     f"the writer process of {self._path} does not answer, or the folder {self._folder} was removed"
                 )
-            if not start_writer_process(self._folder, self._file):
+            try:
+                started = start_writer_process(self._folder, self._file)
+            except FileNotFoundError:
+                if ring.finished:  # just now, and the writer process has ended
+                    return
+                raise
+            if not started:
                 sleep(RETRY)
 
 
@@ -300,10 +314,9 @@ def recover(path: str) -> None:
         if not folder.exists() or is_locked(file, LOCK_USES_QUEUE):
             return
         lock(file, LOCK_USES_QUEUE, shared=True)
-        left = [*folder.iterdir()]
         start_writer_process(folder, file)
         deadline = monotonic() + START_TIMEOUT
-        while any(entry.exists() for entry in left) and monotonic() < deadline:
+        while folder.exists() and monotonic() < deadline:
             sleep(RETRY)
     finally:
         os.close(file)
@@ -346,9 +359,8 @@ def start_writer_process(folder: Path, file: int) -> bool:
         if done.returncode < 0:  # killed
             return False
         if done.returncode:
-            raise OSError(
-                f"the writer process of a journal does not start: {done.stderr.decode(errors='replace').strip()}"
-            )
+            reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            raise OSError(f"the writer process of a journal does not start: {reason}")
         return True
     finally:
         _locks.discard(held)

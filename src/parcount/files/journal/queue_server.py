@@ -45,6 +45,7 @@ def start(folder: str, file: int, lock: int) -> None:  # noqa: ARG001 - held unt
         os.dup2(null, descriptor)
     os.chdir("/")
     server.run()
+    os._exit(0)
 
 
 @dataclass(eq=False)
@@ -94,20 +95,23 @@ class QueueServer:
         self._poll.register(self._listener, select.POLLIN)
 
     def run(self) -> None:
-        """Write until there is no ring left, or none of a process that lives and an error."""
+        """Write until there is no ring left, or an error and no process that lives; then close the file."""
         self._write_claims([*self._feeders.values()])  # what another writer process has begun
         timeout: float | None = 0
         while True:
             self._communicate(timeout)
             wrote = self._write()
-            self._retire()
+            retired = self._retire()
             if not self._feeders:
                 self._find_rings()  # of processes that were killed before they connected
             if not self._feeders or (self._error and not self._alive()):
                 break
+            for connection in retired:
+                self._disconnect(connection)
             timeout = self._rest(wrote)
         self._listener.close()
         (self._folder / "socket").unlink(missing_ok=True)
+        os.close(self._file)
         with suppress(OSError):  # somebody may have made a new ring
             self._folder.rmdir()
 
@@ -138,8 +142,9 @@ class QueueServer:
     def _alive(self) -> bool:
         return any(feeder.connection or not _is_abandoned(feeder.descriptor) for feeder in self._feeders.values())
 
-    def _retire(self) -> None:
-        """Remove the rings that are empty and get no more records."""
+    def _retire(self) -> list[Connection]:
+        """Remove the rings that are empty and get no more records; return the connections of their owners."""
+        retired = []
         for feeder in [*self._feeders.values()]:
             ring = feeder.ring
             done = ring.closed or (feeder.connection is None and _is_abandoned(feeder.descriptor))
@@ -147,11 +152,13 @@ class QueueServer:
                 ring.finish()
                 (self._folder / feeder.name).unlink(missing_ok=True)
                 self._remove(feeder)
+                if feeder.connection is not None:
+                    retired.append(feeder.connection)
+                    self._notify(feeder)
+        return retired
 
     def _remove(self, feeder: Feeder) -> None:
         del self._feeders[feeder.name]
-        if feeder.connection is not None:
-            self._disconnect(feeder.connection)
         os.close(feeder.descriptor)
 
     # Writing
@@ -235,6 +242,8 @@ class QueueServer:
         with suppress(OSError):
             path.rename(path.with_suffix(".damaged"))
         self._remove(feeder)
+        if feeder.connection is not None:
+            self._disconnect(feeder.connection)
 
     # Connections
 
