@@ -252,7 +252,7 @@ static int append_line_locked(int descriptor, const void *data, uint64_t length)
 
 #else
 
-enum { LOCK_APPEND, LOCK_ATTACH, LOCK_USES_LOCK, LOCK_USES_RESERVE, LOCK_SLOTS };
+enum { LOCK_APPEND, LOCK_ATTACH, LOCK_USES_LOCK, LOCK_USES_RESERVE, LOCK_USES_QUEUE, LOCK_SLOTS };
 enum { F_RDLCK, F_WRLCK, F_UNLCK };
 
 static int file_lock(int descriptor, int which, int kind, int wait) { return ENOSYS; }
