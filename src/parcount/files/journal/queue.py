@@ -284,6 +284,8 @@ class QueueWriter:
                 self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", LOST_BYTE, 0))
                 return
             self._connection.close()
+            if ring.finished:  # by a writer process that has found it by itself, and may have ended
+                return
             if answer == REFUSED or monotonic() > deadline:
                 raise OSError(
                     f"the writer process of {self._path} does not answer, or the folder {self._folder} was removed"
@@ -291,7 +293,7 @@ class QueueWriter:
             try:
                 started = start_writer_process(self._folder, self._file)
             except FileNotFoundError:
-                if ring.finished:  # just now, and the writer process has ended
+                if ring.finished:  # just now
                     return
                 raise
             if not started:
