@@ -1,34 +1,16 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from parcount.studies.core.process_group import TIME_LIMIT, ProcessGroup
+from tests.studies.core.tasks import put
 
 CONTEXT = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-
-
-@contextmanager
-def put(queue: Any, item: Any) -> Iterator[Callable[[], None]]:
-    def task() -> None:
-        if isinstance(item, Exception):
-            raise item
-        if item == "die":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if item == "raise what cannot be pickled":
-            raise type("Local", (Exception,), {})("local")
-        if item == "hang":
-            signal.pause()
-        queue.put((item, os.getpid()))
-
-    yield task
 
 
 def made(queue: Any, count: int) -> dict[Any, int]:
@@ -52,25 +34,18 @@ def test_each_process_runs_a_task_with_what_all_inherit(group: ProcessGroup) -> 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize(
-    ("item", "error", "message"),
-    [
-        (OSError("no room"), OSError, "no room"),
+def test_after_an_error_the_processes_are_others(group: ProcessGroup) -> None:
+    before: set[int] = set()
+    for item, error, message in (
         ("die", RuntimeError, "a process ended with exit code -9"),
-        ("raise what cannot be pickled", RuntimeError, "Local: local"),
+        ("raise, before the others begin, what cannot be pickled", RuntimeError, "Local: local"),
         ("hang", TimeoutError, "did not end within"),
-    ],
-)
-def test_after_an_error_the_processes_are_others(
-    group: ProcessGroup, item: Any, error: type[Exception], message: str
-) -> None:
-    group.run(put, ["a", "b"])
-    before = set(group.pids())
-    group.limit = 0.5 if item == "hang" else TIME_LIMIT
-    with pytest.raises(error, match=message):
-        group.run(put, ["c", item])
-    group.limit = TIME_LIMIT
-    assert group.pids() == []
-    group.run(put, ["d", "e"])
-    assert {*made(group.inherited, 2)} == {"d", "e"}
-    assert not before.intersection(group.pids())
+    ):
+        group.run(put, ["a", "b"])
+        assert {*made(group.inherited, 2)} == {"a", "b"}
+        assert not before.intersection(group.pids())
+        before.update(group.pids())
+        group.limit = 0.5 if item == "hang" else TIME_LIMIT
+        with pytest.raises(error, match=message):
+            group.run(put, ["c", item])
+        assert group.pids() == []

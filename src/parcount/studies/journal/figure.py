@@ -15,7 +15,7 @@ from parcount.report.style import LOST
 from parcount.report.units import format_bytes, in_words
 from parcount.studies.core.analysis import MEASURED, CellResult
 from parcount.studies.core.result import Study
-from parcount.studies.journal.methods import PROCESSES, THREADS
+from parcount.studies.journal.methods import METHODS, PROCESSES, THREADS
 from parcount.studies.journal.table import append_time, wrong_share
 
 STYLES: dict[str, dict[str, Any]] = {
@@ -52,7 +52,7 @@ def draw(study: Study) -> Figure:
 
 
 def _panel(axes: Axes, cells: Sequence[CellResult]) -> None:
-    """A line with its interval for each method; what lost records is marked."""
+    """A line for each method, with its interval if it is ours; what lost records is marked."""
     if not cells:
         mark_empty(axes)
         return
@@ -64,15 +64,18 @@ def _panel(axes: Axes, cells: Sequence[CellResult]) -> None:
         places = [math.log2(cell.record_bytes or 1) for cell in line]
         rates = [cell.rate or 1.0 for cell in line]
         axes.plot(places, rates, markersize=4.5, **style)
-        times = [time for cell in line if (time := append_time(cell)) is not None]
-        lows = [cell.workers / time.high for cell, time in zip(line, times, strict=True)]
-        highs = [cell.workers / time.low for cell, time in zip(line, times, strict=True)]
-        axes.fill_between(places, lows, highs, color=style["color"], alpha=0.15, linewidth=0)
+        if METHODS[method].exact:  # ten bands would hide each other
+            times = [time for cell in line if (time := append_time(cell)) is not None]
+            lows = [cell.workers / time.high for cell, time in zip(line, times, strict=True)]
+            highs = [cell.workers / time.low for cell, time in zip(line, times, strict=True)]
+            axes.fill_between(places, lows, highs, color=style["color"], alpha=0.2, linewidth=0)
         share = wrong_share(line)
         label = f"{method}, {100 * share:.2g} % wrong" if share else method
         ends.append(End(places[-1], rates[-1], label, LOST if share else style["color"]))
     sizes = sorted({cell.record_bytes or 1 for cell in cells})
-    label_ticks(axes, [math.log2(size) for size in sizes], [format_bytes(size) for size in sizes])
+    label_ticks(
+        axes, [math.log2(size) for size in sizes], [format_bytes(size) for size in sizes], rotation=45, ha="right"
+    )
     label_ends(axes, ends, 0.42)
     axes.set_xlabel("size of a record")
     axes.yaxis.set_minor_locator(NullLocator())

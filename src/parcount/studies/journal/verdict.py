@@ -77,11 +77,13 @@ def conclude(found: Findings, claims: Sequence[Claim]) -> tuple[str, list[str]]:
     counts = {way: sum(way in names for names in alike) for way in WAYS}
     best, second = sorted(WAYS, key=lambda way: -counts[way])[:2]
     answer = UNDECIDED if counts[best] == counts[second] else best
-    first = f"On this file system, for {_named(decisive)}, take {_advice(found, ranked[decisive])}."
+    take = _advice(found, ranked[decisive])
+    first = f"On this file system, for {_named(decisive)}, take {take}: no other way is measurably faster."
     return answer, [
         first,
         *_on_others(found, ranked, decisive),
         *_on_sizes(found, ranked[decisive]),
+        *_on_doubts(found.results, claims),
         *_on_rivals(found, ranked[decisive]),
         *sentences,
     ]
@@ -200,6 +202,17 @@ def _on_sizes(found: Findings, rows: Rows) -> list[str]:
             each = f"each writer one in {format_seconds(append_seconds(one))}"
             sentences.append(f"{_records(one)}: {pace}, {each}. It is {_list(others, 'and')}.")
     return sentences
+
+
+def _on_doubts(results: Sequence[CellResult], claims: Sequence[Claim]) -> list[str]:
+    """For which sizes it is undecided which of two ways is faster."""
+    cells = {str(one.cell): one for one in results}
+    sizes: dict[str, list[str]] = {}
+    for claim in claims:
+        one, other = (cells[name] for name in claim.cells)
+        if claim.holds is None and other.variant in WAYS:
+            sizes.setdefault(f"{one.variant} is faster than {other.variant}", []).append(_size(one))
+    return [f"It is undecided whether {what} for records of {_list(names, 'or')}." for what, names in sizes.items()]
 
 
 def _on_rivals(found: Findings, rows: Rows) -> list[str]:
