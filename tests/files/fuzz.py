@@ -19,9 +19,10 @@ from random import Random
 from typing import Any
 from unittest import mock
 
-from parcount.files import driver
-from parcount.files.functions import count_totals, count_values
+from parcount.files import driver, inputs
+from parcount.files.functions import count_values
 from parcount.files.inputs import find_inputs
+from parcount.files.totals import Totals
 from tests.files.random_files import random_content
 
 BATCH = 100
@@ -30,6 +31,7 @@ BATCH = 100
 PIPELINES = 2
 """Files of a batch of which the whole pipeline's output is compared."""
 
+KINDS = frozenset({"lines", "words", "bytes"})
 THREADS = 3
 TIME_LIMIT = 60.0
 LOCALE = {"LC_ALL": "C", "PATH": "/usr/local/bin:/usr/bin:/bin"}
@@ -49,10 +51,11 @@ def words_need_a_visible_character() -> bool:
 
 
 @contextmanager
-def small_chunks(chunk: int, block: int) -> Iterator[None]:
-    """Make the driver divide files into chunks and blocks of so many bytes."""
+def small_chunks(chunk: int, block: int, mapped: bool) -> Iterator[None]:
+    """Make the driver divide files into chunks and blocks of so many bytes, or map the chunks where it can."""
+    inputs_sizes = {"NO_WAIT": 0 if mapped and sys.platform == "linux" else None, "MIN_MAPPED_SIZE": 1}
     sizes = {"MIN_CHUNK_SIZE": chunk, "MAX_CHUNK_SIZE": chunk, "BLOCK_SIZE": block, "HEAD_SIZE": block}
-    with mock.patch.multiple(driver, **sizes):
+    with mock.patch.multiple(driver, **sizes), mock.patch.multiple(inputs, **inputs_sizes):
         yield
 
 
@@ -79,16 +82,16 @@ class Batch:
 
     def check(self) -> list[str]:
         """Return what differs."""
-        with small_chunks(self.chunk, self.block):
+        with small_chunks(self.chunk, self.block, mapped=self.random.random() < 0.5):
             self.check_totals()
             self.check_values()
             self.check_columns()
         return self.differences
 
     def check_totals(self) -> None:
-        inputs = find_inputs(self.paths)
-        plain: list[Any] = [partial for _, partial in count_totals(["lines", "words", "bytes"], False, inputs, THREADS)]
-        unicode: list[Any] = [partial for _, partial in count_totals(["words"], True, inputs, THREADS)]
+        sources = find_inputs(self.paths)
+        plain: list[Any] = [partial for _, partial in driver.run(Totals(KINDS), sources, threads=THREADS)]
+        unicode: list[Any] = [partial for _, partial in driver.run(Totals(KINDS, True), sources, threads=THREADS)]
         told = output_of("wc", "-lwc", *(path.name for path in self.paths), folder=self.folder).splitlines()
         has_words = words_need_a_visible_character()
         for number, content in enumerate(self.contents):

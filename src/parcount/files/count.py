@@ -90,6 +90,10 @@ class Count(Protocol):
     reads_chunks: bool = False
     """Whether the partials read their chunks from the source by themselves, which must then be a regular file."""
 
+    maps_files: bool = False
+    """Whether files in the page cache are to be mapped into memory: faster where counting takes less time than copying,
+    but the memory counts as that of the process. The partials then get a whole chunk as one block."""
+
     def opened(self, head: bytes, *, complete: bool, name: str) -> tuple[Count, int] | None:  # noqa: ARG002
         """Return the count for one input, and how many bytes of its beginning are not counted: a header, for example.
 

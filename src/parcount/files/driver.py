@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import NamedTuple
@@ -161,7 +162,7 @@ class Worker:
                     if count.reads_chunks:
                         assert isinstance(opened, OpenFile)
                         partial.read(opened, chunk.start + skip, chunk.stop)
-                    else:
+                    elif not (count.maps_files and _count_mapped(partial, opened, chunk, chunk.start + skip)):
                         self.feed(partial, opened, head, skip, chunk)
                     opened.check()
         except BaseException as error:
@@ -259,6 +260,19 @@ class Worker:
             common.load(done[-1].data)
         for result in done:
             result.data = b""
+
+
+def _count_mapped(partial: Partial, opened: OpenFile | OpenStream, chunk: Chunk, start: int) -> bool:
+    """Count a chunk in memory; return False if it has to be read."""
+    mapped = opened.map(start, chunk.stop) if isinstance(opened, OpenFile) and chunk.stop else None
+    if mapped is None:
+        return False
+    with mapped as view:
+        _update(partial, view, chunk, start, last=True)
+    if mapped.failed:
+        opened.check()  # truncated
+        raise OSError(errno.EIO, os.strerror(errno.EIO), chunk.input.name)
+    return True
 
 
 def _update(partial: Partial, block: memoryview, chunk: Chunk, position: int, *, last: bool) -> int:

@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO, Self
 
+    from parcount._native.mapped_file import MappedFile
+
     Path = str | os.PathLike[str]
 
 STANDARD_INPUT = "-"
@@ -25,6 +27,13 @@ READ_SIZE = 1 << 16
 
 PIPE_SIZE = 1 << 20
 """Bytes that a pipe is to hold: the most that Linux allows a user; with 64 kB reader and writer wait for each other."""
+
+
+NO_WAIT: int | None = getattr(os, "RWF_NOWAIT", None)
+"""Flag that makes a read fail if it had to wait for the disk; only Linux has it."""
+
+MIN_MAPPED_SIZE = 1 << 18
+"""Bytes that are read in the time in which they are mapped."""
 
 
 class FileChanged(OSError):
@@ -85,6 +94,19 @@ class OpenFile(io.FileIO):
         while filled < len(buffer) and (got := self.readinto(buffer[filled:])):
             filled += got
         return filled
+
+    def map(self, start: int, stop: int) -> MappedFile | None:
+        """Return a part as memory, if it is in the page cache; None where it has to be read."""
+        if NO_WAIT is None or stop - start < MIN_MAPPED_SIZE:
+            return None
+        from parcount._native.mapped_file import MappedFile
+
+        try:
+            for position in (start, (start + stop) // 2, stop - 1):
+                os.preadv(self.fileno(), [bytearray(1)], position, NO_WAIT)
+            return MappedFile(self.fileno(), start, stop)
+        except OSError:  # also where the system or the file system cannot do that
+            return None
 
     def check(self) -> None:
         """Raise FileChanged if the file was changed."""

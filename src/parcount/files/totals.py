@@ -51,6 +51,7 @@ class Totals(Count):
     """
 
     keeps_partials = False
+    maps_files = True
     kernels = ("lines and words",)
 
     def __init__(self, kinds: frozenset[Kind], unicode: bool = False) -> None:  # dataclasses take 8 ms to import
