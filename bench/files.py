@@ -317,7 +317,7 @@ import duckdb, tempfile
 def call():
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in COLUMNS)
     with tempfile.TemporaryDirectory() as folder:  # on the same file system as the results of the others
-        duckdb.execute(f"SET threads = {THREADS}")
+        duckdb.execute(f"SET threads = {THREADS}; SET enable_progress_bar = false")  # it would be on standard output
         duckdb.execute(
             f"COPY (SELECT count(*), {COLUMN} FROM read_csv('{PATH}', auto_detect = false, header = {HEADER}, "
             f"delim = '{DELIMITER}', quote = '\\"', columns = {{{columns}}}) GROUP BY 2) "
