@@ -36,9 +36,7 @@ from parcount.files.functions import count_words as count_words
 from parcount.files.inputs import FileChanged as FileChanged
 from parcount.files.journal.handler import JournalHandler as JournalHandler
 from parcount.files.journal.journal import Journal as Journal
-from parcount.files.journal.reader import Damage as Damage
 from parcount.files.journal.reader import JournalReader as JournalReader
-from parcount.files.journal.reader import Record as Record
 from parcount.kernels.info import KernelInfo as KernelInfo
 from parcount.kernels.info import kernel_info as kernel_info
 from parcount.shm.blocks import shared_array as shared_array

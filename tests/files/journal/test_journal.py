@@ -230,6 +230,8 @@ class TestText:
             with pytest.raises(ValueError, match="not with lines of text"):
                 open_it(tmp_path / "journal", text=True)
         with pc.Journal(tmp_path / "log", text=True) as journal:
+            with pytest.raises(OSError, match="open as a text journal"):
+                pc.Journal(tmp_path / "log", how="lock")
             journal.append("line")
         with pytest.raises(ValueError, match="is not a journal"):
             pc.Journal(tmp_path / "log")

@@ -22,6 +22,7 @@ from parcount._native.journal_blocks import scan
 from parcount._native.journal_ring import CHECK, DONE, FULL, HEADER_BYTES, OUTCOMES, WAKE, Ring
 from parcount.files.journal import queue as queue_module
 from parcount.files.journal.queue import QueueWriter
+from parcount.files.journal.reader import Record
 from tests.files.journal.kill_writers import find_servers
 from tests.remote import TIME_LIMIT, until
 from tests.together import repeat, together
@@ -95,7 +96,7 @@ def test_what_a_killed_writer_process_has_begun_is_written_again_in_its_place(st
         else:
             write(writer, {"claim": 0, "torn": 0.5, "unreleased": 1}[step])
             writer = Ring(memory)
-    records, _, end, _ = scan(bytes(file), 0, len(file), MARKER, False, pc.Record)
+    records, _, end, _ = scan(bytes(file), 0, len(file), MARKER, False, Record)
     assert [record[:3] for record in records] == [(data, 7, number) for number, data in enumerate(expected)]
     assert end == len(file)
 

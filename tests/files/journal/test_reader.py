@@ -10,6 +10,7 @@ import pytest
 
 import parcount as pc
 from parcount._native.journal_blocks import LOCK_APPEND, lock
+from parcount.files.journal.reader import Record
 from tests.files.journal.support import assert_in_order, build, data_of
 from tests.plain import TIME_LIMIT, until
 from tests.together import in_a_thread, together
@@ -35,7 +36,7 @@ def test_followers_get_each_record_once_and_whole(form: dict[str, object], tmp_p
 
         return run
 
-    def follow() -> list[pc.Record]:
+    def follow() -> list[Record]:
         with pc.JournalReader(path, text="text" in form) as reader:
             records = reader.follow(TIME_LIMIT)
             return [next(records) for _ in range(writers * count)]

@@ -96,6 +96,8 @@ def use(descriptor: int, path: str, how: str, *, text: bool = False) -> OpenFile
                 raise ValueError(f"{path} is a journal with blocks, not with lines of text")
         elif len(content) > RECORDS_AT or any(content[:HEADER_SIZE]):
             marker = read_marker(content, path)
+        elif any(in_use.values()):
+            raise OSError(errno.EBUSY, "the file is open as a text journal", path)
         else:  # empty, or its creator was killed
             header = new_header()
             marker = read_marker(header, path)
@@ -221,7 +223,9 @@ def can_reserve(descriptor: int) -> bool:
 
 
 def sync_folder(path: str) -> None:
-    """Wait until the name of a file is on the disk."""
+    """Wait until the name of a file is on the disk. Windows has no such call."""
+    if os.name == "nt":
+        return
     descriptor = os.open(os.path.dirname(path), os.O_RDONLY)  # noqa: PTH120 - as in `Journal`
     try:
         os.fsync(descriptor)

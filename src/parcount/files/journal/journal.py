@@ -110,11 +110,11 @@ class Journal:
         self.text = text
         self._writer = _open_writer(self.path, how, sync == "record", text)
         self.how = self._writer.how
-        if sync != "none":
-            sync_folder(self.path)
         self._syncer = None if isinstance(sync, str) else _Syncer(self._writer, sync)
         self._finalizer = finalize(self, _close, self._writer, self._syncer, sync != "none")
         _journals.add(self)
+        if sync != "none":
+            sync_folder(self.path)
 
     def append(self, data: Any) -> int:
         """Append a record.

@@ -20,6 +20,7 @@ from parcount.files.journal.format import (
     new_header,
     oldest_append,
     read_marker,
+    sync_folder,
     sync_to_disk,
 )
 
@@ -200,12 +201,19 @@ class JournalReader:
         Raises FileExistsError if the file exists. The new file is on the disk when this returns.
         """
         descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            return self._copy(descriptor, os.fspath(new))
+        except BaseException:
+            os.unlink(new)  # noqa: PTH108 - the name may be bytes
+            raise
+
+    def _copy(self, descriptor: int, new: str) -> int:
         count = 0
         with os.fdopen(descriptor, "wb", buffering=_CHUNK) as file:
             if not self.text:
                 header = new_header()
                 file.write(header.ljust(COPY_AT, b"\0") + header)
-                marker = read_marker(header, os.fspath(new), damaged=True)
+                marker = read_marker(header, new)
             for record in self:
                 if self.text:
                     file.write(record.data + b"\n")
@@ -216,6 +224,7 @@ class JournalReader:
                 count += 1
             file.flush()
             sync_to_disk(descriptor)
+        sync_folder(os.path.abspath(new))  # noqa: PTH100 - as in `Journal`
         return count
 
     @property
