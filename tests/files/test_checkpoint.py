@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -31,6 +30,8 @@ from tests.remote import TIME_LIMIT
 
 if sys.platform == "win32":
     pytest.skip("a journal cannot be written on Windows", allow_module_level=True)
+
+resource = pytest.importorskip("resource")
 
 ALL = Totals(frozenset({"lines", "words", "bytes"}))
 OPTIONS = {"totals": ["lines"]}

@@ -385,6 +385,7 @@ class _Run:
         self.guesses = type(count).in_order is not Count.in_order
         self.total = sum(source.size for source in inputs)
         self.done = [0] * len(inputs)
+        self.all_done = 0
         self.failed: set[int] = set()
         self.ordered: set[int] = set()
         self.partials: dict[int, Partial] = {}
@@ -508,8 +509,9 @@ class _Run:
 
     def _advance(self, index: int, size: int) -> None:
         self.done[index] += size
+        self.all_done += size
         if self.progress is not None:
-            self.progress(sum(self.done), self.total)
+            self.progress(self.all_done, self.total)
 
     def _fail(self, index: int, error: Exception, *, partly: bool) -> None:
         if self.on_error is None or (partly and self.count.keeps_partials):
@@ -526,6 +528,7 @@ class _Run:
             partial.close()
         if index in self.partials:
             self.partials.pop(index).close()
+        self.all_done -= self.done[index]
         self.done[index] = 0
         if self.checkpoint is not None:
             self.checkpoint.restart(index)

@@ -61,14 +61,10 @@ class File:
         self.identity = _identity(status)
 
     def open(self, position: int = 0) -> OpenFile:
-        """Open it, to be read from a position on; FileChanged if it is not the same any more."""
+        """Open it, to be read from a position on; `OpenFile.check` tells afterwards whether it is still the same."""
         opened = OpenFile(self)
-        try:
-            opened.check()
+        if position:
             opened.seek(position)
-        except OSError:
-            opened.close()
-            raise
         return opened
 
 

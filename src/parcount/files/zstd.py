@@ -31,7 +31,7 @@ class ZstdReader(io.RawIOBase):
             ) from error
         self._raw = raw
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 31)  # as `zstd --long=31` writes
-        self._frame: Any = None
+        self._frame: Any = self._decompressor.decompressobj()
         self._piece = MIN_PIECE
         self._input = b""
         self._output = memoryview(b"")
