@@ -93,7 +93,7 @@ class JournalHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Append a record."""
         try:
-            if self._reopen and self._is_replaced():
+            if self._reopen and not self._journal.closed and self._is_replaced():
                 self._journal.close()
                 self._open()
             self._journal._append(self.format(record).encode(self.encoding, self.errors))

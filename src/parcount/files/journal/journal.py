@@ -168,6 +168,11 @@ class Journal:
         """Wait until all records that this process has appended are on the disk."""
         self._writer.sync()
 
+    @property
+    def closed(self) -> bool:
+        """Whether the journal has been closed."""
+        return not self._finalizer.alive
+
     def close(self) -> None:
         """Close the journal. It can be called repeatedly, and is called when the process ends."""
         self._finalizer()
