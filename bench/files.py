@@ -10,7 +10,6 @@ the times, ``--size`` is about the size of the inputs. Peers that are not instal
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.util
 import json
 import os
@@ -56,6 +55,8 @@ class Command:
         The programs and modules without which it cannot run.
     compared : bool
         Whether its result is that of the others.
+    may_fail : bool
+        Whether the others are measured if it ends with an error.
     """
 
     name: str
@@ -63,10 +64,15 @@ class Command:
     parse: Callable[[bytes], Result]
     needs: tuple[str, ...] = ()
     compared: bool = True
+    may_fail: bool = False
 
     def missing(self) -> list[str]:
         """What it needs and is not installed."""
         return [need for need in self.needs if not (shutil.which(need) or importlib.util.find_spec(need))]
+
+
+class Failed(Exception):
+    """A command ended with an error."""
 
 
 @dataclass
@@ -111,7 +117,7 @@ def run(command: Command) -> Run:
         seconds, code, peak = json.loads(launched.stdout)
         told = errors.read_text(errors="replace")
         if code:
-            raise SystemExit(f"{command.name}: exit code {code}: {told}")
+            raise Failed(f"exit code {code}: {told[-500:]}")
         inside = [float(line.split()[1]) for line in told.splitlines() if line.startswith("inside ")]
         peak *= 1 if sys.platform == "darwin" else 1024
         return Run(seconds, peak, inside[0] if inside else None, command.parse(output.read_bytes()))
@@ -144,10 +150,15 @@ def first_number(output: bytes) -> int:
     return int(output.split()[0])
 
 
-def digest_of_counts(output: bytes) -> str:
-    """A digest of lines ``count value`` in any order."""
-    lines = sorted(line.lstrip(b" ").replace(b"\t", b" ", 1) for line in output.splitlines())
-    return hashlib.sha256(b"\n".join(lines)).hexdigest()
+def digest_of_counts(output: bytes) -> int:
+    """A digest of lines ``count value`` in any order: the sum of the hashes of Python."""
+    total = start = 0
+    while start < len(output):
+        stop = output.find(b"\n", start + (1 << 24)) + 1 or len(output)
+        lines = output[start:stop].split(b"\n")
+        total += sum(hash(line.lstrip(b" ").replace(b"\t", b" ", 1)) for line in lines if line)
+        start = stop
+    return total
 
 
 def nothing(output: bytes) -> None:
@@ -198,8 +209,11 @@ def joined(pool: list[bytes], choose: Callable[[int], np.ndarray], path: Path, s
             file.write(b"".join(map(pool.__getitem__, choose(1_000_000).tolist())))
 
 
-def log_lines(path: Path, size: int, distinct: int = 1_000_000) -> None:
-    """Write lines of a web server's log of about 100 bytes, so many distinct ones, some much more frequent."""
+def log_lines(path: Path, size: int, distinct: int = 1_000_000, skew: float = 2) -> None:
+    """Write lines of a web server's log of about 100 bytes, so many distinct ones.
+
+    The probability of the k-th one is proportional to ``k ** (1 / skew - 1)``: with 1 they are equally frequent.
+    """
     source, choice = random.Random(1), np.random.default_rng(1)
     kinds = ("static/images", "api/v2/items", "users", "search", "")
     pool = []
@@ -210,7 +224,34 @@ def log_lines(path: Path, size: int, distinct: int = 1_000_000) -> None:
         status, length = source.choice((200, 200, 200, 304, 404, 500)), source.randrange(100_000)
         line = f'10.{address} - - [27/Nov/2026:{when} +0000] "{request}" {status} {length}\n'
         pool.append(line.encode())
-    joined(pool, lambda n: (choice.random(n) ** 2 * distinct).astype(np.int64), path, size)
+    joined(pool, lambda n: (choice.random(n) ** skew * distinct).astype(np.int64), path, size)
+
+
+def uniform_lines(path: Path, size: int) -> None:
+    """Write lines of a web server's log, all equally frequent."""
+    log_lines(path, size, skew=1)
+
+
+def rare_lines(path: Path, size: int) -> None:
+    """Write lines of about 32 bytes, of which three quarters are distinct: 50 million in 2 GB."""
+    choice = np.random.default_rng(4)
+    lines = size // 32
+    distinct = lines * 3 // 4
+    numbers = np.arange(lines, dtype=np.uint32)
+    numbers[distinct:] = choice.integers(0, distinct, lines - distinct)
+    choice.shuffle(numbers)
+    powers = 10 ** np.arange(7, -1, -1, dtype=np.uint32)
+    with path.open("wb") as file:
+        for part in np.array_split(numbers, 1 + lines // 1_000_000):
+            table = np.zeros((len(part), 32), np.uint8)
+            table[:, :5] = np.frombuffer(b"user=", np.uint8)
+            digits = part[:, None] // powers
+            table[:, 5:13] = np.where(digits, digits % 10 + ord("0"), 0)  # zeros are removed below
+            table[:, 13:20] = np.frombuffer(b"&token=", np.uint8)
+            token = part * np.uint32(2654435761)
+            table[:, 20:31] = ord("a") + token[:, None] // np.uint32(3) ** np.arange(11, dtype=np.uint32) % 26
+            table[:, 31] = ord("\n")
+            file.write(table[table != 0].tobytes())
 
 
 def text(path: Path, size: int) -> None:
@@ -354,15 +395,77 @@ CASES["column-million"] = Case(partial(table, distinct=1_000_000), column("count
 CASES["billion-rows"] = Case(measurements, column("name", ["name", "temperature"], ";", False), ".csv")
 
 
+# Distinct lines.
+
+DUCKDB = """
+import duckdb
+base = duckdb.connect(config={"threads": THREADS, "preserve_insertion_order": False, **OPTIONS})
+base.execute("SET enable_progress_bar = false")  # it goes to standard output
+DIALECT = "auto_detect=false, header=false, delim='\\x01', quote='', escape=''"
+READ = f"read_csv('{PATH}', columns={{'line': 'VARCHAR'}}, {DIALECT})"
+FORMAT = "(FORMAT csv, HEADER false, DELIMITER ' ', QUOTE '', ESCAPE '')"
+def call():
+    base.execute(f"COPY (SELECT count(*), line FROM {READ} GROUP BY line) TO '/dev/stdout' {FORMAT}")
+    return ""
+"""
+
+POLARS = """
+import os
+os.environ["POLARS_MAX_THREADS"] = str(THREADS)
+import polars as pl
+def call():
+    lines = pl.scan_csv(PATH, separator="\\x01", has_header=False, quote_char=None, schema={"line": pl.String})
+    counts = lines.group_by("line").len().select("len", "line").collect(engine="streaming")
+    counts.write_csv(sys.stdout.buffer, include_header=False, separator=" ", quote_style="never")
+    return ""
+"""
+
+CHDB = """
+import chdb
+def call():
+    query = f"SELECT count(), line FROM file('{PATH}', LineAsString) GROUP BY line SETTINGS max_threads = {THREADS}"
+    return chdb.query(query, "TSVRaw").bytes()
+"""
+
+
+def values(path: Path) -> list[Command]:
+    """The commands that count distinct lines."""
+    counts = digest_of_counts
+    return [
+        ours(path, "--values", parse=counts),
+        Command("sort | uniq -c", f"sort --parallel={THREADS} -S 4G '{path}' | uniq -c", counts, ("sort", "uniq")),
+        python("duckdb", f"OPTIONS = {{}}\n{DUCKDB}", path, counts, needs=("duckdb",)),
+        python("polars", POLARS, path, counts, needs=("polars",)),
+        python("chdb", CHDB, path, counts, needs=("chdb",)),
+    ]
+
+
+def values_on_disk(path: Path) -> list[Command]:
+    """The commands that count distinct lines with 500 MB of memory."""
+    folder, counts = path.parent, digest_of_counts
+    options = {"memory_limit": "500MB", "temp_directory": str(folder / "duckdb")}
+    return [
+        ours(path, "--values", "--memory", "500M", "--spill-directory", str(folder), parse=counts),
+        Command(
+            "sort -S 500M | uniq -c",
+            f"sort --parallel={THREADS} -S 500M -T '{folder}' '{path}' | uniq -c",
+            counts,
+            ("sort", "uniq"),
+        ),
+        python("duckdb, 500 MB", f"OPTIONS = {options!r}\n{DUCKDB}", path, counts, needs=("duckdb",), may_fail=True),
+    ]
+
+
+CASES["values"] = Case(log_lines, values)
+CASES["values-uniform"] = Case(uniform_lines, values)
+CASES["values-spill"] = Case(rare_lines, values_on_disk)
+
+
 # Measuring.
 
 
 def rounds_of(commands: list[Command], rounds: int, order: random.Random) -> Iterator[tuple[Command, Run]]:
-    """Run every command once, check what it counted, then run all in `rounds` rounds."""
-    results = {command.name: run(command).result for command in commands}
-    compared = {command.name: results[command.name] for command in commands if command.compared}
-    if any(result != compared[OURS] for result in compared.values()):
-        raise SystemExit(f"the results differ: {compared}")
+    """Run all commands in `rounds` rounds."""
     for _ in range(rounds):
         for command in order.sample(commands, len(commands)):
             yield command, run(command)
@@ -377,6 +480,18 @@ def measure(name: str, size: int, rounds: int, folder: Path) -> dict[str, Any]:
         commands = case.commands(path)
         missing = {command.name: absent for command in commands if (absent := command.missing())}
         commands = [command for command in commands if command.name not in missing]
+        results = {}
+        for command in commands:
+            try:
+                results[command.name] = run(command).result
+            except Failed as error:
+                if not command.may_fail:
+                    raise
+                missing[command.name] = [str(error)]
+        commands = [command for command in commands if command.name not in missing]
+        compared = {command.name: results[command.name] for command in commands if command.compared}
+        if any(result != compared[OURS] for result in compared.values()):
+            raise SystemExit(f"the results differ: {compared}")
         runs: dict[str, list[Run]] = {command.name: [] for command in commands}
         for command, done in rounds_of(commands, rounds, random.Random(0)):
             runs[command.name].append(done)
@@ -400,7 +515,7 @@ def measure(name: str, size: int, rounds: int, folder: Path) -> dict[str, Any]:
         ]
         print("".join(columns), flush=True)
     for its, absent in missing.items():
-        print(f"{its:<28}missing: {', '.join(absent)}")
+        print(f"{its:<28}not measured: {', '.join(absent)}")
     return {
         "case": name,
         "size": actual,

@@ -311,6 +311,7 @@ cdef class ValueTable:
 
     def rewind(self):
         """Let `encode` begin with the first string."""
+        self.use()
         self.cursor = 0
 
     def encode(self, uint8_t[::1] buffer not None, int64_t[::1] sizes not None, int64_t[::1] entries not None):
@@ -393,7 +394,6 @@ cdef class ValueList:
     """
 
     cdef ValuePointers pointers
-    cdef ValueRecord *records
     cdef object owners
 
     def __cinit__(self, tables, uint64_t start=0, uint64_t stop=1, unsigned bits=0):
@@ -427,7 +427,6 @@ cdef class ValueList:
 
     def __dealloc__(self):
         scratch_free(self.pointers.entries)
-        scratch_free(self.records)
 
     def __len__(self):
         return self.pointers.n
