@@ -254,11 +254,14 @@ class _PartitionCounter:
 
     def count(self, spills: list[Spill], number: int, bits: int) -> None:
         """Count one of 2**bits partitions."""
+        width = 1 << (BUCKET_BITS - bits)
+        parts = [(spill.file, *part) for spill in spills for part in spill.parts(number * width, (number + 1) * width)]
+        if not parts:
+            return
         skip = spills[0].skip + bits
         limit = self.share if skip < MAX_SKIPPED_BITS else READ_BYTES + 4 * int(needed(spills, bits)[number])
         table = ValueTable(self.seed, limit, hash_bits=self.hash_bits, skip=skip)
         again: Spill | None = None
-        width = 1 << (BUCKET_BITS - bits)
 
         def load(block: memoryview) -> int:
             nonlocal again
@@ -270,9 +273,8 @@ class _PartitionCounter:
             return used
 
         try:
-            for spill in spills:
-                for start, stop in spill.parts(number * width, (number + 1) * width):
-                    read_entries(spill.file, start, stop, load)
+            for file, start, stop in parts:
+                read_entries(file, start, stop, load)
             if again is None:
                 self.counts.append(table, bytearray(min(max(self.share // 8, READ_BYTES), 16 * READ_BYTES)))
                 return
