@@ -214,6 +214,20 @@ def test_a_full_standard_output() -> None:
     assert (done.returncode, done.stderr) == (1, message)
 
 
+@GNU
+@pytest.mark.parametrize("words", ["--values", "--column 1"])
+def test_a_full_disk_while_spilling(folder: Path, words: str) -> None:
+    """The limit of the size of files stands for it."""
+    (folder / "many").write_bytes(b"".join(b"%d%s\n" % (number, b"x" * 40) for number in range(100_000)))
+    (folder / "spill").mkdir()
+    command = f"ulimit -f 64; {' '.join(COMMAND)} {words} --memory 1M --spill-directory spill many"
+    done = subprocess.run(command, shell=True, capture_output=True, timeout=TIME_LIMIT, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"parcount count: ")
+    assert b"File too large" in done.stderr
+    assert [*(folder / "spill").iterdir()] == []
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no SIGUSR1 here")
 def test_a_signal_prints_how_far_it_is() -> None:
     reader, writer = os.pipe()

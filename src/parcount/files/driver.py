@@ -73,11 +73,13 @@ class Chunk:
         Where it begins and ends; `stop` is 0 for all that there is.
     block : bytes, memoryview or None
         Its contents, if they have been read already.
+    buffer : bytearray or None
+        What the block is in, and can be used again.
     size : int
         How much of the progress it is.
     """
 
-    __slots__ = ("block", "count", "index", "input", "size", "start", "stop")
+    __slots__ = ("block", "buffer", "count", "index", "input", "size", "start", "stop")
 
     def __init__(
         self,
@@ -88,6 +90,7 @@ class Chunk:
         stop: int,
         *,
         block: bytes | memoryview | None = None,
+        buffer: bytearray | None = None,
         size: int | None = None,
     ) -> None:
         self.index = index
@@ -96,6 +99,7 @@ class Chunk:
         self.start = start
         self.stop = stop
         self.block = block
+        self.buffer = buffer
         self.size = stop - start if size is None else size
 
 
@@ -389,6 +393,7 @@ class _Run:
         self.failed: set[int] = set()
         self.ordered: set[int] = set()
         self.partials: dict[int, Partial] = {}
+        self.buffers: list[bytearray] = []
         workers = (
             on.concurrency if on is not None else usable_threads(get_num_threads() if threads is None else threads)
         )
@@ -469,6 +474,8 @@ class _Run:
 
     def _take(self, counted: Counted) -> None:
         chunk = counted.chunk
+        if chunk.buffer is not None:
+            self.buffers.append(chunk.buffer)
         if counted.error is not None:
             self._fail(chunk.index, counted.error, partly=chunk.count is not None)
             return
@@ -627,7 +634,9 @@ class _Run:
             size = STREAM_BLOCK_SIZE
             reported = 0
             while True:
-                buffer = bytearray(max(size, 2 * len(rest)))
+                buffer = _pop(self.buffers) or bytearray(size)
+                if len(buffer) < 2 * len(rest):
+                    buffer = bytearray(2 * len(rest))
                 view = memoryview(buffer)
                 view[: len(rest)] = rest
                 filled = len(rest) + opened.fill(view[len(rest) :])
@@ -636,8 +645,13 @@ class _Run:
                 rest = view[taken:filled]
                 if taken:
                     done = opened.done()
-                    block = view[:taken] if self.worker.local else bytes(view[:taken])
-                    yield Chunk(index, source, count, position, position + taken, block=block, size=done - reported)
+                    if self.worker.local:
+                        block: Any = view[:taken]
+                    else:
+                        block, buffer = bytes(view[:taken]), None
+                    chunk = Chunk(index, source, count, position, position + taken, block=block, buffer=buffer)
+                    chunk.size = done - reported
+                    yield chunk
                     position += taken
                     reported = done
                 elif len(rest) >= MAX_RUN and not count.keeps_partials:
