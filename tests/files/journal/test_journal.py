@@ -186,7 +186,7 @@ def test_two_ways_at_once_are_refused(how: str, other: str, tmp_path: Path) -> N
         ({"sync": "often"}, "sync must be"),
         ({"sync": 0}, "positive"),
         ({"sync": float("nan")}, "positive"),
-        ({"text": True, "how": "reserve"}, "text needs how='lock'"),
+        ({"text": True, "how": "reserve"}, "text needs another way"),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], message: str, tmp_path: Path) -> None:

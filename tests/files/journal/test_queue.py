@@ -6,7 +6,6 @@ import errno
 import mmap
 import os
 import pickle
-import resource
 import signal
 import subprocess
 import sys
@@ -26,6 +25,8 @@ from parcount.files.journal.reader import Record
 from tests.files.journal.kill_writers import find_servers
 from tests.remote import TIME_LIMIT, until
 from tests.together import repeat, together
+
+resource = pytest.importorskip("resource", reason="journals are not written on Windows")
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="finds the writer process in /proc")
 

@@ -46,8 +46,8 @@ class Writer(Protocol):
 class Journal:
     """A file that many threads and processes append records to.
 
-    A record is there for every reader when `append` returns. A writer that is killed in `append` costs at most the
-    record that it appends: no other is lost, torn or duplicated.
+    A record is there for every reader when `append` returns; with ``how="queue"``, soon after, or when `flush` returns.
+    A writer that is killed in `append` costs at most the record that it appends: no other is lost, torn or duplicated.
 
     Parameters
     ----------
@@ -55,17 +55,17 @@ class Journal:
         The file; created if it does not exist.
     how : {"auto", "lock", "queue", "reserve"}, optional
         How writers keep out of each other's way. ``"lock"``: an advisory lock of the file around each record, which
-        also works on network file systems. ``"queue"``: a process that writes what the others send it. ``"reserve"``:
-        each record gets space by an atomic addition and is written there, without a lock; on Linux, and on local file
-        systems. ``"auto"``: ``"reserve"`` where that is possible, otherwise ``"lock"``. All who write a file at the
-        same time must use the same way; it can be another each time.
+        also works on network file systems. ``"queue"``: a process that writes what the others put into shared memory,
+        from where no kill removes it. ``"reserve"``: each record gets space by an atomic addition and is written there,
+        without a lock; on Linux, and on local file systems. ``"auto"``: ``"reserve"`` where that is possible, otherwise
+        ``"lock"``. All who write a file at the same time must use the same way; it can be another each time.
     sync : {"none", "close", "record"} or float, optional
         When records are written to the disk, which says what a power failure can cost: when the system does it; also
         when the journal is closed; also before each `append` returns; or also after this many seconds. The end of a
         process costs nothing, however it ends.
     text : bool, optional
         Whether the file is to contain lines of text, without anything else: then a record is a line, and a killed
-        writer can leave the beginning of one. Only with ``how="lock"``.
+        writer can leave the beginning of one. Not with ``how="reserve"``.
 
     Raises
     ------
@@ -104,7 +104,9 @@ class Journal:
         if not isinstance(sync, str) and not sync > 0:
             raise ValueError(f"sync must be positive seconds, not {sync}")
         if text and how == "reserve":
-            raise ValueError("a killed writer that reserves would leave zeros between the lines: text needs how='lock'")
+            raise ValueError(
+                "a killed writer that reserves would leave zeros between the lines: text needs another way"
+            )
         self.path = os.path.abspath(path)  # noqa: PTH100 - Path would resolve links, and be slower
         self.sync_policy = sync
         self.text = text
@@ -140,7 +142,9 @@ class Journal:
 
         Notes
         -----
-        The record is in the file when this returns; with ``sync="record"`` it is on the disk. O(size of the record).
+        The record is in the file when this returns; with ``sync="record"`` it is on the disk. With ``how="queue"`` it
+        is in memory that survives the kill of this process and of the writer process: it gets into the file as soon as
+        there is a writer process, at the latest when somebody opens the journal. O(size of the record).
         """
         if self.text:
             data = data.encode() if isinstance(data, str) else bytes(data)

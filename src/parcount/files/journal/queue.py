@@ -11,7 +11,6 @@ own that the writer process has written something or has ended.
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import socket
@@ -31,6 +30,9 @@ from typing import Any, ClassVar
 from parcount._native.journal_blocks import LOCK_USES_QUEUE, is_locked, lock
 from parcount._native.journal_ring import CHECK, FULL, HEADER_BYTES, OUTCOMES, WAKE, Ring
 from parcount.files.journal.format import open_for_writing, reopen, sync_to_disk, use
+
+if sys.platform != "win32":
+    import fcntl
 
 CAPACITY = 1 << 20
 """Bytes of a ring, unless a record needs more."""
@@ -316,9 +318,9 @@ def recover(path: str) -> None:
         if not folder.exists() or is_locked(file, LOCK_USES_QUEUE):
             return
         lock(file, LOCK_USES_QUEUE, shared=True)
-        start_writer_process(folder, file)
+        started = start_writer_process(folder, file)
         deadline = monotonic() + START_TIMEOUT
-        while folder.exists() and monotonic() < deadline:
+        while started and folder.exists() and monotonic() < deadline:
             sleep(RETRY)
     finally:
         os.close(file)

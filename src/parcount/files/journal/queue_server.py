@@ -7,6 +7,7 @@ import fcntl
 import mmap
 import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -44,6 +45,9 @@ def start(folder: str, file: int, lock: int) -> None:  # noqa: ARG001 - held unt
     for descriptor in range(3):
         os.dup2(null, descriptor)
     os.chdir("/")
+    with suppress(OSError, ValueError):  # each ring takes two files
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     server.run()
     os._exit(0)
 
