@@ -63,7 +63,7 @@ def open_for_writing(path: str, how: str, *, text: bool = False) -> OpenFile:
     Raises OSError, with ``EBUSY`` if writers of another kind have it open; ValueError if the file is no journal, has a
     later version or a damaged header, or a journal with blocks where it is to be a text.
     """
-    _refuse_windows()
+    refuse_windows()
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         if how == "reserve" and not can_reserve(descriptor):
@@ -74,7 +74,8 @@ def open_for_writing(path: str, how: str, *, text: bool = False) -> OpenFile:
         raise
 
 
-def _refuse_windows() -> None:
+def refuse_windows() -> None:
+    """Raise NotImplementedError on Windows."""
     if os.name == "nt":
         raise NotImplementedError("a journal cannot be written on Windows: its writers need POSIX locks")
 

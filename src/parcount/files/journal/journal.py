@@ -11,9 +11,8 @@ from types import TracebackType
 from typing import Any, ClassVar, Literal, Protocol, Self
 from weakref import WeakSet, finalize
 
-from parcount.files.journal.format import sync_folder
+from parcount.files.journal.format import refuse_windows, sync_folder
 from parcount.files.journal.lock import LockWriter
-from parcount.files.journal.queue import QueueWriter, recover
 from parcount.files.journal.reader import JournalReader, Record
 from parcount.files.journal.reserve import ReserveWriter
 
@@ -29,6 +28,9 @@ class Writer(Protocol):
 
     def append(self, data: Any) -> int:
         """Append a record; return its sequence number."""
+
+    def flush(self) -> None:
+        """Wait until all records that were appended are in the file."""
 
     def sync(self) -> None:
         """Wait until all records that were appended are on the disk."""
@@ -165,8 +167,7 @@ class Journal:
 
     def flush(self) -> None:
         """Wait until all records that this process has appended are in the file: only ``how="queue"`` has others."""
-        if isinstance(self._writer, QueueWriter):
-            self._writer.flush()
+        self._writer.flush()
 
     def sync(self) -> None:
         """Wait until all records that this process has appended are on the disk."""
@@ -255,6 +256,9 @@ class _Syncer:
 
 
 def _open_writer(path: str, how: How, sync: bool, text: bool) -> Writer:
+    refuse_windows()
+    from parcount.files.journal.queue import QueueWriter, recover  # which Windows cannot import
+
     recover(path)
     if how == "reserve":
         return ReserveWriter(path, sync=sync)

@@ -41,6 +41,9 @@ class LockWriter:
             self.sync()
         return sequence
 
+    def flush(self) -> None:
+        """Do nothing: `append` returns when the record is in the file."""
+
     def sync(self) -> None:
         """Wait until all records are on the disk."""
         if self._descriptor >= 0:
