@@ -12,10 +12,10 @@ from parcount.files.journal.reader import JournalReader
 from tests.files.journal.kill_writers import Options, Result, Shared, record, verify
 
 LINUX = sys.platform == "linux"
-CASES = [("lock", ()), ("lock", ("--text",)), ("lock", ("--threads", "2"))]
+CASES = [("lock", ()), ("lock", ("--text",))]
 if LINUX:
-    CASES += [("reserve", ()), ("reserve", ("--threads", "2"))]
-    CASES += [("queue", ("--server-kills", "3")), ("queue", ("--server-kills", "3", "--text"))]
+    CASES += [("reserve", ()), ("queue", ("--server-kills", "3")), ("queue", ("--server-kills", "3", "--text"))]
+MORE = [(how, ("--threads", "2")) for how in (("lock", "reserve", "queue") if LINUX else ("lock",))]
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="journals are not written on Windows")
 
@@ -39,7 +39,7 @@ def test_a_few_writers_are_killed(tmp_path: Path, how: str, words: tuple[str, ..
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("how", "words"), CASES, ids=lambda value: "".join(value))
+@pytest.mark.parametrize(("how", "words"), CASES + MORE, ids=lambda value: "".join(value))
 def test_many_writers_are_killed(tmp_path: Path, how: str, words: tuple[str, ...]) -> None:
     run(tmp_path, how, words, 100_000, 20, 8, 100)
 
