@@ -124,12 +124,13 @@ def _count(words: argparse.Namespace) -> int:
             if words.explain:
                 _explain(words, count, inputs, arguments[:2])
             counted = run_count(count, options, inputs, *arguments, report)
+            values = value_counts(count, counted, words.threads) if of_values else None
     except (OSError, ValueError, ImportError, RuntimeError, MemoryError) as error:
         _complain(error)
         return 1
     try:
         if of_values:
-            _print_values(words, value_counts(count, counted, words.threads))
+            _print_values(words, values)
         else:
             _print_totals(words, kinds or [*KINDS], counted, len(inputs) + len(errors))
         sys.stdout.flush()
