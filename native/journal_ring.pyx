@@ -13,7 +13,7 @@ from libc.string cimport memcpy, memset
 from atomic cimport atomic_exchange_with, atomic_fence, atomic_read, atomic_write
 from integers cimport unlikely
 
-from parcount._native.cpu_features import ENABLED
+from parcount._native import cpu_features
 
 cdef extern from "journal_file.h" nogil:
     enum:
@@ -36,7 +36,7 @@ cdef extern from "journal_file.h" nogil:
     uint32_t block_crc(uint32_t state, uint64_t offset, const BlockHeader *header)
 
 crc32c_initialise()
-if "SSE42" in ENABLED or "ARM_CRC32" in ENABLED:
+if "SSE42" in cpu_features.ENABLED or "ARM_CRC32" in ENABLED:
     crc32c_chosen = crc32c_instruction
 
 cdef enum:
