@@ -366,6 +366,8 @@ def start_writer_process(folder: Path, file: int) -> bool:
             reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             raise OSError(f"the writer process of a journal does not start: {reason}")
         return True
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(f"the writer process of a journal does not start within {START_TIMEOUT} s") from None
     finally:
         _locks.discard(held)
         os.close(held)
