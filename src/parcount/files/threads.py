@@ -34,12 +34,18 @@ def map_unordered(function: Callable[[Any], Any], items: Iterable[Any], threads:
     ended = False
     try:
         for item in items:
+            if started < len(workers):
+                try:
+                    workers[started].start()
+                    started += 1
+                except RuntimeError:  # the limit of the system, or the interpreter ends
+                    del workers[started:]
+            if not workers:
+                yield work(item)
+                continue
             tasks.put((item,))
             ahead += 1
-            if started < len(workers):
-                workers[started].start()
-                started += 1
-            elif ahead >= 2 * threads:
+            if ahead >= 2 * threads:
                 yield _result(results)
                 ahead -= 1
         while ahead:
