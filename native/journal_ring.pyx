@@ -36,7 +36,7 @@ cdef extern from "journal_file.h" nogil:
     uint32_t block_crc(uint32_t state, uint64_t offset, const BlockHeader *header)
 
 crc32c_initialise()
-if "SSE42" in cpu_features.ENABLED or "ARM_CRC32" in ENABLED:
+if "SSE42" in cpu_features.ENABLED or "ARM_CRC32" in cpu_features.ENABLED:
     crc32c_chosen = crc32c_instruction
 
 cdef enum:
