@@ -104,6 +104,8 @@ AVX512_TARGET static inline uint64_t value_hash_sum_avx512(const uint8_t *from, 
                                                            const uint32_t *keys)
 {
     __m512i sums = _mm512_setzero_si512();
+    __m256i half;
+    __m128i quarter;
     (void)length;
     for (; bytes > 64; from += 64, keys += 16, bytes -= 64) {
         __m512i words = _mm512_add_epi32(_mm512_loadu_si512(from), _mm512_loadu_si512(keys));
@@ -115,7 +117,9 @@ AVX512_TARGET static inline uint64_t value_hash_sum_avx512(const uint8_t *from, 
         words = _mm512_maskz_mul_epu32((__mmask8)(0xFF >> (8 - (bytes + 15) / 16 * 2)), words, _mm512_srli_epi64(words, 32));
         sums = _mm512_add_epi64(sums, words);
     }
-    return (uint64_t)_mm512_reduce_add_epi64(sums);
+    half = _mm256_add_epi64(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64(sums, 1));
+    quarter = _mm_add_epi64(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    return (uint64_t)_mm_cvtsi128_si64(_mm_add_epi64(quarter, _mm_unpackhi_epi64(quarter, quarter)));
 }
 #endif
 

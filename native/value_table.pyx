@@ -104,6 +104,8 @@ cdef enum:
     ENTRY_EXTRA = VALUE_MAX_HEADER + 8
     SLOT_BYTES = 36  # just before the slots are doubled there are old and new ones
     SPAN = 1 << 20  # bytes between two polls for signals
+    MAX_PARTS = 256
+    MIN_PART = 1 << 12      # entries that are sorted faster than they are given to a thread
     SAMPLE = 1 << 16        # entries of which the bounds of ranges are quantiles
     DISTRIBUTED = 1 << 18   # entries at once
 
@@ -394,6 +396,9 @@ cdef class ValueList:
     """
 
     cdef ValuePointers pointers
+    cdef ValueRecord *records
+    cdef ValueSortRange parts[MAX_PARTS + 2]
+    cdef size_t part_count
     cdef object owners
 
     def __cinit__(self, tables, uint64_t start=0, uint64_t stop=1, unsigned bits=0):
@@ -427,6 +432,7 @@ cdef class ValueList:
 
     def __dealloc__(self):
         scratch_free(self.pointers.entries)
+        scratch_free(self.records)
 
     def __len__(self):
         return self.pointers.n
@@ -448,23 +454,62 @@ cdef class ValueList:
 
     def sort(self):
         """Sort by count, then by bytes, both descending."""
-        cdef ValueSortRange whole
-        cdef size_t i
-        cdef ValueRecord *records = <ValueRecord *>scratch_calloc(self.pointers.n * sizeof(ValueRecord))
-        if records == NULL:
+        for part in range(self.split(1)):
+            self.sort_part(part)
+        self.join()
+
+    def split(self, size_t parts):
+        """Begin to sort in about as many parts, more if it is less work; return how many there are.
+
+        `sort_part` sorts each of them, in any order and in several threads, and then `join` ends it.
+        """
+        cdef size_t i, largest
+        cdef ValueSortRange thirds[3]
+        parts = min(parts, <size_t>MAX_PARTS)
+        self.join()
+        self.records = <ValueRecord *>scratch_calloc(self.pointers.n * sizeof(ValueRecord))
+        if self.records == NULL:
             raise MemoryError()
         with nogil:
             for i in range(self.pointers.n):
-                records[i].entry = self.pointers.entries[i]
-                records[i].cache = value_entry_count(records[i].entry)
-            whole.records = records
-            whole.n = self.pointers.n
-            whole.depth = 0
-            whole.keyed = 0
-            value_sort(whole)
-            for i in range(self.pointers.n):
-                self.pointers.entries[i] = <uint8_t *>records[i].entry
-        scratch_free(records)
+                self.records[i].entry = self.pointers.entries[i]
+                self.records[i].cache = value_entry_count(self.records[i].entry)
+            self.parts[0].records = self.records
+            self.parts[0].n = self.pointers.n
+            self.parts[0].depth = 0
+            self.parts[0].keyed = 0
+            self.part_count = 1
+            while self.part_count < parts:
+                largest = 0
+                for i in range(1, self.part_count):
+                    if self.parts[i].n > self.parts[largest].n:
+                        largest = i
+                if self.parts[largest].n < MIN_PART:
+                    break
+                value_sort_split(&self.parts[largest], thirds)
+                self.parts[largest] = thirds[0]
+                self.parts[self.part_count] = thirds[1]
+                self.parts[self.part_count + 1] = thirds[2]
+                self.part_count += 2
+        return self.part_count
+
+    def sort_part(self, size_t part):
+        """Sort one of the parts that `split` has made."""
+        if part >= self.part_count:
+            raise ValueError("there is no such part")
+        with nogil:
+            value_sort(self.parts[part])
+
+    def join(self):
+        """End what `split` has begun."""
+        cdef size_t i
+        if self.records != NULL:
+            with nogil:
+                for i in range(self.pointers.n):
+                    self.pointers.entries[i] = <uint8_t *>self.records[i].entry
+        scratch_free(self.records)
+        self.records = NULL
+        self.part_count = 0
 
     def quantiles(self, size_t n):
         """Return a list of about `n` entries that divide this one, in order, in equal parts; entries are copied."""

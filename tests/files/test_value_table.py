@@ -151,6 +151,23 @@ def test_entries_are_sorted(values):
     assert entries(listed) == ordered(values)
 
 
+@pytest.mark.parametrize("parts", [0, 1, 7, 1000])
+def test_parts_are_sorted_alone(parts):
+    table = ValueTable(1, LIMIT * 4)
+    values = {b"%d" % (number * number): 1 + number % 3 for number in range(30_000)}
+    for value, count in values.items():
+        table.add(value, count)
+    listed = ValueList([table])
+    made = listed.split(parts)
+    assert made >= min(parts, 7)
+    for part in reversed(range(made)):
+        listed.sort_part(part)
+    with pytest.raises(ValueError, match="no such part"):
+        listed.sort_part(made)
+    listed.join()
+    assert entries(listed) == ordered(values)
+
+
 def test_strings_with_long_common_beginnings_are_sorted():
     table = ValueTable(1, LIMIT)
     values = {b"x" * length + end for length in range(0, 600, 3) for end in (b"", b"\0", b"a", b"\xff")}

@@ -140,6 +140,31 @@ def test_arrays():
         assert result.to_dict() == {b"b": 2, b"a": 1, b"": 1}
 
 
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_closed_result_cannot_be_used(on_disk):
+    partial = ValuesPartial(Values(), 1 << 24)
+    feed(partial, numbered(10_000))
+    if on_disk:
+        partial.spill()
+    result = partial.result(2)
+    values = result.sorted()
+    first = next(values)
+    result.close()
+    result.close()
+    with pytest.raises(ValueError, match="closed"):
+        result.most_common(1)
+    if not on_disk:
+        assert [first, *values] == counted(numbered(10_000))
+
+
+@pytest.mark.filterwarnings("error::ResourceWarning")
+def test_a_result_that_is_not_closed_leaves_nothing(tmp_path):
+    partial = ValuesPartial(Values(spill_directory=str(tmp_path)), SMALL)
+    feed(partial, numbered(2000))
+    assert partial.result(2).distinct == 1000
+    assert not list(tmp_path.iterdir())
+
+
 def test_results_are_written_to_descriptors_and_long_values_too(tmp_path):
     long = b"x" * (3 << 20)
     partial = Values().partial()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -49,6 +50,10 @@ class TemporaryFile:
         self._file = tempfile.TemporaryFile(buffering=0, dir=directory)  # noqa: SIM115
         self._lock = Lock()
         self.size = 0
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # it could not be made
+            self._file.close()
 
     def append(self, data: memoryview) -> int:
         """Write data behind everything else; return where."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from threading import Lock
 from typing import Protocol
 
 from parcount._native.value_table import ValueList, ValueTable
@@ -22,6 +23,9 @@ WRITE_BYTES = 1 << 20
 
 VALUES_PER_STEP = 1 << 16
 """Values of which there are Python objects at a time, in iterators."""
+
+PARTS_PER_THREAD = 4
+"""So that uneven parts balance."""
 
 MERGED_AT_ONCE = 10
 """The logarithm to base two of how many values are merged at once, so that they fit into a cache."""
@@ -53,36 +57,43 @@ class ValuesInMemory:
 
     def __init__(self, tables: list[ValueTable], threads: int | None) -> None:
         self.total = sum(table.total for table in tables)
-        self._tables = tables
+        self._threads = usable_threads(get_num_threads() if threads is None else threads)
         filled = [table for table in tables if table.distinct]
         if len(filled) < 2:
-            self._values = ValueList(filled)
+            merged = ValueList(filled)
         else:
-            threads = usable_threads(get_num_threads() if threads is None else threads)
             bits = max(0, sum(table.distinct for table in filled).bit_length() - MERGED_AT_ONCE)
-            parts = min(4 * threads, 1 << bits)
+            parts = min(PARTS_PER_THREAD * self._threads, 1 << bits)
             bounds = [part * (1 << bits) // parts for part in range(parts + 1)]
 
             def merge(part: int) -> ValueList:
                 return ValueList(filled, bounds[part], bounds[part + 1], bits)
 
-            self._values = ValueList([])
-            for values in map_unordered(merge, range(parts), threads):
-                self._values.extend(values)
-        self.distinct = len(self._values)
+            merged = ValueList([])
+            for values in map_unordered(merge, range(parts), self._threads):
+                merged.extend(values)
+        self.distinct = len(merged)
+        self._values: ValueList | None = merged
         self._sorted = False
+        self._lock = Lock()
 
     def __iter__(self) -> Iterator[ValueList]:
-        if not self._sorted:
-            self._values.sort()
-            self._sorted = True
-        yield self._values
+        with self._lock:
+            if self._values is None:
+                raise ValueError("this result is closed")
+            if not self._sorted:
+                parts = self._values.split(PARTS_PER_THREAD * self._threads)
+                for _ in map_unordered(self._values.sort_part, range(parts), self._threads):
+                    pass
+                self._values.join()
+                self._sorted = True
+            values = self._values
+        yield values
 
     def close(self) -> None:
-        """Free the memory."""
-        self._values = ValueList([])
-        for table in self._tables:
-            table.close()
+        """Free the memory, or let iterators that still run do it at their end."""
+        with self._lock:
+            self._values = None
 
 
 class ValueCounts:
