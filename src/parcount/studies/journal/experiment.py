@@ -203,6 +203,9 @@ class JournalExperiment(Experiment):
         """Choose how many records a single writer appends in about the target time."""
         if cell == self.baseline(cell) and self.options.size is None:
             self.work[cell] = self.fitting_work(cell, least=PROBE)
+            # To wait until a queue is empty takes the same time after any number of records.
+            while 2 * self.work[cell] <= self.most_work(cell) and self.time(cell) < self.target / 2:
+                self.work[cell] *= 2
 
     def measure(self, cell: Cell) -> Sample:
         """Append to a new file, and check every record of it."""
