@@ -66,7 +66,7 @@ def test_numpy_is_the_only_dependency_outside_the_extras(metadata):
 
 
 def test_the_documented_extras_exist(metadata):
-    assert set(metadata.get_all("Provides-Extra")) == {"all", "dask", "loky", "mpi", "numba", "study"}
+    assert set(metadata.get_all("Provides-Extra")) == {"all", "dask", "files", "loky", "mpi", "numba", "study"}
 
 
 def test_the_licence_is_included(metadata, installed):
