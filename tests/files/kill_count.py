@@ -22,8 +22,11 @@ from tests.remote import TIME_LIMIT
 
 WORKERS = 2
 
-LINES = 60_000
-"""Of the input, which has about 18 chunks."""
+LINES = 120_000
+"""Of the input, which has about 36 chunks."""
+
+MOST_KILLS = 25
+"""Of one count, which then runs to its end."""
 
 COMMANDS = {
     "totals": ["--lines", "--words", "--bytes"],
@@ -80,7 +83,7 @@ def run(kills: int, seed: int, names: tuple[str, ...] = (*COMMANDS,), *, report:
         while total.kills < kills:
             name = names[total.finished % len(names)]
             outcome = _kill_until_done(
-                [*COMMANDS[name], str(path)], journal, expected[name], generator, kills - total.kills
+                [*COMMANDS[name], str(path)], journal, expected[name], generator, min(MOST_KILLS, kills - total.kills)
             )
             total = Outcome(
                 *(a + b for a, b in zip(total[:-1], outcome[:-1], strict=True)), max(total[-1], outcome[-1])
@@ -116,10 +119,13 @@ def _run_and_kill(command: list[str], generator: random.Random | None) -> tuple[
         os.close(writer)
         begun = b""
         if generator is not None:
-            if generator.random() < 0.8 and "--on" not in command:  # processes are not patched to say so
+            seconds = generator.random() ** 2 * 0.3
+            if "--on" in command:  # the workers are not patched to say what they begin
+                seconds = generator.random() * 2
+            elif generator.random() < 0.9:
                 begun = log.read(1 << 16)
             with suppress(subprocess.TimeoutExpired):
-                process.wait(generator.random() ** 2 * 0.3)
+                process.wait(seconds)
             process.kill()
         process.wait(TIME_LIMIT)
         while data := log.read(1 << 16):
