@@ -65,7 +65,7 @@ endif
 WHERE ?= build/installed
 RUN ?= venv/bin/python
 GROUPS ?= test
-LOOPS := tests/arrays $(wildcard tests/counters) tests/kernels  # which test compiled code
+LOOPS := tests/arrays $(wildcard tests/counters) tests/files tests/kernels  # which test compiled code
 test-installed:
 	rm -rf $(WHERE)
 	$(PYTHON) -m venv $(WHERE)/venv

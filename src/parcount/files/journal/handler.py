@@ -55,7 +55,7 @@ class JournalHandler(logging.Handler):
 
     Examples
     --------
-    >>> import logging, parcount as pc, tempfile
+    >>> import logging, parcount as pc, pathlib, tempfile
     >>> logger = logging.getLogger("example")
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     handler = pc.JournalHandler(f"{folder}/all.log")
@@ -64,7 +64,7 @@ class JournalHandler(logging.Handler):
     ...     logger.warning("disk is %d %% full", 93)
     ...     logger.removeHandler(handler)
     ...     handler.close()
-    ...     print(open(f"{folder}/all.log").read(), end="")
+    ...     print(pathlib.Path(folder, "all.log").read_text(), end="")
     WARNING disk is 93 % full
     """
 
