@@ -259,7 +259,9 @@ def test_the_writer_process_belongs_to_nobody_and_ignores_ctrl_c(path: Path) -> 
 def test_a_killed_writer_process_is_replaced_and_nothing_is_lost_or_written_twice(path: Path) -> None:
     with pc.Journal(path, how="queue") as journal:
         for number in range(3):
-            for _ in range(300):
+            journal.append(b"%d" % number * 50)
+            journal.flush()  # starts another writer process, which an append need not do
+            for _ in range(299):
                 journal.append(b"%d" % number * 50)
             os.kill(server_of(path), signal.SIGKILL)
             until(lambda: not find_servers(path), "the writer process was not killed")
