@@ -175,9 +175,10 @@ def _explain(
     lines = [f"loops: {kernel}, {info[kernel].implementation}" for kernel in count.kernels if kernel in info]
     lines.append(f"workers: {plural(division.workers, 'thread') if on is None else on}")
     if files:
+        mapped = "mapped into memory where they are in the page cache, otherwise " if count.maps_files else ""
         lines.append(
-            f"{plural(files, 'regular file')}: chunks of {format_bytes(division.chunk_size)}, read in blocks of "
-            f"{format_bytes(BLOCK_SIZE)}; not mapped, since the truncation of a mapped file ends the process"
+            f"{plural(files, 'regular file')}: chunks of {format_bytes(division.chunk_size)}, "
+            f"{mapped}read in blocks of {format_bytes(BLOCK_SIZE)}"
         )
     if files < len(inputs):
         how = "each compressed file by one worker"
