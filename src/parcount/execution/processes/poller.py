@@ -7,6 +7,7 @@ import sys
 from multiprocessing import connection
 from typing import Any
 
+from parcount.execution.fair_lock import MAX_WAIT
 from parcount.execution.processes.channel import seconds_until
 
 
@@ -40,8 +41,17 @@ class Poller:
                     self._poll.unregister(fd)
 
     def wait(self, deadline: float | None) -> list[Any]:
-        """Return those that are ready, or none at the deadline, a time of `time.monotonic`."""
-        seconds = seconds_until(deadline)
+        """Return those that are ready, or none at the deadline, a time of `time.monotonic`.
+
+        One system call takes at most `MAX_WAIT`, so that Ctrl-C is not missed.
+        """
+        while True:
+            seconds = seconds_until(deadline)
+            ready = self._wait(min(seconds, MAX_WAIT))
+            if ready or not seconds:
+                return ready
+
+    def _wait(self, seconds: float) -> list[Any]:
         if self._poll is None:
             return list(connection.wait(self._fds, seconds))
         return [self._sources[fd] for fd, _ in self._poll.poll(1000 * seconds)]
