@@ -199,7 +199,7 @@ def test_json_lines(folder, chunk_of) -> None:
     for line, reason in (
         (b"[1]", "no JSON object"),
         (b'{"a":}', "Expecting value"),
-        (b'{"a":' + b"[" * 9999, "nested"),
+        (b'{"a":' + b"[" * 999 + b"]" * 999 + b"}", "nested"),
     ):
         path.write_bytes(b'{"a":1}\n\n' + line + b"\n")
         with pytest.raises(RecordError, match=f"x.jsonl, byte 9: a line is .*{reason}"):
