@@ -114,7 +114,6 @@ class JournalExperiment(Experiment):
     )
     fixed_options: ClassVar[Mapping[str, Any]] = {"executions": ("serial", THREADS, PROCESSES)}
     unit_options: ClassVar[Mapping[str, Collection[str]]] = {"sync": ()}
-    seconds = 60.0
     target = 0.02
     startup_of_each_cell = False
     lossy_variants = frozenset(name for name, method in METHODS.items() if not method.exact)
