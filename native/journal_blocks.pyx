@@ -9,33 +9,13 @@ from libc.string cimport memcpy, memset
 import errno
 import os
 
-from parcount._native import cpu_features
+from atomic cimport atomic_read
+from journal_file cimport (
+    BLOCK_ALIGNMENT, BLOCK_HEADER, BLOCK_PADDING, BlockHeader, Crc32c, block_check, block_fill_header, block_search,
+    block_size, crc32c_baseline, crc32c_chosen, crc32c_initialise, crc32c_instruction, little32, little64,
+)
 
-cdef extern from "journal_file.h" nogil:
-    enum:
-        BLOCK_HEADER
-        BLOCK_ALIGNMENT
-        BLOCK_PADDING
-    ctypedef struct BlockHeader:
-        uint64_t marker
-        uint32_t crc
-        uint32_t length
-        uint64_t writer
-        uint64_t sequence
-    ctypedef uint32_t (*Crc32c)(uint32_t state, const void *data, size_t size) noexcept nogil
-    Crc32c crc32c_chosen
-    uint32_t crc32c_baseline(uint32_t state, const void *data, size_t size)
-    uint32_t crc32c_instruction(uint32_t state, const void *data, size_t size)
-    void crc32c_initialise()
-    uint64_t little64(uint64_t value)
-    uint32_t little32(uint32_t value)
-    uint64_t block_size(uint64_t length)
-    uint64_t block_align(uint64_t offset)
-    void block_fill_header(BlockHeader *header, uint64_t marker, uint64_t offset, uint32_t length, uint64_t writer,
-                           uint64_t sequence, uint32_t state)
-    int64_t block_check(const unsigned char *data, uint64_t available, uint64_t offset, uint64_t marker,
-                        BlockHeader *header)
-    uint64_t block_search(const unsigned char *data, uint64_t size, uint64_t start, uint64_t marker)
+from parcount._native import cpu_features
 
 cdef extern from "journal_file.h" nogil:
     int c_append "LOCK_APPEND"
@@ -50,9 +30,6 @@ cdef extern from "journal_file.h" nogil:
     int append_block_locked(int descriptor, uint64_t marker, uint64_t writer, uint64_t sequence, const void *data,
                             uint32_t length, uint32_t state)
     int append_line_locked(int descriptor, const void *data, uint64_t length)
-
-cdef extern from "atomic.h" nogil:
-    int64_t atomic_read(const int64_t *cell)
 
 cdef extern from "journal_reserve.h" nogil:
     int c_records_at "RECORDS_AT"

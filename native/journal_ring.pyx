@@ -12,28 +12,12 @@ from libc.string cimport memcpy, memset
 
 from atomic cimport atomic_exchange_with, atomic_fence, atomic_read, atomic_write
 from integers cimport unlikely
+from journal_file cimport (
+    BLOCK_ALIGNMENT, BLOCK_HEADER, BLOCK_PADDING, BlockHeader, block_crc, block_size, crc32c_chosen,
+    crc32c_initialise, crc32c_instruction, little32, little64,
+)
 
 from parcount._native import cpu_features
-
-cdef extern from "journal_file.h" nogil:
-    enum:
-        BLOCK_HEADER
-        BLOCK_ALIGNMENT
-        BLOCK_PADDING
-    ctypedef struct BlockHeader:
-        uint64_t marker
-        uint32_t crc
-        uint32_t length
-        uint64_t writer
-        uint64_t sequence
-    ctypedef uint32_t (*Crc32c)(uint32_t state, const void *data, size_t size) noexcept nogil
-    Crc32c crc32c_chosen
-    uint32_t crc32c_instruction(uint32_t state, const void *data, size_t size)
-    void crc32c_initialise()
-    uint64_t little64(uint64_t value)
-    uint32_t little32(uint32_t value)
-    uint64_t block_size(uint64_t length)
-    uint32_t block_crc(uint32_t state, uint64_t offset, const BlockHeader *header)
 
 crc32c_initialise()
 if "SSE42" in cpu_features.ENABLED or "ARM_CRC32" in cpu_features.ENABLED:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 import parcount as pc
-from parcount.execution.pinned_threads import allowed_cores
+from parcount.system.cores import allowed_cores
 
 MARK = "PARCOUNT_TEST_MARK"
 """The variable that has the prefix of the names of a program's counters."""

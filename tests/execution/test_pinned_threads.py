@@ -7,23 +7,10 @@ from threading import Barrier, get_ident
 import pytest
 
 import parcount as pc
-from parcount.execution.pinned_threads import PinnedThreads, _split_cores, allowed_cores, pinned_threads
+from parcount.execution.pinned_threads import PinnedThreads, pinned_threads
+from parcount.system.cores import allowed_cores
 from tests.conftest import Run
 from tests.remote import TIME_LIMIT
-
-
-@pytest.mark.parametrize(
-    ("cores", "workers", "shares"),
-    [
-        ({4, 5, 8, 9}, 2, [[4, 5], [8, 9]]),
-        ({0, 1, 2}, 2, [[0], [1, 2]]),
-        ({3, 1}, 2, [[1], [3]]),
-        ({0, 1}, 3, []),
-        (set(), 2, []),
-    ],
-)
-def test_cores_are_dealt_out(cores: set[int], workers: int, shares: list[list[int]]) -> None:
-    assert _split_cores(frozenset(cores), workers) == shares
 
 
 @pytest.mark.skipif(not allowed_cores(), reason="this system does not tell a thread's cores")

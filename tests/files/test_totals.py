@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parcount.files.totals import MAX_SEARCH_BYTES, SEARCH_BYTES, Totals
+from parcount.files.count import MAX_SEARCH_BYTES, SEARCH_BYTES
+from parcount.files.totals import Totals
 from tests.files.random_files import TOKENS
 
 TEXT = st.lists(st.sampled_from(TOKENS), max_size=60).map(b"".join)

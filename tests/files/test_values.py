@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parcount.files import spill
+from parcount.files.count import SEARCH_BYTES
 from parcount.files.spill import Spill, TemporaryFile, read_entries
 from parcount.files.value_counts import ValuesInMemory
-from parcount.files.values import SEARCH_BYTES, Values, ValuesPartial
+from parcount.files.values import Values, ValuesPartial
 
 SMALL = 1 << 15
 """A share of memory that a few hundred lines fill."""

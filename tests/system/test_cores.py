@@ -8,7 +8,7 @@ import pytest
 
 import parcount as pc
 from parcount.cli import main
-from parcount.system.cores import MAX_CORES, Cores, available_cores, cores, spread
+from parcount.system.cores import MAX_CORES, Cores, available_cores, cores, split_cores, spread
 from tests.conftest import Run
 
 
@@ -170,3 +170,17 @@ class TestMaxCores:
 def test_there_is_at_least_one() -> None:
     assert pc.available_cores is available_cores
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "shares"),
+    [
+        ({4, 5, 8, 9}, 2, [[4, 5], [8, 9]]),
+        ({0, 1, 2}, 2, [[0], [1, 2]]),
+        ({3, 1}, 2, [[1], [3]]),
+        ({0, 1}, 3, []),
+        (set(), 2, []),
+    ],
+)
+def test_cores_are_dealt_out(cores: set[int], workers: int, shares: list[list[int]]) -> None:
+    assert split_cores(frozenset(cores), workers) == shares

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from concurrent.futures import Future
 from contextlib import suppress
-from itertools import pairwise
 from threading import Barrier, BrokenBarrierError, Lock, Thread, current_thread, get_native_id
 from typing import Any
 
@@ -21,6 +20,7 @@ from parcount.execution.futures import run_now
 from parcount.execution.serial import Serial
 from parcount.execution.stream import Function
 from parcount.execution.threads import Threads
+from parcount.system.cores import allowed_cores, split_cores
 
 
 class PinnedThreads(Threads):
@@ -39,7 +39,7 @@ class PinnedThreads(Threads):
             If the system or the ending interpreter starts no more threads.
         """
         super()._open()
-        cores = iter(_split_cores(allowed_cores(), self.workers))
+        cores = iter(split_cores(allowed_cores(), self.workers))
         started = Barrier(self.workers)
         caller = get_native_id()
 
@@ -103,20 +103,6 @@ def pinned_threads(threads: int, number: int = 0) -> Execution:
 def live_threads() -> list[Thread]:
     """The threads of all pools."""
     return [thread for pool in list(_pools.values()) for thread in pool._threads]
-
-
-def allowed_cores() -> frozenset[int]:
-    """The cores that the calling thread may run on; empty where the system has no affinity."""
-    return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
-
-
-def _split_cores(cores: frozenset[int], workers: int) -> list[list[int]]:
-    """Neighbouring cores for each worker, in groups of nearly equal size; empty if there are too few cores."""
-    if len(cores) < workers:
-        return []
-    ordered = sorted(cores)
-    bounds = [len(ordered) * worker // workers for worker in range(workers + 1)]
-    return [ordered[start:stop] for start, stop in pairwise(bounds)]
 
 
 _pools: dict[tuple[int, frozenset[int], int], PinnedThreads] = {}

@@ -7,7 +7,13 @@ again with ``count.in_order()``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Protocol, Self
+
+SEARCH_BYTES = 4096
+"""Bytes that are read to find the end of a record or word; most are shorter."""
+
+MAX_SEARCH_BYTES = 1 << 20
 
 
 class WrongStart(Exception):
@@ -41,6 +47,24 @@ class Source(Protocol):
 
     def read(self, position: int, size: int) -> bytes:
         """Return up to `size` bytes from a position on; fewer at the end of the file only."""
+
+
+def find_behind(source: Source, position: int, find: Callable[[bytes], int]) -> int:
+    """Return the first place from `position` on behind an end; the size of the source if there is none.
+
+    `find` returns where the first end is in a block; a number that is no place in it if there is none.
+    """
+    if position == 0:
+        return 0
+    position -= 1
+    size = SEARCH_BYTES
+    while block := source.read(position, size):
+        end = find(block)
+        if 0 <= end < len(block):
+            return position + end + 1
+        position += len(block)
+        size = min(2 * size, MAX_SEARCH_BYTES)
+    return source.size
 
 
 class Partial(Protocol):

@@ -9,10 +9,10 @@ import os
 from _queue import SimpleQueue
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from itertools import pairwise
 from threading import Thread
 
 from parcount._native.cancellation import Cancellable
+from parcount.system.cores import allowed_cores, split_cores
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ def map_unordered(function: Callable[[Any], Any], items: Iterable[Any], threads:
     work = Cancellable(function)
     tasks: SimpleQueue[Any] = SimpleQueue()
     results: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-    workers = [Thread(target=_run, args=(work, tasks, results, cores), daemon=True) for cores in _split_cores(threads)]
+    # Linux often starts two threads on one core and leaves them there for some milliseconds.
+    cores = split_cores(allowed_cores(), threads) or [[]] * threads
+    workers = [Thread(target=_run, args=(work, tasks, results, own), daemon=True) for own in cores]
     started = ahead = 0
     ended = False
     try:
@@ -83,15 +85,3 @@ def _run(work: Callable[[Any], Any], tasks: SimpleQueue[Any], results: SimpleQue
         except BaseException as error:  # noqa: BLE001 - raised where the results are awaited
             results.put((None, error))
         del task
-
-
-def _split_cores(threads: int) -> list[list[int]]:
-    """Return for each thread the cores that it is bound to: neighbours; none if there are too few.
-
-    Linux often starts two threads on one core and leaves them there for some milliseconds.
-    """
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    if len(cores) < threads:
-        return [[]] * threads
-    bounds = [len(cores) * number // threads for number in range(threads + 1)]
-    return [cores[start:stop] for start, stop in pairwise(bounds)]

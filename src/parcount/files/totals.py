@@ -6,14 +6,9 @@ import struct
 from typing import Literal, Self, get_args
 
 from parcount._native.text_scan import TextCounter, find_space, rfind_space
-from parcount.files.count import Count, Partial, Source
+from parcount.files.count import Count, Partial, Source, find_behind
 
 Kind = Literal["lines", "words", "bytes"]
-
-SEARCH_BYTES = 4096
-"""Bytes that are read to find the end of a word; most words are shorter."""
-
-MAX_SEARCH_BYTES = 1 << 20
 
 STORED = struct.Struct("<3Q")
 
@@ -72,17 +67,7 @@ class Totals(Count):
 
     def find_start(self, source: Source, position: int) -> int:
         """Return the first position from `position` on at which no word is divided; the size of the source if none."""
-        if "words" not in self.kinds or position == 0:
-            return min(position, source.size)
-        position -= 1
-        size = SEARCH_BYTES
-        while block := source.read(position, size):
-            space = find_space(block)
-            if space < len(block):
-                return position + space + 1
-            position += len(block)
-            size = min(2 * size, MAX_SEARCH_BYTES)
-        return source.size
+        return find_behind(source, position, find_space) if "words" in self.kinds else min(position, source.size)
 
     def cut(self, block: bytes | memoryview) -> int:
         """Return how many bytes of a block end with white space; all if words are not counted."""

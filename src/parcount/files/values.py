@@ -6,7 +6,7 @@ import os
 from array import array
 
 from parcount._native.value_table import MAX_HEAD, ValueTable
-from parcount.files.count import Count, Partial, Source
+from parcount.files.count import MAX_SEARCH_BYTES, SEARCH_BYTES, Count, Partial, Source, find_behind
 from parcount.files.value_counts import ValueCounts, ValuesInMemory
 
 TYPE_CHECKING = False
@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from parcount.files.spill import Spill
-
-SEARCH_BYTES = 4096
-"""Bytes that are read to find the end of a line; most lines are shorter."""
-
-MAX_SEARCH_BYTES = 1 << 20
 
 OTHER_BYTES = 100 << 20
 """Memory of the process beside the tables: the interpreter, modules, what is read."""
@@ -225,17 +220,7 @@ class Values(Count):
 
     def find_start(self, source: Source, position: int) -> int:
         """Return where the first line from `position` on begins; the size of the source if none does."""
-        if position == 0:
-            return 0
-        position -= 1
-        size = SEARCH_BYTES
-        while block := source.read(position, size):
-            newline = block.find(b"\n")
-            if newline >= 0:
-                return position + newline + 1
-            position += len(block)
-            size = min(2 * size, MAX_SEARCH_BYTES)
-        return source.size
+        return find_behind(source, position, lambda block: block.find(b"\n"))
 
     def cut(self, block: memoryview) -> int:
         """Return how many bytes the complete lines in a block take."""

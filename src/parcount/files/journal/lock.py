@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from secrets import randbits
 from threading import Lock
 from typing import Any, ClassVar
 
 from parcount._native.journal_blocks import append_line, append_locked
-from parcount.files.journal.format import open_for_writing, reopen, sync_to_disk, use
+from parcount.files.journal.file_writer import FileWriter
+from parcount.files.journal.format import open_for_writing, use
 
 
-class LockWriter:
+class LockWriter(FileWriter):
     """A writer that locks the file for each record."""
 
     how: ClassVar[str] = "lock"
@@ -41,18 +41,6 @@ class LockWriter:
             self.sync()
         return sequence
 
-    def flush(self) -> None:
-        """Do nothing: `append` returns when the record is in the file."""
-
-    def sync(self) -> None:
-        """Wait until all records are on the disk."""
-        if self._descriptor >= 0:
-            sync_to_disk(self._descriptor)
-
-    def fileno(self) -> int:
-        """Return the file descriptor."""
-        return self._descriptor
-
     def close(self) -> None:
         """Close the file."""
         with self._mutex:
@@ -64,10 +52,7 @@ class LockWriter:
         """Become a writer of its own in a forked child, which shares the parent's locks until it reopens the file."""
         self._mutex = Lock()
         self._attached = False
-        if self._descriptor >= 0:
-            descriptor, self._descriptor = self._descriptor, -1
-            with suppress(OSError):  # then it is closed here
-                self._descriptor = reopen(descriptor, self._path)
+        self._reopen()
 
     def _open(self) -> None:
         opened = open_for_writing(self._path, "lock", text=self._text)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from secrets import randbits
 from threading import Lock
 from typing import Any, ClassVar
 
 from parcount._native.journal_blocks import ReserveAppender
-from parcount.files.journal.format import OpenFile, leave, open_for_writing, reopen, sync_to_disk, use
+from parcount.files.journal.file_writer import FileWriter
+from parcount.files.journal.format import OpenFile, leave, open_for_writing, use
 
 
-class ReserveWriter:
+class ReserveWriter(FileWriter):
     """A writer that reserves the space of each record."""
 
     how: ClassVar[str] = "reserve"
@@ -35,18 +35,6 @@ class ReserveWriter:
             self.sync()
         return sequence
 
-    def flush(self) -> None:
-        """Do nothing: `append` returns when the record is in the file."""
-
-    def sync(self) -> None:
-        """Wait until all records are on the disk."""
-        if self._descriptor >= 0:
-            sync_to_disk(self._descriptor)
-
-    def fileno(self) -> int:
-        """Return the file descriptor."""
-        return self._descriptor
-
     def close(self) -> None:
         """Free the unused space if this is the last writer, and close the file."""
         with self._opening:
@@ -66,10 +54,7 @@ class ReserveWriter:
         if self._appender is not None:
             self._appender.abandon()
             self._appender = None
-        if self._descriptor >= 0:
-            descriptor, self._descriptor = self._descriptor, -1
-            with suppress(OSError):  # then it is closed here
-                self._descriptor = reopen(descriptor, self._path)
+        self._reopen()
 
     def _attach(self) -> ReserveAppender:
         with self._opening:
