@@ -30,6 +30,7 @@ def serve(start: Start, workers: list[str], preload: bool) -> Site:
         lambda socket: start(
             "gunicorn",
             "tests.embedding.wsgi",
+            "--config=python:tests.embedding.gunicorn_conf",
             f"--bind=fd://{socket}",
             "--workers=2",
             *workers,
