@@ -154,6 +154,7 @@ def small_studies(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_studies")
 def test_all_studies_one_after_the_other_a_file_for_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["all", "--workers", "1", "--seconds", "0.04", "--seed", "3"]

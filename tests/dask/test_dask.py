@@ -135,7 +135,7 @@ def test_histogram(chunks: tuple[int, ...], data: st.DataObject) -> None:
         assert_alike(pc.histogram(a, **how, density=True), da.histogram(a, **how, density=True), assert_close)
 
 
-@settings(max_examples=25)  # each makes and computes some graphs
+@settings(max_examples=10)  # each makes and computes many graphs
 @given(some_chunks(), st.data())
 def test_histograms_of_several_axes(chunks: tuple[int, ...], data: st.DataObject) -> None:
     dtype = data.draw(st.sampled_from(["int32", "uint8", "float32", "float64"]))
@@ -313,6 +313,7 @@ def client() -> Iterator[Any]:
         yield client
 
 
+@pytest.mark.xdist_group("dask cluster")  # which starts once
 class TestCluster:
     """Two worker processes."""
 
@@ -342,7 +343,7 @@ class TestCluster:
         assert not [name for name in names if name.startswith("parcount")]
 
     @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL")
-    @pytest.mark.parametrize("name", ["bincount", "unique_counts"])
+    @pytest.mark.parametrize("name", ["bincount", pytest.param("unique_counts", marks=pytest.mark.slow)])
     def test_a_killed_worker_costs_no_count(self, client: Any, tmp_path: Path, name: str) -> None:
         blocks, size = 8, 1000
         made = da.map_blocks(

@@ -1,7 +1,7 @@
 """The configuration of Gunicorn: SIGTERM ends a worker from its first moment.
 
-Between the fork and the installation of its handlers a worker has those of the arbiter, which put the signal into a queue
-that nobody reads there, and the arbiter would wait for the worker until its graceful timeout (30 s).
+Between the fork and the installation of its handlers a worker has those of the arbiter, which put the signal into a
+queue that nobody reads there, and the arbiter would wait for the worker until its graceful timeout (30 s).
 """
 
 import os

@@ -51,6 +51,8 @@ def dasks() -> Iterator[Executor]:
 
 
 KINDS = {"standard library": standard, "loky": lokys, "dask": dasks}
+ONE_EACH = [pytest.param(kind, marks=pytest.mark.xdist_group(f"adopted {kind}")) for kind in KINDS]
+RARELY_DASK = [pytest.param(kind, marks=pytest.mark.slow if kind == "dask" else ()) for kind in KINDS]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -59,7 +61,7 @@ def apart() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=ONE_EACH)
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     with KINDS[request.param]() as executor:
         yield executor
@@ -204,7 +206,7 @@ class TestErrors:
                 call(plain.double, [1], idempotent=False)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RARELY_DASK)
 class TestEnds:
     """Executors that break or end, each one of its own."""
 
@@ -245,6 +247,7 @@ class DieAtFirst:
         return item
 
 
+@pytest.mark.slow
 def test_a_dask_client_tries_again_what_a_killed_worker_had_and_takes_no_items_once_closed(tmp_path: Path) -> None:
     with dasks() as executor:
         on = pc.Adopted(executor)

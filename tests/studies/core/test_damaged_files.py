@@ -100,7 +100,7 @@ def test_a_damaged_file_is_refused_by_name_or_can_be_used(tmp_path: Path, case: 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @given(damaged())
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_so_are_a_thousand(tmp_path: Path, case: tuple[str, Any]) -> None:
     check_damaged(tmp_path / "a.json", case)
 

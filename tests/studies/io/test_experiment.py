@@ -173,6 +173,7 @@ def study() -> Study:
     return pc.study("io", workers=[1, 2], size=6, delay=1, seconds=0.3)
 
 
+@pytest.mark.xdist_group("io study")  # measured once
 class TestStudy:
     def test_it_has_every_cell_and_fits_the_schema(self, study: Study, tmp_path: Path) -> None:
         assert study.name == "io"

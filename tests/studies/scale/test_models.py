@@ -135,7 +135,7 @@ def covered(sigma: float, kappa: float, rounds: int, repeats: int, noise: float 
     return {name: hit / repeats for name, hit in hits.items()}
 
 
-@pytest.mark.parametrize("kappa", [0.0, 0.004])
+@pytest.mark.parametrize("kappa", [pytest.param(0.0, marks=pytest.mark.slow), 0.004])
 def test_planted_parameters_are_inside_the_intervals_in_93_of_100(kappa: float) -> None:
     assert min(covered(0.08, kappa, 5, 100).values()) >= 0.93
 

@@ -146,6 +146,7 @@ def study() -> Study:
     return pc.study("transports", size=4 * MB, seconds=0.3)
 
 
+@pytest.mark.xdist_group("transports study")  # measured once
 class TestStudy:
     def test_it_has_every_cell_and_fits_the_schema(self, study: Study, tmp_path: Path) -> None:
         assert study.name == "transports"
