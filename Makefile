@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := pip>=25.1# the first that installs dependency groups
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study test test-slow test-measures bench bench-peers bench-counters bench-dask cost-model lint wheel test-installed sanitize sanitize-threads clean
+.PHONY: help study test test-slow test-measures bench bench-peers peers bench-counters bench-dask cost-model lint wheel test-installed sanitize sanitize-threads clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,13 @@ bench: $(VENV)/.bench ## time the kernels and the counters against their peers
 
 bench-peers: $(VENV)/.bench ## time the array functions against NumPy and other libraries
 	$(BIN)/python bench/peers.py $(ARGS)
+
+# Without AVX-512 for NumPy too, which has paths of its own for it.
+peers: $(VENV)/.bench ## the same with all vector instructions and without AVX-512: docs/peers-*.json, and the tables
+	$(BIN)/python bench/peers.py --json docs/peers-avx512.json
+	PARCOUNT_DISABLE_CPU_FEATURES=AVX512 NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR" \
+		$(BIN)/python -W ignore bench/peers.py --json docs/peers-avx2.json
+	$(BIN)/python bench/peers.py --page docs/peers-avx512.json docs/peers-avx2.json
 
 bench-counters: $(VENV)/.bench ## time the counters against their peers, with one worker and with two
 	$(BIN)/python bench/counters.py $(ARGS)
