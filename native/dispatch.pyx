@@ -2,21 +2,60 @@
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject
 from functools import update_wrapper
 from importlib import import_module
 from libc.stdint cimport INT64_MAX
 from libc.string cimport memcpy, strlen
 
-from numpy import add as numpy_add, asarray, dtype, float64, generic, int64, ndarray, zeros
+import numpy
+from numpy import add as numpy_add, arange, asarray, dtype, empty, float64, generic, int64, ndarray, zeros
+
+from parcount._native import bincount as native_bincount, cpu_features
 
 from atomic cimport atomic_read, atomic_write
 from integers cimport *
 
+cdef extern from "numpy_array.h":
+    enum:
+        NUMPY_C_CONTIGUOUS
+        NUMPY_F_CONTIGUOUS
+        NUMPY_ALIGNED
+        NUMPY_WRITEABLE
+    ctypedef struct NumpyArray:
+        char *data
+        int ndim
+        Py_ssize_t *shape
+        Py_ssize_t *strides
+        PyObject *descr
+        int flags
+
+cdef extern from "extremes.h" nogil:
+    void extremes_int8_t(const int8_t *, Py_ssize_t, int8_t *least, int8_t *greatest, bint avx512, bint avx2)
+    void extremes_int16_t(const int16_t *, Py_ssize_t, int16_t *least, int16_t *greatest, bint avx512, bint avx2)
+    void extremes_int32_t(const int32_t *, Py_ssize_t, int32_t *least, int32_t *greatest, bint avx512, bint avx2)
+    void extremes_int64_t(const int64_t *, Py_ssize_t, int64_t *least, int64_t *greatest, bint avx512, bint avx2)
+    void extremes_uint8_t(const uint8_t *, Py_ssize_t, uint8_t *least, uint8_t *greatest, bint avx512, bint avx2)
+    void extremes_uint16_t(const uint16_t *, Py_ssize_t, uint16_t *least, uint16_t *greatest, bint avx512, bint avx2)
+    void extremes_uint32_t(const uint32_t *, Py_ssize_t, uint32_t *least, uint32_t *greatest, bint avx512, bint avx2)
+    void extremes_uint64_t(const uint64_t *, Py_ssize_t, uint64_t *least, uint64_t *greatest, bint avx512, bint avx2)
+    bint extremes_double(const double *, Py_ssize_t, double *least, double *greatest, bint avx512, bint avx2)
+
+cdef extern from "uniform_bins.h" nogil:
+    bint uniform_bins_decide(double low, double high, Py_ssize_t bins)
+    void uniform_bins_count(
+        const double *, Py_ssize_t, const double *edges, int32_t bins, int64_t *counts, bint avx512, bint avx2)
+
 cdef extern from "Python.h":
+    void *PyMem_RawCalloc(size_t count, size_t size) nogil
+    void PyMem_RawFree(void *cells) nogil
     int64_t PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
 
 cdef enum:
     ON_STACK = 512  # the copy of an array of at most so many elements is on the stack
+    MIN_KEYS_FOR_KERNEL = 2048  # the kernel of `bincount`, called through Python, is faster from here on
+    MAX_RANGE_PER_KEY = 16  # up to which a table of distinct keys is faster than sorting
+    MAX_ADDED_IN_PLACE = 1024  # cells up to which the compiler's vectors are as fast as NumPy's addition
 
 ctypedef fused number:  # integers wrap, which C defines for the unsigned types only
     uint8_t
@@ -33,29 +72,61 @@ ctypedef fused weight:
     int64_t
     double
 
+ctypedef fused unsigned_integer:
+    uint8_t
+    uint16_t
+    uint32_t
+    uint64_t
+
 cdef type array_type = ndarray
 cdef object int64_dtype = dtype(int64), float64_dtype = dtype(float64)
+cdef object numpy_multiply = numpy.multiply
+cdef object unique_counts_result = None
+cdef const char *INTEGER_CODES = "qibhQIBH"
+cdef list integer_dtypes = [dtype(name) for name in ("i8", "i4", "i1", "i2", "u8", "u4", "u1", "u2")]
+cdef PyObject *integer_descr[8]
+cdef object number_, dtype_
+for number_, dtype_ in enumerate(integer_dtypes):
+    integer_descr[number_] = <PyObject *>dtype_
+
+cdef dict kernels = {
+    ord(dtype_.char if dtype_.itemsize < 8 else "qQ"[dtype_.kind == "u"]): native_bincount.fill[dtype_.name + "_t"]
+    for dtype_ in integer_dtypes
+}
+"""The kernels of `bincount` by the code of the keys."""
+
 cdef object array_protocol = ndarray.__array_function__
 cdef frozenset own_keywords = frozenset(["out", "threads", "on", "sorted"])  # which NumPy's functions do not have
 cdef object add_ufunc_at = numpy_add.at
-cdef int64_t small_size = 0
+cdef int64_t small_size = 0, direct_size = 0
+
+cdef bint AVX512 = "AVX512" in cpu_features.ENABLED
+cdef bint AVX2 = "AVX2" in cpu_features.ENABLED
 
 
-def set_small_size(int64_t elements):
-    """Set the size below which an array counts as small."""
+def set_small_size(int64_t elements, int64_t direct):
+    """Set the size below which an array counts as small: it is counted with the GIL held. One of fewer elements than
+    `direct` is counted by one thread, so that a usual call needs no job, no parts and no execution."""
     atomic_write(&small_size, elements)
+    atomic_write(&direct_size, direct)
 
 
-def dispatch(numpy_function):
+def dispatch(numpy_function, direct=None):
     """Decorate a function with the arguments of `numpy_function` and additional keywords.
 
-    `numpy_function` is called if the first argument is small and there are no additional keywords; `call_foreign` if the
-    type of an argument has its own ``__array_function__``.
+    If there are no additional keywords, ``direct(args, keywords)`` is called first, which may return NotImplemented;
+    then `numpy_function` if the first argument is small. `call_foreign` is called if the type of an argument has its own
+    ``__array_function__``.
     """
     def decorate(implementation):
         def call(*args, **keywords):
-            if args and is_small(args[0]) and own_keywords.isdisjoint(keywords):
-                return numpy_function(*args, **keywords)
+            if args and own_keywords.isdisjoint(keywords):
+                if direct is not None:
+                    result = direct(args, keywords)
+                    if result is not NotImplemented:
+                        return result
+                if is_small(args[0]):
+                    return numpy_function(*args, **keywords)
             if foreign := foreign_types((*args, *keywords.values())):
                 return call_foreign(foreign, numpy_function, args, keywords)
             return implementation(*args, **keywords)
@@ -98,12 +169,15 @@ def dispatch_increment(implementation):
     """`dispatch` for `increment`."""
     def call(a, by=1, *, threads=None):
         kind = type(by)
-        if threads is None and type(a) is array_type and is_small(a) and (
-            kind is int or kind is float or kind is array_type or kind is list or issubclass(kind, generic)
-        ):
-            a += by
-        else:
-            implementation(a, by, threads=threads)
+        if threads is None and type(a) is array_type:
+            if kind is int and direct_increment(a, by):
+                return
+            if a.size < atomic_read(&direct_size) and (
+                kind is int or kind is float or kind is array_type or kind is list or issubclass(kind, generic)
+            ):
+                numpy_add(a, by, a)
+                return
+        implementation(a, by, threads=threads)
 
     return update_wrapper(call, implementation)
 
@@ -162,6 +236,389 @@ cdef object call_foreign(list types, object numpy_function, tuple args, dict key
     return numpy_function(*args, **{name: value for name, value in keywords.items() if name not in own_keywords})
 
 
+cdef char native_integer(NumpyArray *array) noexcept:
+    """The code of the module `struct` for an array of integers that is contiguous, aligned and in native byte order,
+    otherwise 0."""
+    cdef int i
+    if not (array.flags & NUMPY_ALIGNED and array.flags & (NUMPY_C_CONTIGUOUS | NUMPY_F_CONTIGUOUS)):
+        return 0
+    for i in range(8):
+        if array.descr == integer_descr[i]:
+            return INTEGER_CODES[i]
+    return 0
+
+
+cdef Py_ssize_t size_of(NumpyArray *array) noexcept:
+    cdef Py_ssize_t size = 1
+    cdef int axis
+    for axis in range(array.ndim):
+        size *= array.shape[axis]
+    return size
+
+
+cdef void extremes(char code, const void *first, Py_ssize_t n, int64_t *least, int64_t *greatest) noexcept nogil:
+    """The least and the greatest of `n` integers; those of uint64 as the int64 of the same bits."""
+    cdef int8_t least8 = 0, greatest8 = 0
+    cdef int16_t least16 = 0, greatest16 = 0
+    cdef int32_t least32 = 0, greatest32 = 0
+    cdef uint8_t uleast8 = 0, ugreatest8 = 0
+    cdef uint16_t uleast16 = 0, ugreatest16 = 0
+    cdef uint32_t uleast32 = 0, ugreatest32 = 0
+    if code == c"q":
+        extremes_int64_t(<const int64_t *>first, n, least, greatest, AVX512, AVX2)
+    elif code == c"Q":
+        extremes_uint64_t(<const uint64_t *>first, n, <uint64_t *>least, <uint64_t *>greatest, AVX512, AVX2)
+    elif code == c"i":
+        extremes_int32_t(<const int32_t *>first, n, &least32, &greatest32, AVX512, AVX2)
+        least[0], greatest[0] = least32, greatest32
+    elif code == c"I":
+        extremes_uint32_t(<const uint32_t *>first, n, &uleast32, &ugreatest32, AVX512, AVX2)
+        least[0], greatest[0] = uleast32, ugreatest32
+    elif code == c"h":
+        extremes_int16_t(<const int16_t *>first, n, &least16, &greatest16, AVX512, AVX2)
+        least[0], greatest[0] = least16, greatest16
+    elif code == c"H":
+        extremes_uint16_t(<const uint16_t *>first, n, &uleast16, &ugreatest16, AVX512, AVX2)
+        least[0], greatest[0] = uleast16, ugreatest16
+    elif code == c"b":
+        extremes_int8_t(<const int8_t *>first, n, &least8, &greatest8, AVX512, AVX2)
+        least[0], greatest[0] = least8, greatest8
+    else:
+        extremes_uint8_t(<const uint8_t *>first, n, &uleast8, &ugreatest8, AVX512, AVX2)
+        least[0], greatest[0] = uleast8, ugreatest8
+
+
+cdef object direct_bincount(object x, int64_t bins):
+    """The counts, in a table that is no longer than the largest key needs; NotImplemented for all but arrays of native
+    integers, or if a key is negative or changes meanwhile."""
+    cdef NumpyArray *array = <NumpyArray *><PyObject *>x
+    cdef char code = native_integer(array)
+    cdef Py_ssize_t n, done = 0
+    cdef int64_t least = 0, greatest = 0
+    cdef int64_t *cells
+    cdef bint release
+    if not code or array.ndim != 1:
+        return NotImplemented
+    n = array.shape[0]
+    if not 0 < n < atomic_read(&direct_size):
+        return NotImplemented
+    release = n >= atomic_read(&small_size)
+    if release:
+        with nogil:
+            extremes(code, array.data, n, &least, &greatest)
+    else:
+        extremes(code, array.data, n, &least, &greatest)
+    if least < 0 or greatest < 0 or greatest == INT64_MAX:
+        return NotImplemented
+    bins = max(bins, greatest + 1)
+    counts = zeros(bins, int64_dtype)
+    cells = <int64_t *>(<NumpyArray *><PyObject *>counts).data
+    if n >= MIN_KEYS_FOR_KERNEL and bins <= 2 * n:
+        done = kernels[code](counts, x, None, release)
+    elif release:
+        with nogil:
+            done = count_each(code, cells, bins, 1, array.data, n)
+    else:
+        done = count_each(code, cells, bins, 1, array.data, n)
+    return counts if done == n else NotImplemented
+
+
+cdef Py_ssize_t count_each(
+    char code, int64_t *counts, uint64_t bins, int64_t one, const void *keys, Py_ssize_t n
+) noexcept nogil:
+    """Add `one` to the cell of each key; return how many were added: keys that lie outside, because another thread has
+    changed them meanwhile, are left out."""
+    if code == c"q":
+        return add_one_each(counts, bins, one, <const int64_t *>keys, n)
+    if code == c"i":
+        return add_one_each(counts, bins, one, <const int32_t *>keys, n)
+    if code == c"h":
+        return add_one_each(counts, bins, one, <const int16_t *>keys, n)
+    if code == c"b":
+        return add_one_each(counts, bins, one, <const int8_t *>keys, n)
+    if code == c"Q":
+        return add_one_each(counts, bins, one, <const uint64_t *>keys, n)
+    if code == c"I":
+        return add_one_each(counts, bins, one, <const uint32_t *>keys, n)
+    if code == c"H":
+        return add_one_each(counts, bins, one, <const uint16_t *>keys, n)
+    return add_one_each(counts, bins, one, <const uint8_t *>keys, n)
+
+
+cdef Py_ssize_t add_one_each(
+    int64_t *counts, uint64_t bins, int64_t one, const integer *keys, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t i, outside = 0
+    cdef uint64_t key
+    for i in range(n):
+        key = load_once(keys + i)
+        if unlikely(key >= bins):
+            outside += 1
+        else:
+            counts[key] = <int64_t>(<uint64_t>counts[key] + <uint64_t>one)
+    return n - outside
+
+
+cdef bint direct_add_at(object a, object indices, int64_t one) except -1:
+    """Add `one` at native indices from zero to the length of an array of int64, and return True; otherwise False."""
+    cdef NumpyArray *cells = <NumpyArray *><PyObject *>a
+    cdef NumpyArray *where = <NumpyArray *><PyObject *>indices
+    cdef char code = native_integer(where)
+    cdef Py_ssize_t n, size, i
+    cdef int64_t least = 0, greatest = 0
+    cdef int64_t *first = <int64_t *>cells.data
+    cdef int64_t *count
+    if not code or where.ndim != 1 or cells.ndim != 1 or native_integer(cells) != c"q":
+        return False
+    n, size = where.shape[0], cells.shape[0]
+    if not cells.flags & NUMPY_WRITEABLE or not 0 < n < atomic_read(&direct_size):
+        return False
+    if where.data < cells.data + size * sizeof(int64_t) and cells.data < where.data + n * where.strides[0]:
+        return False  # the indices would change while they are read
+    if n < atomic_read(&small_size):
+        extremes(code, where.data, n, &least, &greatest)
+    else:
+        with nogil:
+            extremes(code, where.data, n, &least, &greatest)
+    if least < 0 or greatest < 0 or greatest >= size:
+        return False
+    if n >= MIN_KEYS_FOR_KERNEL and size <= n // 4:
+        counts = zeros(size, int64_dtype)
+        kernels[code](counts, indices, None, n >= atomic_read(&small_size))
+        count = <int64_t *>(<NumpyArray *><PyObject *>counts).data
+        for i in range(size):
+            first[i] = <int64_t>(<uint64_t>first[i] + <uint64_t>count[i] * <uint64_t>one)
+    elif n < atomic_read(&small_size):
+        count_each(code, first, size, one, where.data, n)
+    else:
+        with nogil:
+            count_each(code, first, size, one, where.data, n)
+    return True
+
+
+def direct_histogram(tuple args, dict keywords):
+    """`numpy.histogram` of contiguous float64 values in a number of bins of equal width; otherwise NotImplemented."""
+    cdef NumpyArray *array
+    cdef Py_ssize_t n, bins
+    cdef double low = 0, high = 0
+    cdef double *edge
+    cdef int64_t *table
+    a, number, ends = args[0], args[1] if len(args) > 1 else 10, args[2] if len(args) > 2 else None
+    for name, value in keywords.items():
+        if name == "bins" and len(args) < 2:
+            number = value
+        elif name == "range" and len(args) < 3:
+            ends = value
+        elif value is not None or not (name == "density" or name == "weights"):
+            return NotImplemented
+    if len(args) > 3 or type(a) is not array_type or type(number) is not int:
+        return NotImplemented
+    array = <NumpyArray *><PyObject *>a
+    if array.descr != <PyObject *>float64_dtype or not array.flags & NUMPY_ALIGNED:
+        return NotImplemented
+    n = size_of(array)
+    if not array.flags & (NUMPY_C_CONTIGUOUS | NUMPY_F_CONTIGUOUS) or not 0 < n < atomic_read(&direct_size):
+        return NotImplemented
+    if not 0 < number < 1 << 30:
+        return NotImplemented
+    bins = number
+    if ends is None:
+        with nogil:
+            finite = extremes_double(<const double *>array.data, n, &low, &high, AVX512, AVX2)
+        if not finite:
+            return NotImplemented
+    elif (type(ends) is tuple or type(ends) is list) and len(ends) == 2 and is_number(ends[0]) and is_number(ends[1]):
+        low, high = ends[0], ends[1]
+    else:
+        return NotImplemented
+    if not uniform_bins_decide(low, high, bins):
+        return NotImplemented
+    # As numpy.linspace computes them. Not compiled: a fused multiplication and addition would round otherwise.
+    edges = arange(bins + 1, dtype=float64_dtype)
+    numpy_multiply(edges, (high - low) / bins, edges)
+    numpy_add(edges, low, edges)
+    edge = <double *>(<NumpyArray *><PyObject *>edges).data
+    edge[bins] = high
+    counts = zeros(bins, int64_dtype)
+    table = <int64_t *>(<NumpyArray *><PyObject *>counts).data
+    if n < atomic_read(&small_size):
+        uniform_bins_count(<const double *>array.data, n, edge, bins, table, AVX512, AVX2)
+    else:
+        with nogil:
+            uniform_bins_count(<const double *>array.data, n, edge, bins, table, AVX512, AVX2)
+    return counts, edges
+
+
+cdef bint is_number(object value) noexcept:
+    return type(value) is float or type(value) is float64 or type(value) is int and -(1 << 53) <= value <= 1 << 53
+
+
+def direct_unique_counts(tuple args, dict keywords):
+    """`numpy.unique_counts` of native integers in a short range, or of few; otherwise NotImplemented."""
+    cdef NumpyArray *array
+    cdef Py_ssize_t n, size
+    cdef char code
+    cdef int64_t least = 0, greatest = 0
+    cdef bint small
+    x = args[0]
+    if len(args) > 1 or keywords or type(x) is not array_type:
+        return NotImplemented
+    array = <NumpyArray *><PyObject *>x
+    code = native_integer(array)
+    if not code:
+        return NotImplemented
+    n = size_of(array)
+    if not 0 < n < atomic_read(&direct_size):
+        return NotImplemented
+    small = n < atomic_read(&small_size)
+    if small:
+        extremes(code, array.data, n, &least, &greatest)
+    else:
+        with nogil:
+            extremes(code, array.data, n, &least, &greatest)
+    if <uint64_t>greatest - <uint64_t>least < <uint64_t>(MAX_RANGE_PER_KEY * n):
+        return distinct_in_table(array, code, n, least, greatest - least + 1, small)
+    return distinct_sorted(x, code, n) if small else NotImplemented
+
+
+cdef object distinct_in_table(NumpyArray *array, char code, Py_ssize_t n, int64_t low, Py_ssize_t size, bint small):
+    cdef uint32_t *table = <uint32_t *>PyMem_RawCalloc(size + 1, sizeof(uint32_t))
+    cdef Py_ssize_t found
+    cdef int64_t *counts
+    cdef void *values
+    if table is NULL:
+        raise MemoryError
+    try:
+        if small:
+            found = tabulate(code, table, low, size, array.data, n)
+        else:
+            with nogil:
+                found = tabulate(code, table, low, size, array.data, n)
+        # One more, for a store that is not kept.
+        distinct, number = empty(found + 1, <object>array.descr), empty(found + 1, int64_dtype)
+        values = (<NumpyArray *><PyObject *>distinct).data
+        counts = <int64_t *>(<NumpyArray *><PyObject *>number).data
+        if code == c"b" or code == c"B":
+            collect(<uint8_t *>values, counts, table, low, size)
+        elif code == c"h" or code == c"H":
+            collect(<uint16_t *>values, counts, table, low, size)
+        elif code == c"i" or code == c"I":
+            collect(<uint32_t *>values, counts, table, low, size)
+        else:
+            collect(<uint64_t *>values, counts, table, low, size)
+        distinct.resize(found, refcheck=False)
+        number.resize(found, refcheck=False)
+        return unique_result(distinct, number)
+    finally:
+        PyMem_RawFree(table)
+
+
+cdef Py_ssize_t tabulate(
+    char code, uint32_t *table, int64_t low, Py_ssize_t size, const void *keys, Py_ssize_t n
+) noexcept nogil:
+    """Count keys by their distance from the least; return how many distances occur. Keys that another thread has changed
+    meanwhile, and that lie outside, are counted in the cell behind the table."""
+    cdef Py_ssize_t place, found = 0
+    if code == c"q" or code == c"Q":
+        add_distances(table, low, size, <const uint64_t *>keys, n)
+    elif code == c"i":
+        add_distances(table, low, size, <const int32_t *>keys, n)
+    elif code == c"I":
+        add_distances(table, low, size, <const uint32_t *>keys, n)
+    elif code == c"h":
+        add_distances(table, low, size, <const int16_t *>keys, n)
+    elif code == c"H":
+        add_distances(table, low, size, <const uint16_t *>keys, n)
+    elif code == c"b":
+        add_distances(table, low, size, <const int8_t *>keys, n)
+    else:
+        add_distances(table, low, size, <const uint8_t *>keys, n)
+    for place in range(size):
+        found += table[place] != 0
+    return found
+
+
+cdef void add_distances(uint32_t *table, int64_t low, uint64_t size, const integer *keys, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef uint64_t distance
+    for i in range(n):
+        distance = load_once(keys + i) - <uint64_t>low
+        table[distance if distance < size else size] += 1
+
+
+cdef void collect(
+    unsigned_integer *values, int64_t *counts, const uint32_t *table, uint64_t low, Py_ssize_t size
+) noexcept nogil:
+    cdef Py_ssize_t place, found = 0
+    for place in range(size):
+        values[found] = <unsigned_integer>(low + <uint64_t>place)
+        counts[found] = table[place]
+        found += table[place] != 0
+
+
+cdef object distinct_sorted(object x, char code, Py_ssize_t n):
+    cdef Py_ssize_t found
+    cdef int64_t *counts
+    cdef void *values
+    keys = x.flatten("K")
+    keys.sort()
+    number = empty(n, int64_dtype)
+    values = (<NumpyArray *><PyObject *>keys).data
+    counts = <int64_t *>(<NumpyArray *><PyObject *>number).data
+    if code == c"b" or code == c"B":
+        found = run_lengths(<uint8_t *>values, counts, n)
+    elif code == c"h" or code == c"H":
+        found = run_lengths(<uint16_t *>values, counts, n)
+    elif code == c"i" or code == c"I":
+        found = run_lengths(<uint32_t *>values, counts, n)
+    else:
+        found = run_lengths(<uint64_t *>values, counts, n)
+    if found < n:
+        keys.resize(found, refcheck=False)
+        number.resize(found, refcheck=False)
+    return unique_result(keys, number)
+
+
+cdef Py_ssize_t run_lengths(unsigned_integer *keys, int64_t *counts, Py_ssize_t n) noexcept nogil:
+    """Keep one key of each run, in place."""
+    cdef Py_ssize_t i, found = 0, start = 0
+    for i in range(1, n):
+        if keys[i] != keys[i - 1]:
+            keys[found] = keys[i - 1]
+            counts[found] = i - start
+            found += 1
+            start = i
+    keys[found] = keys[n - 1]
+    counts[found] = n - start
+    return found + 1
+
+
+cdef object unique_result(object values, object counts):
+    global unique_counts_result
+    if unique_counts_result is None:  # NumPy has no public name for it
+        unique_counts_result = type(numpy.unique_counts(zeros(1)))
+    return unique_counts_result(values, counts)
+
+
+cdef bint direct_increment(object a, object by) except -1:
+    """Add to a short array of int64 and return True; otherwise, and if `by` does not fit, False."""
+    cdef NumpyArray *array = <NumpyArray *><PyObject *>a
+    cdef Py_ssize_t n = size_of(array), i
+    cdef int64_t *cells = <int64_t *>array.data
+    cdef int64_t one
+    cdef int overflow = 0
+    if n > MAX_ADDED_IN_PLACE or n >= atomic_read(&direct_size):
+        return False
+    if not (array.flags & NUMPY_WRITEABLE and native_integer(array) == c"q"):
+        return False
+    one = PyLong_AsLongLongAndOverflow(by, &overflow)
+    if overflow:
+        return False
+    for i in range(n):
+        cells[i] = <int64_t>(<uint64_t>cells[i] + <uint64_t>one)
+    return True
+
+
 cdef object small_bincount(object x, object weights, object minlength):
     """The counts, or the sums of the weights. NotImplemented if an array is not small, or the call is an error."""
     cdef Vector keys, addends
@@ -174,6 +631,10 @@ cdef object small_bincount(object x, object weights, object minlength):
     bins = PyLong_AsLongLongAndOverflow(minlength, &overflow)
     if overflow or bins < 0:
         return NotImplemented
+    if weights is None:
+        counts = direct_bincount(x, bins)
+        if counts is not NotImplemented:
+            return counts
     keys.code = addends.code = 0
     try:
         open_vector(x, &keys)
@@ -252,6 +713,10 @@ cdef bint small_add_at(object a, object indices, object b) except -1:
         indices = asarray(indices)
     if type(a) is not array_type or type(indices) is not array_type:
         return False
+    if type(b) is int:
+        one = PyLong_AsLongLongAndOverflow(b, &overflow)
+        if not overflow and direct_add_at(a, indices, one):
+            return True
     cells.code = where.code = addends.code = 0
     try:
         open_vector(a, &cells)

@@ -1,4 +1,4 @@
-"""`bincount` and `add_at` of small arrays, which have loops of their own, against NumPy's."""
+"""Calls with the most usual arguments on small and medium arrays, which have loops of their own, against NumPy's."""
 
 from itertools import product
 from typing import Any
@@ -71,6 +71,60 @@ def test_sums_equal_numpys(data: st.DataObject, dtype: str, size: int, layout: s
     theirs_b = np.array(b).astype("u8") if dtype == "uint64" and b is not each and b != 0.5 else b  # NumPy rounds here
     assert_same(outcome(pc.add_at, mine, indices, b), outcome(np.add.at, theirs, indices, theirs_b))
     assert_same(mine, theirs)
+
+
+RANGES: list[Any] = [
+    None, (0, 1), (-1.5, np.float64(2)), [0, 1], (1, 1), (1, 0), (0, np.inf), (0.0, 5e-324), (1e15, 1e15 + 8),
+    (-1e308, 1e308), (0, 1 << 70), (0, 1, 2), 5,
+]  # fmt: skip
+
+
+@warns_as_numpy_does
+@given(st.data(), st.sampled_from([1, 100, 3000, LARGE]), st.sampled_from([1, 3, 100, 1000, np.int64(9), 0, True]))
+def test_histograms_equal_numpys(data: st.DataObject, size: int, bins: Any) -> None:
+    random = np.random.default_rng(data.draw(st.integers(0, 99)))
+    ends = data.draw(st.sampled_from(RANGES))
+    low, high = (0, 1) if ends is None or ends == 5 else (float(end) for end in ends[:2])
+    with np.errstate(all="ignore"):
+        a = low + (high - low) * random.integers(-1, 12, size) / 10  # many on edges
+        a[::3] = np.nextafter(a[::3], random.normal(size=len(a[::3])))
+    a[:: data.draw(st.sampled_from([size + 1, 7]))] = data.draw(st.sampled_from([0.5, -0.0, np.nan, np.inf]))
+    a = data.draw(st.sampled_from([*LAYOUTS.values(), lambda a: a.reshape(-1, 1), lambda a: a.astype("f4")]))(a)
+    assert_same(outcome(pc.histogram, a, bins, ends), outcome(np.histogram, a, bins, ends))
+    assert_same(outcome(pc.histogram, a, range=ends, bins=bins), outcome(np.histogram, a, bins, ends))
+
+
+@given(st.data(), st.sampled_from(INTEGERS), st.sampled_from([1, 100, 3000, LARGE]), layouts)
+def test_distinct_values_equal_numpys(data: st.DataObject, dtype: str, size: int, layout: str) -> None:
+    random = np.random.default_rng(data.draw(st.integers(0, 99)))
+    limits = np.iinfo(dtype)
+    ends = data.draw(
+        st.sampled_from([(0, 9), (limits.max - 99, limits.max), (limits.min, limits.max), (0, 100 * size)])
+    )
+    x = random.integers(ends[0], min(ends[1], limits.max), size, dtype, endpoint=True)
+    x = data.draw(st.sampled_from([LAYOUTS[layout], lambda x: x.reshape(-1, 1), lambda x: x.view(bool)[: len(x)] * 3]))(
+        x
+    )
+    assert_same(pc.unique_counts(x), np.unique_counts(x))
+
+
+@warns_as_numpy_does
+@given(layouts, st.sampled_from(["int64", "uint8", "float64"]), st.sampled_from([0, 5, 1024, 1025, LARGE]))
+def test_increments_equal_numpys(layout: str, dtype: str, size: int) -> None:
+    for by in (1, -3, 1 << 62, 1 << 63, 1.5, True, np.int8(3)):
+        mine, theirs = (LAYOUTS[layout](np.arange(size).astype(dtype)) for _ in range(2))
+        assert_same(
+            outcome(pc.increment, mine, by), outcome(lambda a, by: np.add(a, by, out=a) is None or None, theirs, by)
+        )
+        assert_same(mine, theirs)
+
+
+def test_indices_that_are_the_array_are_those_before_the_call() -> None:
+    for size in (9, 3000, LARGE):
+        a = np.arange(size) % 5
+        expected = a + np.bincount(a, minlength=size)
+        pc.add_at(a, a)
+        assert_same(a, expected)
 
 
 @pytest.mark.parametrize("size", [9, LARGE])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy import histogram as numpy_histogram  # a name of its own: ours may stand in NumPy's place
 from numpy.typing import ArrayLike, NDArray
 
-from parcount._native.dispatch import dispatch
+from parcount._native.dispatch import direct_histogram, dispatch
 from parcount.arrays.out import accumulate, check_out
 from parcount.engine.run import run
 from parcount.engine.threads import choose_execution
@@ -21,7 +21,7 @@ MAX_FLOAT32_BINS = 1 << 16
 """NumPy computes the bin of a float32 in float32. With more bins it is not always the one that the edges define."""
 
 
-@dispatch(numpy_histogram)
+@dispatch(numpy_histogram, direct_histogram)
 def histogram(
     a: ArrayLike,
     bins: Any = 10,

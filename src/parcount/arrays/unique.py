@@ -8,7 +8,7 @@ import numpy as np
 from numpy import unique_counts as numpy_unique_counts
 from numpy.typing import ArrayLike, NDArray
 
-from parcount._native.dispatch import dispatch
+from parcount._native.dispatch import direct_unique_counts, dispatch
 from parcount.engine.run import run
 from parcount.engine.threads import choose_execution
 from parcount.execution.base import Execution
@@ -27,7 +27,7 @@ else:
     UniqueCountsResult = type(numpy_unique_counts(np.arange(1)))  # NumPy has no public name for it
 
 
-@dispatch(numpy_unique_counts)
+@dispatch(numpy_unique_counts, direct_unique_counts)
 def unique_counts(
     x: ArrayLike,
     *,

@@ -22,6 +22,10 @@ SMALL = 1 << 14
 """Elements below which an array is small: the parallel implementation takes longer to set up than NumPy's function, or
 for `bincount`, `add_at` and `increment` the loops of `parcount._native.dispatch`, to count (``bench/peers.py``)."""
 
+DIRECT = 1 << 17
+"""Elements below which `parcount._native.dispatch` counts the most usual arguments, if one thread is to count them: a
+job, its parts and an execution take some twenty microseconds (``bench/calls.py``)."""
+
 _grain: int | None = None
 _SERIAL = Serial()
 
@@ -53,9 +57,10 @@ def get_grain() -> int:
 
 def _update_small_size() -> None:
     try:
-        set_small_size(min(SMALL, get_grain()))  # arrays that are to be split are not small
+        grain = get_grain()
+        set_small_size(min(SMALL, grain), min(DIRECT, 2 * grain))  # arrays that are to be split are not counted so
     except ValueError:  # PARCOUNT_GRAIN is not valid: no array is small, so every call reads it and raises
-        set_small_size(0)
+        set_small_size(0, 0)
 
 
 def choose_execution(size: int, threads: int | None, on: Execution | None) -> Execution:
