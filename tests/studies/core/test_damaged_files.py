@@ -17,6 +17,7 @@ from parcount.studies.core.comparison import compare_studies
 from parcount.studies.core.registry import STUDIES, find_experiment
 from parcount.studies.core.result import Study, load_studies
 from tests.studies.core.synthetic_studies import synthetic
+from tests.studies.core.test_result import SCHEMA
 
 pytest.importorskip("rich")
 from parcount.studies.core import comparison_table
@@ -97,11 +98,19 @@ def test_a_damaged_file_is_refused_by_name_or_can_be_used(tmp_path: Path, case: 
     check_damaged(tmp_path / "a.json", case)
 
 
+@pytest.mark.parametrize("name", STUDIES)
+def test_so_is_one_without_the_options_of_its_study(tmp_path: Path, name: str) -> None:
+    content = synthetic(name).content()
+    kept = {*SCHEMA["properties"]["options"]["required"], "study"}
+    content["options"] = {option: value for option, value in content["options"].items() if option in kept}
+    check_damaged(tmp_path / "a.json", (name, content))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @given(damaged())
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_so_are_a_thousand(tmp_path: Path, case: tuple[str, Any]) -> None:
+def test_so_are_hundreds(tmp_path: Path, case: tuple[str, Any]) -> None:
     check_damaged(tmp_path / "a.json", case)
 
 

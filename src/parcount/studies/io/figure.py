@@ -33,7 +33,7 @@ def draw(study: Study) -> Figure:
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     fetching, computing = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
     known = [cell for cell in study.cells if cell.speedup is not None and cell.execution != "serial"]
-    name_panel(fetching, f"waits: pages that come after {study.options['delay']:g} ms")
+    name_panel(fetching, f"waits: pages that come after {study.options.get('delay') or 0:g} ms")
     name_panel(computing, "computes: the loop of tally")
     speeds = [bound for cell in known if cell.speedup for bound in (cell.speedup.low, cell.speedup.high)]
     fetching.set_yscale("log", base=2)

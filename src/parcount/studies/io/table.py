@@ -30,7 +30,7 @@ UNITS = {FETCH: ("pages/s", 1.0), CONTROL: ("M/s", 1e6)}
 def tables(study: Study) -> Iterator[Table]:
     """Yield the tables of the cells that fetch and of the control, then those of details."""
     titles = {
-        FETCH: f"pages from an HTTP server on this machine, each answered after {study.options['delay']:g} ms",
+        FETCH: f"pages from an HTTP server on this machine, each answered after {study.options.get('delay') or 0:g} ms",
         CONTROL: "the counting loop in plain Python, which holds the GIL where there is one",
     }
     for workload, title in titles.items():

@@ -39,7 +39,8 @@ def tables(study: Study) -> Iterator[Table]:
 def legend(study: Study, *, details: bool = False) -> Iterator[str]:
     """Yield what the columns mean, where the files were, and what the methods are."""
     yield LEGEND
-    sync = "each record is on the disk when its append returns" if study.options["sync"] == "record" else "not synced"
+    each = study.options.get("sync") == "record"
+    sync = "each record is on the disk when its append returns" if each else "not synced"
     yield f"Files on {study.environment.get('file_system') or 'an unknown file system'}, {sync}."
     variants = dict.fromkeys(cell.variant for cell in study.cells)
     yield "; ".join(f"{name}: {METHODS[name].what}" for name in variants if name in METHODS) + "."
