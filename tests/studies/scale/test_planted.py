@@ -21,6 +21,9 @@ from tests.studies.scale.planted import CAUSES, PLANTED, Planted, limited_cores,
 SECONDS = 25
 """What the measurement of one function may take; it ends as soon as the claims are decided."""
 
+BUSY = 1.6
+"""The speedup of the control on two cores below which other programs have much of their time."""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _surroundings() -> Iterator[None]:
@@ -65,8 +68,8 @@ def test_two_threads_call_it(planted: Planted, agent: AgentProcess) -> None:
     assert all(calls >= 1 for calls in agent.ask({"do": "run", **asked}, TIME_LIMIT)["calls"])
 
 
-def scaled(planted: Planted) -> tuple[list[str], float]:
-    """Return the causes that are named, or how it failed; and what memory gives of what the cores give."""
+def scaled(planted: Planted) -> tuple[list[str], float, float]:
+    """Return the causes that are named, or how it failed; what the cores gave; and what memory gives of that."""
     setup, text, arguments = planted.words()
     with limited_cores(planted.cores):
         experiment = ScaleExperiment(
@@ -75,27 +78,33 @@ def scaled(planted: Planted) -> tuple[list[str], float]:
         try:
             study = run_study(experiment)
         except NothingMeasured as error:
-            return [f"nothing was measured: {error}"], 1.0
-    evidence = study.evidence
-    given = evidence.get("memory_control_speedup", 1.0) / evidence.get("control_speedup", 1.0)
-    return [cause.cause for cause in study.verdict.causes], given
+            return [f"nothing was measured: {error}"], 1.0, 1.0
+    cores = study.evidence.get("control_speedup", 1.0)
+    memory = study.evidence.get("memory_control_speedup", 1.0) / cores
+    return [cause.cause for cause in study.verdict.causes], cores, memory
 
 
 @pytest.mark.measures
 @pytest.mark.timeout(2400)
-def test_causes_are_found() -> None:
+@pytest.mark.parametrize("gil_matters", [True, False], ids=["the GIL matters", "others"])
+def test_causes_are_found(gil_matters: bool) -> None:
     """What is not right at first is measured once more, because other programs and virtual machines take cores.
 
     The documentation has the figures of a quiet machine, on which 95 % are right at once.
     """
     verdicts = []
     for name, planted in PLANTED.items():
+        if (planted.gil != planted.free) != gil_matters:
+            continue
         for attempt in ("", " again"):
             begun = perf_counter()
-            causes, memory = scaled(planted)
+            causes, cores, memory = scaled(planted)
             true = planted.truth(gil=GIL, memory=memory)
             verdict = true.verdict(causes)
-            found = f"expected {true}; found {', '.join(causes)}; memory {memory:.2f}, {perf_counter() - begun:.0f} s"
+            if causes[:1] == ["machine"] and cores < BUSY and verdict == "wrong":
+                verdict = "undecided"  # other programs had the cores, which is what it says
+            gained = f"cores {cores:.2f}, memory {memory:.2f}, {perf_counter() - begun:.0f} s"
+            found = f"expected {true}; found {', '.join(causes)}; {gained}"
             print(f"{verdict:10} {name:24} {found}{attempt}", flush=True)
             if verdict == "right":
                 break
