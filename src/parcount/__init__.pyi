@@ -1,5 +1,7 @@
 from typing import Final
 
+from parcount.arrays.accumulators import Bincount as Bincount
+from parcount.arrays.accumulators import Histogram as Histogram
 from parcount.arrays.bincount import bincount as bincount
 from parcount.arrays.histogram import histogram as histogram
 from parcount.arrays.histogramdd import histogram2d as histogram2d

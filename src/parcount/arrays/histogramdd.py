@@ -86,7 +86,7 @@ def histogramdd(
     """
     columns = _columns(sample)
     addends = None if weights is None else np.asarray(weights)
-    if columns is None or not _are_supported(columns, addends):
+    if columns is None or not are_supported(columns, addends):
         return numpy_histogramdd(sample, bins, range, density, weights)
     edges = _edges(columns, bins, range, threads)
     if not all(compare_as_float64(column, axis_edges) for column, axis_edges in zip(columns, edges, strict=True)):
@@ -181,7 +181,7 @@ def _columns(sample: Any) -> list[NDArray[Any]] | None:
     return columns if same and all(column.ndim == 1 for column in columns) else None
 
 
-def _are_supported(columns: list[NDArray[Any]], weights: NDArray[Any] | None) -> bool:
+def are_supported(columns: list[NDArray[Any]], weights: NDArray[Any] | None) -> bool:
     """Whether the compiled loops support them."""
     if not columns or len(columns) > 32 or not len(columns[0]) or len({len(column) for column in columns}) > 1:
         return False
