@@ -10,13 +10,18 @@
 
 enum { PREFETCH_DISTANCE = 8192 };
 
-static inline void prefetch_ahead(const void *from)
+static inline void prefetch(const void *from)
 {
 #if defined(__GNUC__)
-    __builtin_prefetch((const void *)((uintptr_t)from + PREFETCH_DISTANCE), 0, 3);
+    __builtin_prefetch(from, 0, 3);
 #else
     (void)from;
 #endif
+}
+
+static inline void prefetch_ahead(const void *from)
+{
+    prefetch((const void *)((uintptr_t)from + PREFETCH_DISTANCE));
 }
 
 #endif

@@ -13,12 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 from parcount._native.dispatch import dispatch_bincount
 from parcount.arrays.out import accumulate, check_out
 from parcount.engine.run import run
+from parcount.engine.shared_table import count_in_shared_table, has_shared_table
 from parcount.engine.threads import choose_execution
 from parcount.execution.base import Execution
 from parcount.kernels import cython_loops
 from parcount.kernels.bincount import bincount_job, bincount_weighted, trimmed
 from parcount.kernels.blocks import as_uint8
 from parcount.kernels.job import Slices
+from parcount.kernels.shared_table import class_for, take_keys
 
 MIN_KEYS_PER_BIN = 8
 """Keys for each bin from which private tables pay (``bench/peers.py``: 20 million keys, 2^24 bins)."""
@@ -82,9 +84,14 @@ def bincount(
     contiguous or not in native byte order is converted 2**18 elements at a time. The GIL is released while the keys are
     counted, except for arrays of fewer than 2**14 elements, which are counted at once.
 
+    From 2**18 bins on, threads share one table of counts, and each has ``bins`` bytes instead. From 2**23 bins on, or
+    2**22 with `weights`, keys of 4 or 8 bytes are first partitioned by range, ``max(2**22, 2 * bins)`` at a time, in 2
+    bytes a key or 10 with its weight, and for each thread a 128th of the table, or with weights a 25th: the two passes
+    take less time than the cache misses of one. Keys with one frequent value, and sorted keys, are not partitioned.
+
     Sums of floating `weights` may differ from NumPy's in their last bits, because each worker adds up its own part
     first: by at most ``len(x) * eps`` times the sum of the absolute weights, as with any order. They are the same in
-    each call with the same number of workers.
+    each call with the same number of workers. Those of partitioned keys are NumPy's.
 
     Where no threads can be started, at the system's limit or while Python ends, the calling thread counts, also with
     ``on=Threads(n)``. `Threads` with an initializer raise the system's RuntimeError. The same holds for all functions.
@@ -111,11 +118,17 @@ def bincount(
         sums: NDArray[Any] = numpy_bincount(x, weights, minlength)
     else:
         bins = job.bins or 0
-        divisible = job.size if bins * MIN_KEYS_PER_BIN <= job.size else 0
-        kernel = cython_loops.bincount if weights is None else bincount_weighted
-        sums = run(job, kernel, choose_execution(divisible, threads, on))
-        if weights is None and out is None:
-            sums = trimmed(sums, index(minlength))
+        pays = bins * MIN_KEYS_PER_BIN <= job.size or class_for(job.arrays, bins, 2)
+        execution = choose_execution(job.size if pays else 0, threads, on)
+        kind = class_for(job.arrays, bins, execution.concurrency) if has_shared_table(execution) else None
+        if kind:
+            table = np.zeros(bins, job.dtype)
+            sums, used = count_in_shared_table(table, job.arrays, kind, take_keys, execution, grow=out is None)
+            sums = sums[: max(used, index(minlength))] if out is None else sums
+        else:
+            sums = run(job, cython_loops.bincount if weights is None else bincount_weighted, execution)
+            if weights is None and out is None:
+                sums = trimmed(sums, index(minlength))
         if sums.base is not None and len(sums) <= MAX_COPIED_BINS:
             sums = sums.copy()
     if out is None:

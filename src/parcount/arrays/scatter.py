@@ -10,12 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from parcount._native.dispatch import dispatch_add_at, dispatch_increment, refuse_dask
 from parcount.engine.run import run
+from parcount.engine.shared_table import count_in_shared_table, has_shared_table
 from parcount.engine.threads import choose_execution
 from parcount.kernels import add_at as kernels
 from parcount.kernels import numpy_loops
 from parcount.kernels.add_at import add_at_weighted
 from parcount.kernels.increment import increment_job
 from parcount.kernels.job import Slices
+from parcount.kernels.shared_table import class_for, take_indices
 
 MAX_CELLS_PER_INDEX = 4
 """Cells for each index up to which private tables pay; NumPy adds in place."""
@@ -75,7 +77,12 @@ def add_at(a: NDArray[Any], indices: Any, b: ArrayLike = 1, *, threads: int | No
         np.add.at(a, _private(indices), _of_the_dtype(a, b))
         return
     weighted = len(job.arrays) > 1
-    sums = run(job, add_at_weighted if weighted else kernels.add_at, choose_execution(job.size, threads, None))
+    execution = choose_execution(job.size, threads, None)
+    kind = class_for(job.arrays, len(a), execution.concurrency) if has_shared_table(execution) else None
+    if kind:
+        sums, _ = count_in_shared_table(np.zeros(len(a), job.dtype), job.arrays, kind, take_indices, execution)
+    else:
+        sums = run(job, add_at_weighted if weighted else kernels.add_at, execution)
     if not weighted:
         sums *= np.asarray(b).astype(np.int64)  # wraps, as repeated addition would
     a += sums.astype(a.dtype)

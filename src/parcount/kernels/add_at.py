@@ -29,8 +29,8 @@ def add_at(sums: NDArray[np.int64], indices: NDArray[Any]) -> None:
     for (block,) in blocks([indices], [indices.dtype]):
         done = native.fill(sums, block)
         for start in range(done, len(block), BLOCK):
-            inside = _from_the_start(block[start : start + BLOCK], len(sums))
-            _check_all_done(native.fill(sums, inside), inside, len(sums))
+            inside = from_the_start(block[start : start + BLOCK], len(sums))
+            check_all_done(native.fill(sums, inside), inside, len(sums))
 
 
 def add_at_weighted(sums: NDArray[Any], indices: NDArray[Any], addends: NDArray[Any]) -> None:
@@ -44,12 +44,12 @@ def add_at_weighted(sums: NDArray[Any], indices: NDArray[Any], addends: NDArray[
     for block, its in blocks([indices, addends], [indices.dtype, sums.dtype]):
         done, _ = native.fill_weighted(sums, block, its)
         for start in range(done, len(block), BLOCK):
-            inside = _from_the_start(block[start : start + BLOCK], len(sums))
+            inside = from_the_start(block[start : start + BLOCK], len(sums))
             done, _ = native.fill_weighted(sums, inside, its[start : start + BLOCK])
-            _check_all_done(done, inside, len(sums))
+            check_all_done(done, inside, len(sums))
 
 
-def _from_the_start(indices: NDArray[Any], cells: int) -> NDArray[Any]:
+def from_the_start(indices: NDArray[Any], cells: int) -> NDArray[Any]:
     """The indices with negative ones counted from the end."""
     if indices.dtype.kind == "u":
         return indices  # int64 does not hold all of uint64
@@ -58,7 +58,8 @@ def _from_the_start(indices: NDArray[Any], cells: int) -> NDArray[Any]:
     return wide
 
 
-def _check_all_done(done: int, indices: NDArray[Any], cells: int) -> None:
+def check_all_done(done: int, indices: NDArray[Any], cells: int) -> None:
+    """Raise IndexError if only some indices, of which none is negative but those outside, have been counted."""
     if done < len(indices):
         index = int(indices[done])
         raise IndexError(
