@@ -1,216 +1,229 @@
 /* Finds the bin of each value among ascending edges. Bin b holds the values that are not less than exactly b edges: bin 0
    those below the first edge and NaN, the last bin those above the last edge.
 
-   Edges at any distances: a lookup table divides the range into buckets, by (value - low) * scale, clamped and truncated;
-   or by the bits of the value. Each step of that is monotonic, rounding included, so edges in earlier buckets are not
-   greater than the value and edges in later buckets are greater: only the edges in the value's own bucket are compared.
+   Vector loops turn each value into a word, an integer that never descends where values ascend, rounding included.
 
-   Uniform edges: arithmetic alone, by vectors. A value further from a computed edge than any edge is off needs no
-   comparison, and the others are few. */
+   Uniform edges: the word is the position in fractions of a bin. The words of the edges themselves tell how far the
+   computed positions are off; a word further from a boundary than that has the right bin, and the others, which are
+   few, are compared with the edges.
+
+   Other edges: the word is the position in a grid of cells that are equal in linear or logarithmic scale, in fractions of
+   a cell, and a table has a number for each cell that makes it a word of the same form when it is added: a multiple of
+   the bin, and beside the edge of the cell, if there is one, as far from the boundary as the value's word is from the
+   edge's. Only a word equal to an edge's is compared with it. A cell with several edges is divided again.
+
+   Values that are floats are compared as such: a float is not less than an edge exactly if it is not less than the least
+   float that is not less than the edge. */
 #ifndef PARCOUNT_BIN_SEARCH_H
 #define PARCOUNT_BIN_SEARCH_H
 
 #include "cpu_features.h"
 #include "prefetch.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 enum {
-    BIN_SEARCH_BLOCK = 512, /* values at a time: they and their bins stay in the L1 cache */
-    BIN_SEARCH_TRIAL = 32,  /* the first of them tell whether arithmetic alone decides most */
+    BIN_SEARCH_BLOCK = 256, /* values at a time: they and their words stay in the L1 cache */
     MAX_AXES = 64           /* NumPy's limit of dimensions */
 };
 
+/* The number of a cell with several edges makes more than any word: this, the shift of a position to one of the finer cells
+   in which that cell is divided, and where they begin in the table. */
+#define SEVERAL_EDGES 0x80000000u
+#define FINER_BITS 25
+#define NOT_FINER 31 /* instead of the shift: the edges cannot be told apart by their positions */
+
 typedef struct BinSearch BinSearch;
-typedef void (*find_bins_double)(const BinSearch *, const double *, ptrdiff_t, uint32_t *);
-typedef void (*find_bins_float)(const BinSearch *, const float *, ptrdiff_t, uint32_t *);
+
+typedef struct {
+    void (*linear)(const BinSearch *, const void *values, ptrdiff_t n, uint32_t *words);
+    void (*logarithmic)(const BinSearch *, const void *values, ptrdiff_t n, uint32_t *words);
+    uint32_t (*least_fraction)(const uint32_t *words, ptrdiff_t n, uint32_t margin, int shift);
+    void (*join)(uint32_t *cells, int cell_shift, const uint32_t *words, int shift, uint32_t width, ptrdiff_t n);
+} BinLoops;
 
 struct BinSearch {
-    find_bins_double find_double; /* chosen once for this CPU and these edges */
-    find_bins_float find_float;
-    const double *edges;     /* ascending; a NaN after the last, so that no value is greater */
-    const uint32_t *start;   /* for each bucket, the number of edges in the buckets before; one more at the end */
-    uint32_t count;          /* of edges */
-    int steps;               /* of the binary search among the edges of one bucket */
-    double low, scale, top;  /* buckets of equal width; a scale of zero: */
-    int64_t first, last;     /* buckets of equally many doubles, between these ranks */
-    int shift;
-    /* Uniform edges: bins per unit, and the largest distance of an edge from its computed position. The scale is zero if
-       the edges are not uniform. */
-    double uniform_scale, uniform_top, margin;
+    const BinLoops *loops; /* chosen once for this CPU and the type of the values */
+    const void *edges;     /* ascending, of the type of the values; a NaN after the last, so that no value is greater */
+    uint32_t count;        /* of edges */
+    int single;            /* whether the values are floats, not doubles */
+    int log;               /* whether the scale is logarithmic */
+    double low, scale, bottom, top, unit; /* linear: (value - low) * scale, clamped, plus the unit */
+    float added;                      /* logarithmic: the distance from `low` at which the scale begins to be so */
+    int32_t first, last, rank_shift;      /* the word is the rank, clamped, less the first, shifted */
+    int shift;              /* of a word to its bin */
+    uint32_t margin;        /* the largest distance of an edge's word from the boundary of its bin */
+    int cell_shift;         /* of a position to its cell */
+    const uint32_t *cells;  /* what is added to positions in each cell; NULL if the edges are uniform */
 };
 
-/* The position of a double among all doubles: its bits as an integer, mirrored for negative numbers. Steps of the rank are
-   steps of the logarithm, so buckets of equally many doubles suit edges at growing distances. */
-static inline int64_t double_rank(double value)
+static inline int32_t float_bits(float value)
 {
-    int64_t bits;
-    value += 0.0; /* -0.0 equals 0.0 */
+    int32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    return value == value ? bits ^ ((bits >> 63) & INT64_MAX) : INT64_MIN; /* NaN is below all */
+    return bits;
 }
 
-#define FIND_BY_BUCKET(real)                                                                                           \
-    static void search_buckets_##real(                                                                                 \
-        const BinSearch *s, const real *values, ptrdiff_t n, const int32_t *buckets, uint32_t *bins)                   \
+/* The least float that is not less than a double; NaN of NaN. */
+static inline float least_float_from(double value)
+{
+    float nearest = (float)value;
+    return nearest < value ? nextafterf(nearest, INFINITY) : nearest;
+}
+
+#define JOINED(name, real, vectors) name##_##real##_##vectors
+#define NAMED(name, real, vectors) JOINED(name, real, vectors)
+#define LOOP(name) NAMED(name, real, vectors)
+
+#define vectors baseline
+#define VECTORS
+#define real double
+#include "bin_search_loops.h"
+#undef real
+#define real float
+#include "bin_search_loops.h"
+#undef real
+#undef vectors
+#undef VECTORS
+#if X86_DISPATCH
+#define vectors avx2
+#define VECTORS CPU_TARGET("avx2")
+#define real double
+#include "bin_search_loops.h"
+#undef real
+#define real float
+#include "bin_search_loops.h"
+#undef real
+#undef vectors
+#undef VECTORS
+#define vectors avx512
+#define VECTORS CPU_TARGET("avx512f,avx512dq,avx512vl,avx512bw")
+#define real double
+#include "bin_search_loops.h"
+#undef real
+#define real float
+#include "bin_search_loops.h"
+#undef real
+#undef vectors
+#undef VECTORS
+#endif
+
+static const BinLoops *bin_search_loops(int single, int avx512, int avx2)
+{
+    (void)avx512, (void)avx2;
+#if X86_DISPATCH
+    if (avx512)
+        return single ? &loops_float_avx512 : &loops_double_avx512;
+    if (avx2)
+        return single ? &loops_float_avx2 : &loops_double_avx2;
+#endif
+    return single ? &loops_float_baseline : &loops_double_baseline;
+}
+
+static inline void find_words(const BinSearch *s, const void *values, ptrdiff_t n, uint32_t *words)
+{
+    (s->log ? s->loops->logarithmic : s->loops->linear)(s, values, n, words);
+}
+
+#define EXACT_BINS(real)                                                                                               \
+    /* The bin of a value among all edges. */                                                                          \
+    static inline uint32_t search_##real(const BinSearch *s, real value)                                               \
     {                                                                                                                  \
-        if (s->steps <= 1) {                                                                                           \
-            for (ptrdiff_t i = 0; i < n; i++) {                                                                        \
-                uint32_t bin = s->start[buckets[i]];                                                                   \
-                bins[i] = bin + ((double)values[i] >= s->edges[bin]);                                                  \
-            }                                                                                                          \
+        const real *edges = (const real *)s->edges;                                                                    \
+        uint32_t bin = 0;                                                                                              \
+        for (uint32_t left = s->count; left;) {                                                                        \
+            uint32_t half = (left + 1) >> 1, not_less = value >= edges[bin + half - 1];                                \
+            bin += half * not_less; /* no branch, which would be mispredicted */                                       \
+            left -= half;                                                                                              \
+        }                                                                                                              \
+        return bin;                                                                                                    \
+    }                                                                                                                  \
+    /* The word of a value whose position is in a cell with several edges; `word` is the sum with that cell's number. */\
+    static uint32_t search_finer_##real(const BinSearch *s, real value, uint32_t position, uint32_t word)              \
+    {                                                                                                                  \
+        uint32_t fraction = position & ((1u << s->cell_shift) - 1), left = fraction;                                   \
+        while (word >= SEVERAL_EDGES) {                                                                                \
+            uint32_t number = word - fraction - SEVERAL_EDGES, shift = number >> FINER_BITS;                           \
+            if (shift == NOT_FINER)                                                                                    \
+                return (search_##real(s, value) << s->shift) + (1u << (s->shift - 1));                                 \
+            word = position + s->cells[(number & ((1u << FINER_BITS) - 1)) + (left >> shift)];                         \
+            left &= (1u << shift) - 1;                                                                                 \
+        }                                                                                                              \
+        return word;                                                                                                   \
+    }                                                                                                                  \
+    /* Makes positions in the grid words of bins. */                                                                   \
+    static void add_cells_##real(const BinSearch *s, const real *values, ptrdiff_t n, uint32_t *words)                 \
+    {                                                                                                                  \
+        const uint32_t *cells = s->cells;                                                                              \
+        int cell_shift = s->cell_shift;                                                                                \
+        for (ptrdiff_t i = 0; i < n; i++) {                                                                            \
+            uint32_t position = words[i], word = position + cells[position >> cell_shift];                             \
+            words[i] = word < SEVERAL_EDGES ? word : search_finer_##real(s, values[i], position, word);                \
+        }                                                                                                              \
+    }                                                                                                                  \
+    /* Replaces words that may be beyond a boundary by those of the right bins. */                                     \
+    static void compare_close_##real(const BinSearch *s, const real *values, ptrdiff_t n, uint32_t *words)             \
+    {                                                                                                                  \
+        const real *edges = (const real *)s->edges;                                                                    \
+        uint32_t half = 1u << (s->shift - 1), mask = 2 * half - 1, width = 2 * s->margin, close = 0;                   \
+        if (s->loops->least_fraction(words, n, s->margin, 32 - s->shift) > width << (32 - s->shift))                   \
             return;                                                                                                    \
-        }                                                                                                              \
-        for (ptrdiff_t i = 0; i < n; i++) {                                                                            \
-            double value = (double)values[i];                                                                          \
-            uint32_t bin = s->start[buckets[i]], left = s->start[buckets[i] + 1] - bin;                                \
-            for (int step = 0; step < s->steps; step++) {                                                              \
-                uint32_t half = (left + 1) >> 1; /* zero if none is left: the comparison then adds nothing */          \
-                bin += half & -(uint32_t)(value >= s->edges[bin + half - (half > 0)]);                                 \
-                left -= half;                                                                                          \
+        for (ptrdiff_t i = 0; i < n; i++)                                                                              \
+            close += ((words[i] + s->margin) & mask) <= width;                                                         \
+        if (close > (uint32_t)n / 128) /* as of rounded data: comparing all is faster than finding them */             \
+            for (ptrdiff_t i = 0; i < n; i++) {                                                                        \
+                uint32_t nearest = ((words[i] + half) >> s->shift) - 1;                                                \
+                words[i] = (nearest + (values[i] >= edges[nearest])) << s->shift;                                      \
             }                                                                                                          \
-            bins[i] = bin;                                                                                             \
-        }                                                                                                              \
-    }                                                                                                                  \
-    static void find_by_width_##real(const BinSearch *s, const real *values, ptrdiff_t n, uint32_t *bins)              \
-    {                                                                                                                  \
-        int32_t buckets[BIN_SEARCH_BLOCK];                                                                             \
-        for (ptrdiff_t i = 0; i < n; i++) {                                                                            \
-            double position = ((double)values[i] - s->low) * s->scale;                                                 \
-            position = position > 0 ? position : 0; /* NaN too */                                                      \
-            buckets[i] = (int32_t)(position < s->top ? position : s->top);                                             \
-        }                                                                                                              \
-        search_buckets_##real(s, values, n, buckets, bins);                                                            \
-    }                                                                                                                  \
-    static void find_by_rank_##real(const BinSearch *s, const real *values, ptrdiff_t n, uint32_t *bins)               \
-    {                                                                                                                  \
-        int32_t buckets[BIN_SEARCH_BLOCK];                                                                             \
-        for (ptrdiff_t i = 0; i < n; i++) {                                                                            \
-            int64_t rank = double_rank(values[i]);                                                                     \
-            rank = rank > s->first ? rank : s->first;                                                                  \
-            rank = rank < s->last ? rank : s->last;                                                                    \
-            buckets[i] = (int32_t)(((uint64_t)rank - (uint64_t)s->first) >> s->shift);                                 \
-        }                                                                                                              \
-        search_buckets_##real(s, values, n, buckets, bins);                                                            \
-    }
-
-FIND_BY_BUCKET(double)
-FIND_BY_BUCKET(float)
-
-/* For uniform edges. name##_compare compares each value with the nearest edge: the value lies in one of the two bins
-   beside it. It serves data of which many values lie on edges, as rounded data do. */
-#define FIND_UNIFORM(name, real, features)                                                                             \
-    CPU_TARGET(features) static void name##_compare(const BinSearch *s, const real *values, ptrdiff_t n, uint32_t *bins)\
-    {                                                                                                                  \
-        double low = s->low, scale = s->uniform_scale, last = s->count - 1.0;                                          \
-        for (ptrdiff_t i = 0; i < n; i++) {                                                                            \
-            double value = (double)values[i];                                                                          \
-            double position = (value - low) * scale + 0.5;                                                             \
-            position = position > 0 ? position : 0; /* NaN too */                                                      \
-            uint32_t nearest = (uint32_t)(int32_t)(position < last ? position : last);                                 \
-            bins[i] = nearest + (value >= s->edges[nearest]);                                                          \
-        }                                                                                                              \
-    }                                                                                                                  \
-    CPU_TARGET(features) static void name(const BinSearch *s, const real *values, ptrdiff_t n, uint32_t *bins)         \
-    {                                                                                                                  \
-        uint8_t ambiguous[BIN_SEARCH_BLOCK];                                                                           \
-        double low = s->low, scale = s->uniform_scale, top = s->uniform_top;                                           \
-        double lower = s->margin, upper = 1 - s->margin;                                                               \
-        ptrdiff_t total = 0, i = 0, stop = n < BIN_SEARCH_TRIAL ? n : BIN_SEARCH_TRIAL;                                \
-        for (; i < stop && total <= i / 64; stop = n)                                                                  \
-            for (; i < stop; i++) {                                                                                    \
-                double position = ((double)values[i] - low) * scale + 1.0;                                             \
-                position = position > 0.5 ? position : 0.5; /* NaN too */                                              \
-                position = position < top ? position : top;                                                            \
-                int32_t bin = (int32_t)position;                                                                       \
-                double fraction = position - bin;                                                                      \
-                int close = (fraction < lower) | (fraction > upper);                                                   \
-                bins[i] = (uint32_t)bin;                                                                               \
-                ambiguous[i] = (uint8_t)close;                                                                         \
-                total += close;                                                                                        \
-            }                                                                                                          \
-        if (total > i / 64)                                                                                            \
-            name##_compare(s, values, n, bins);                                                                        \
-        else if (total)                                                                                                \
-            for (i = 0; i < n; i++)                                                                                    \
-                if (ambiguous[i]) {                                                                                    \
-                    double value = (double)values[i];                                                                  \
-                    uint32_t bin = bins[i] ? bins[i] - 1 : 0;                                                          \
-                    while (value >= s->edges[bin])                                                                     \
-                        bin++;                                                                                         \
-                    bins[i] = bin;                                                                                     \
+        else                                                                                                           \
+            for (ptrdiff_t i = 0; i < n; i++)                                                                          \
+                if (((words[i] + s->margin) & mask) <= width) {                                                        \
+                    uint32_t nearest = ((words[i] + half) >> s->shift) - 1;                                            \
+                    words[i] = (nearest + (values[i] >= edges[nearest])) << s->shift;                                  \
                 }                                                                                                      \
+    }                                                                                                                  \
+    static void find_bins_##real(const BinSearch *s, const real *values, ptrdiff_t n, uint32_t *words)                 \
+    {                                                                                                                  \
+        find_words(s, values, n, words);                                                                               \
+        if (s->cells)                                                                                                  \
+            add_cells_##real(s, values, n, words);                                                                     \
+        compare_close_##real(s, values, n, words);                                                                     \
     }
 
-#if X86_DISPATCH
-FIND_UNIFORM(find_uniform_avx512_double, double, "avx512f,avx512dq,avx512vl,avx512bw")
-FIND_UNIFORM(find_uniform_avx512_float, float, "avx512f,avx512dq,avx512vl,avx512bw")
-FIND_UNIFORM(find_uniform_avx2_double, double, "avx2")
-FIND_UNIFORM(find_uniform_avx2_float, float, "avx2")
-#elif defined(__GNUC__) && defined(__aarch64__)
-FIND_UNIFORM(find_uniform_neon_double, double, )
-FIND_UNIFORM(find_uniform_neon_float, float, )
-#endif
+EXACT_BINS(double)
+EXACT_BINS(float)
 
-static void bin_search_use(BinSearch *s, find_bins_double find_double, find_bins_float find_float)
+/* Finds the bins of at most BIN_SEARCH_BLOCK values: each is words[i] >> s->shift. Another thread may change the values
+   meanwhile: whatever they are, each bin is from 0 to the number of edges. */
+static inline void find_bins(const BinSearch *s, const void *values, ptrdiff_t n, uint32_t *words)
 {
-    s->find_double = find_double;
-    s->find_float = find_float;
-}
-
-/* Chooses the fastest way for these edges with the enabled instructions. Arithmetic alone is faster by wide vectors only
-   (bench/test_bin_search.py: with 100 uniform bins half of the time of buckets). */
-static void bin_search_choose(BinSearch *s, int avx512, int avx2, int neon)
-{
-    (void)avx512, (void)avx2, (void)neon;
-    if (s->scale > 0)
-        bin_search_use(s, find_by_width_double, find_by_width_float);
+    if (s->single)
+        find_bins_float(s, (const float *)values, n, words);
     else
-        bin_search_use(s, find_by_rank_double, find_by_rank_float);
-#if X86_DISPATCH
-    if (s->uniform_scale > 0 && avx512)
-        bin_search_use(s, find_uniform_avx512_double, find_uniform_avx512_float);
-    else if (s->uniform_scale > 0 && avx2)
-        bin_search_use(s, find_uniform_avx2_double, find_uniform_avx2_float);
-#elif defined(__GNUC__) && defined(__aarch64__)
-    if (s->uniform_scale > 0 && neon)
-        bin_search_use(s, find_uniform_neon_double, find_uniform_neon_float);
-#endif
-}
-
-/* Finds the bins of at most BIN_SEARCH_BLOCK values, doubles or floats. Another thread may change the values meanwhile:
-   whatever they are, each bin is from 0 to the number of edges. */
-static inline void find_bins(const BinSearch *s, const void *values, int single, ptrdiff_t n, uint32_t *bins)
-{
-    if (single)
-        s->find_float(s, (const float *)values, n, bins);
-    else
-        s->find_double(s, (const double *)values, n, bins);
+        find_bins_double(s, (const double *)values, n, words);
 }
 
 typedef struct {
     const BinSearch *search;
     const void *values;
-    int single; /* whether the values are floats, not doubles */
 } Axis;
 
 /* Finds the cells of rows start, start + 1, ... in a joint table; the last axis runs fastest. */
 static void find_joint_bins(const Axis *axes, int count, ptrdiff_t start, ptrdiff_t n, uint32_t *cells)
 {
-    uint32_t bins[BIN_SEARCH_BLOCK];
+    uint32_t words[BIN_SEARCH_BLOCK];
     for (int axis = 0; axis < count; axis++) {
-        const BinSearch *search = axes[axis].search;
-        size_t size = axes[axis].single ? sizeof(float) : sizeof(double);
-        uint32_t width = search->count + 1;
-        const char *values = (const char *)axes[axis].values + (size_t)start * size;
-        for (size_t line = 0; line < (size_t)n * size; line += 64)
-            prefetch_ahead(values + line);
-        find_bins(search, values, axes[axis].single, n, axis ? bins : cells);
+        const BinSearch *s = axes[axis].search;
+        size_t size = s->single ? sizeof(float) : sizeof(double);
+        find_bins(s, (const char *)axes[axis].values + (size_t)start * size, n, axis ? words : cells);
         if (axis)
+            s->loops->join(cells, axis > 1 ? 0 : axes[0].search->shift, words, s->shift, s->count + 1, n);
+        else if (count == 1)
             for (ptrdiff_t i = 0; i < n; i++)
-                cells[i] = cells[i] * width + bins[i];
+                cells[i] >>= s->shift;
     }
 }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -188,3 +189,91 @@ def test_a_joint_histogram_without_axes_is_refused() -> None:
         native.count_joint(np.zeros(1, np.int64), [None], [np.zeros(3)])
     with pytest.raises(ValueError, match="a column for each"):
         native.count_joint(np.zeros(3, np.int64), [search], [])
+
+
+def bins_by_searchsorted(edges: NDArray[np.float64], values: NDArray[Any]) -> NDArray[np.int64]:
+    """The bin of each value, from 1; outside them zero or one more than there are."""
+    values = values.astype(np.float64)
+    bins = np.searchsorted(edges, values, "right")
+    return np.where(np.isnan(values), 0, np.where(values == edges[-1], len(edges) - 1, bins))
+
+
+@st.composite
+def any_edges(draw: st.DrawFn) -> NDArray[np.float64]:
+    """Ascending edges of all kinds: close together in a wide range, equal, infinite, evenly spaced in any scale."""
+    seed, size = draw(st.integers(0, 1 << 32)), draw(st.integers(2, 300))
+    random = np.random.default_rng(seed)
+    edges = draw(
+        st.one_of(
+            st.lists(st.floats(allow_nan=False), min_size=2, max_size=60).map(np.array),
+            st.sampled_from(
+                [
+                    np.linspace(-1, 3, size),
+                    np.float64(1e6) + np.linspace(0, 1, size),
+                    random.random(size),
+                    random.standard_cauchy(size),
+                    random.standard_normal(size) ** 9,
+                    1.33 ** np.arange(-float(size), 0),
+                    random.integers(-9, 9, size).astype(float),
+                    0.5 + np.repeat(random.random(size), 2) * 10.0 ** random.integers(-16, 1, 2 * size),
+                    np.concatenate([[-np.inf, 0, np.inf], random.standard_normal(size)]),
+                ]
+            ),
+        )
+    )
+    return np.sort(edges + 0.0)
+
+
+class TestEverySearch:
+    """Each scale of the cells, each type: `numpy.searchsorted` decides the same."""
+
+    @given(any_edges(), st.integers(0, 1 << 32), st.sampled_from([np.float32, np.float64]))
+    @example(np.array([0.0, 0.0, np.inf]), 0, np.float64)
+    @example(np.array([-np.inf, np.inf]), 0, np.float32)
+    @example(np.array([-1.7e308, 0.0, 1.7e308]), 0, np.float32)
+    @example(np.linspace(0, 1, 30_001), 0, np.float32)
+    @pytest.mark.parametrize("by", [None, "linear", "logarithmic", "centred"])
+    def test_search_is_numpys(self, by: str | None, edges: NDArray[np.float64], seed: int, real: type) -> None:
+        random = np.random.default_rng(seed)
+        with np.errstate(over="ignore", invalid="ignore"):
+            around = np.concatenate(
+                [
+                    [np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, np.finfo(float).max, np.finfo(float).min],
+                    random.choice(edges, 200),
+                    np.nextafter(random.choice(edges, 50), -np.inf),
+                    np.nextafter(random.choice(edges, 50), np.inf),
+                    random.choice(edges, 100) / 2 + random.choice(edges, 100) / 2,
+                    random.standard_cauchy(50),
+                ]
+            ).astype(real)
+            values = random.choice(np.concatenate([around, np.nextafter(around, real(0))]), 1001)
+        bins = bins_by_searchsorted(edges, values)
+        search = native.BinSearch(edges, real is np.float32, by)
+        counts = np.zeros(search.bins, np.int64)
+        search.count(counts, values)
+        assert counts.tolist() == np.bincount(bins, minlength=search.bins + 2)[1:-1].tolist()
+        sums = np.zeros(search.bins)
+        weights = np.arange(len(values), dtype=np.float64)
+        search.weigh(sums, values, weights)
+        assert sums.tolist() == np.bincount(bins, weights, search.bins + 2)[1:-1].tolist()
+        joint = np.zeros((search.bins + 2) * 4, np.int64)
+        native.count_joint(
+            joint, [search, native.BinSearch(np.array([0.0, 0.5, 1.0]), real is np.float32)], [values] * 2
+        )
+        assert joint.reshape(-1, 4).sum(axis=1).tolist() == np.bincount(bins, minlength=search.bins + 2).tolist()
+
+    @pytest.mark.parametrize("bins", [1, 2, 100, 126, 127, 1024, 1025])
+    @pytest.mark.parametrize("real", [np.float32, np.float64])
+    def test_search_of_many_values_in_one_bin(self, real: type, bins: int) -> None:
+        """Cells of eight bits wrap to zero; the two tables are added."""
+        random = np.random.default_rng(bins)
+        values = np.where(random.random(70_001) < 0.3, 0.7, random.random(70_001)).astype(real)
+        for edges in (np.linspace(0, 1, bins + 1), np.sort(random.random(bins + 1))):
+            counts = np.zeros(bins, np.int64)
+            native.BinSearch(edges, real is np.float32).count(counts, values)
+            expected = np.bincount(bins_by_searchsorted(edges, values), minlength=bins + 2)[1:-1]
+            assert counts.tolist() == expected.tolist()
+
+    def test_search_of_another_type_is_refused(self) -> None:
+        with pytest.raises(TypeError, match="values of another type"):
+            native.BinSearch(np.array([0.0, 1.0])).count(np.zeros(1, np.int64), np.zeros(3, np.float32))

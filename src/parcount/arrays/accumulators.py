@@ -356,7 +356,7 @@ class Histogram(Accumulator):
             raise ValueError("the edges must not be NaN")
         self._edges.flags.writeable = False
         self._by_float64: dict[np.dtype[Any], bool] = {}
-        self._search: BinSearch | None = None
+        self._searches: dict[bool, BinSearch] = {}
         super().__init__(len(self._edges) - 1, dtype)
 
     @property
@@ -397,9 +397,10 @@ class Histogram(Accumulator):
         if not are_supported(values, addends) or not self._compare_as_float64(values):
             self._tables.add(numpy_histogram(values, self._edges, weights=addends)[0])
             return self
-        if self._search is None:
-            self._search = BinSearch(np.ascontiguousarray(self._edges, np.float64))
-        settings = self._tables, self._search
+        single = values.dtype.type is np.float32
+        if single not in self._searches:
+            self._searches[single] = BinSearch(np.ascontiguousarray(self._edges, np.float64), single)
+        settings = self._tables, self._searches[single]
         execution = choose_execution(values.size, threads, None)
         if addends is None:
             run(Chunk((flat(values, "K"),), settings), add_values, execution)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy import float64
 from numpy.typing import NDArray
 
@@ -61,7 +62,7 @@ def histogram(counts: Counts, values: NDArray[Any], edges: NDArray[float64]) -> 
     """Count the values, of any real dtype, between ascending edges; the last bin holds its upper edge too."""
     if not len(counts) or len(edges) != len(counts) + 1:
         raise ValueError(f"{len(counts)} bins need {len(counts) + 1} edges, not {len(edges)}")
-    search = native_histogram.BinSearch(edges)
+    search = native_histogram.BinSearch(edges, floating(values) == np.float32)
     for (block,) in blocks([values], [floating(values)]):
         search.count(counts, block)
 

@@ -37,7 +37,7 @@ def histogram_weighted(
     ndarray of complex128 or None
         The sums of complex weights; others are in `sums`.
     """
-    search = BinSearch(edges)
+    search = BinSearch(edges, floating(values) == np.float32)
     real, double = floating(values), np.dtype(np.float64)
     if weights.dtype.kind != "c":
         for block, addends in blocks([values, weights], [real, double]):

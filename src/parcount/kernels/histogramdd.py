@@ -31,7 +31,7 @@ def histogramdd_job(
 def histogramdd(counts: NDArray[np.int64], *args: Any) -> None:
     """Count rows: takes the table, the columns, and the sequence of their edges."""
     *columns, edges = args
-    searches = [BinSearch(axis) for axis in edges]
+    searches = [BinSearch(axis, floating(column) == np.float32) for axis, column in zip(edges, columns, strict=True)]
     for block in blocks(columns, [floating(column) for column in columns]):
         count_joint(counts, searches, list(block))
 
@@ -39,7 +39,7 @@ def histogramdd(counts: NDArray[np.int64], *args: Any) -> None:
 def histogramdd_weighted(sums: NDArray[np.float64], *args: Any) -> None:
     """Add up rows' weights: takes the table, the columns, the weights, and the sequence of the columns' edges."""
     *columns, weights, edges = args
-    searches = [BinSearch(axis) for axis in edges]
+    searches = [BinSearch(axis, floating(column) == np.float32) for axis, column in zip(edges, columns, strict=True)]
     dtypes = [*(floating(column) for column in columns), np.dtype(np.float64)]
     for block in blocks([*columns, weights], dtypes):
         weigh_joint(sums, searches, list(block[:-1]), block[-1])
