@@ -8,6 +8,7 @@ negative key is larger than any table, so one comparison finds both.
 from libc.stdint cimport (
     int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
 )
+from cpython.pycapsule cimport PyCapsule_New
 from libc.string cimport memcpy, memset
 
 from parcount._native import cpu_features
@@ -21,6 +22,18 @@ cdef extern from "scratch_alloc.h" nogil:
 
 cdef extern from "prefetch.h" nogil:
     void prefetch_ahead(const void *)
+
+cdef extern from "count_part.h" nogil:
+    ctypedef struct CountPart:
+        char code
+        const void *keys
+        Py_ssize_t n, done
+        int64_t *counts
+        uint64_t bins
+        void *scratch
+    ctypedef struct CountFunctions:
+        size_t (*scratch_bytes)(uint64_t bins, Py_ssize_t n, size_t size)
+        void (*count)(void *part)
 
 cdef extern from "byte_count_avx512.h" nogil:
     void byte_count_avx512(const uint8_t *bytes, Py_ssize_t n, uint32_t *counts)
@@ -394,3 +407,45 @@ def fill_weighted(weight[::1] sums not None, const integer[::1] keys not None, c
     finally:
         scratch_free(tables)
     return done, largest + 1 if done else 0
+
+
+cdef size_t part_scratch_bytes(uint64_t bins, Py_ssize_t n, size_t size) noexcept nogil:
+    return scratch_bytes(method_for(bins, n, size), bins)
+
+
+cdef void run_part(CountPart *part, const integer *keys) noexcept nogil:
+    cdef Method method = method_for(part.bins, part.n, sizeof(integer))
+    cdef uint64_t bin
+    part.done = count_block(part.counts, part.bins, keys, part.n, method, part.scratch)
+    if method == NARROW_CELLS:
+        for bin in range(part.bins):
+            part.counts[bin] += (<uint8_t *>part.scratch)[bin]
+
+
+cdef void count_part(void *argument) noexcept nogil:
+    """Count the keys of a part, at most POLL_ELEMENTS of them."""
+    cdef CountPart *part = <CountPart *>argument
+    cdef char code = part.code
+    if code == c"q":
+        run_part(part, <const int64_t *>part.keys)
+    elif code == c"i":
+        run_part(part, <const int32_t *>part.keys)
+    elif code == c"h":
+        run_part(part, <const int16_t *>part.keys)
+    elif code == c"b":
+        run_part(part, <const int8_t *>part.keys)
+    elif code == c"Q":
+        run_part(part, <const uint64_t *>part.keys)
+    elif code == c"I":
+        run_part(part, <const uint32_t *>part.keys)
+    elif code == c"H":
+        run_part(part, <const uint16_t *>part.keys)
+    else:
+        run_part(part, <const uint8_t *>part.keys)
+
+
+cdef CountFunctions count_functions
+count_functions.scratch_bytes = part_scratch_bytes
+count_functions.count = count_part
+FUNCTIONS = PyCapsule_New(&count_functions, "parcount._native.bincount.FUNCTIONS", NULL)
+"""For native threads, which `parcount._native.dispatch` starts."""

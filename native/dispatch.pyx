@@ -3,6 +3,7 @@
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_GetPointer
 from functools import update_wrapper
 from importlib import import_module
 from libc.stdint cimport INT64_MAX
@@ -11,10 +12,11 @@ from libc.string cimport memcpy, strlen
 import numpy
 from numpy import add as numpy_add, arange, asarray, dtype, empty, float64, generic, int64, ndarray, zeros
 
-from parcount._native import bincount as native_bincount, cpu_features
+from parcount._native import bincount as native_bincount, cpu_features, thread_team
 
 from atomic cimport atomic_read, atomic_write
 from integers cimport *
+from interrupt cimport POLL_ELEMENTS
 
 cdef extern from "numpy_array.h":
     enum:
@@ -41,6 +43,29 @@ cdef extern from "extremes.h" nogil:
     void extremes_uint64_t(const uint64_t *, Py_ssize_t, uint64_t *least, uint64_t *greatest, bint avx512, bint avx2)
     bint extremes_double(const double *, Py_ssize_t, double *least, double *greatest, bint avx512, bint avx2)
 
+cdef extern from "count_part.h":
+    ctypedef struct CountPart:
+        char code
+        const void *keys
+        Py_ssize_t n, done
+        int64_t least, greatest
+        int64_t *counts
+        uint64_t bins
+        char *scratch
+    ctypedef struct CountFunctions:
+        size_t (*scratch_bytes)(uint64_t bins, Py_ssize_t n, size_t size) noexcept nogil
+        void (*count)(void *part) noexcept nogil
+
+cdef extern from "thread_team.h":
+    enum:
+        MAX_CLAIMED
+    ctypedef struct TeamClaim:
+        int count
+    ctypedef struct TeamFunctions:
+        void (*claim)(TeamClaim *claim, int wanted) noexcept nogil
+        void (*run)(TeamClaim *claim, void (*function)(void *) noexcept nogil, void *arguments, size_t size) noexcept nogil
+        void (*release)(TeamClaim *claim) noexcept nogil
+
 cdef extern from "uniform_bins.h" nogil:
     bint uniform_bins_decide(double low, double high, Py_ssize_t bins)
     void uniform_bins_count(
@@ -54,6 +79,8 @@ cdef extern from "Python.h":
 cdef enum:
     ON_STACK = 512  # the copy of an array of at most so many elements is on the stack
     MIN_KEYS_FOR_KERNEL = 2048  # the kernel of `bincount`, called through Python, is faster from here on
+    MIN_KEYS_PER_BIN = 8  # from which private tables pay
+    CACHE_LINES = 128  # bytes between what two threads write
     MAX_RANGE_PER_KEY = 16  # up to which a table of distinct keys is faster than sorting
     MAX_ADDED_IN_PLACE = 1024  # cells up to which the compiler's vectors are as fast as NumPy's addition
 
@@ -98,7 +125,14 @@ cdef dict kernels = {
 cdef object array_protocol = ndarray.__array_function__
 cdef frozenset own_keywords = frozenset(["out", "threads", "on", "sorted"])  # which NumPy's functions do not have
 cdef object add_ufunc_at = numpy_add.at
-cdef int64_t small_size = 0, direct_size = 0
+cdef int64_t small_size = 0, direct_size = 0, team_size = INT64_MAX
+cdef object choose_team_threads = None
+cdef const TeamFunctions *team = <const TeamFunctions *>PyCapsule_GetPointer(
+    thread_team.FUNCTIONS, "parcount._native.thread_team.FUNCTIONS"
+)
+cdef const CountFunctions *kernel = <const CountFunctions *>PyCapsule_GetPointer(
+    native_bincount.FUNCTIONS, "parcount._native.bincount.FUNCTIONS"
+)
 
 cdef bint AVX512 = "AVX512" in cpu_features.ENABLED
 cdef bint AVX2 = "AVX2" in cpu_features.ENABLED
@@ -109,6 +143,13 @@ def set_small_size(int64_t elements, int64_t direct):
     `direct` is counted by one thread, so that a usual call needs no job, no parts and no execution."""
     atomic_write(&small_size, elements)
     atomic_write(&direct_size, direct)
+
+
+def set_team_size(int64_t elements, threads):
+    """Set the size from which native threads count, and the function that tells how many for a size."""
+    global choose_team_threads
+    choose_team_threads = threads
+    atomic_write(&team_size, elements)
 
 
 def dispatch(numpy_function, direct=None):
@@ -140,8 +181,13 @@ def dispatch_bincount(numpy_function):
     """`dispatch` for `bincount`: NumPy's crashes on a key of 2**63 - 1, or on one that changes during the call."""
     def decorate(implementation):
         def call(x, /, weights=None, minlength=0, *, out=None, threads=None, on=None, **others):
-            if out is None and threads is None and on is None and not others:
-                counts = small_bincount(x, weights, minlength)
+            if out is None and on is None and not others:
+                if threads is None:
+                    counts = small_bincount(x, weights, minlength)
+                elif weights is None and type(threads) is int and threads > 1 and type(x) is array_type:
+                    counts = team_bincount(x, minlength, min(threads, MAX_CLAIMED))
+                else:
+                    counts = NotImplemented
                 if counts is not NotImplemented:
                     return counts
             if foreign := foreign_types((x, weights, minlength, out)):
@@ -288,39 +334,120 @@ cdef void extremes(char code, const void *first, Py_ssize_t n, int64_t *least, i
         least[0], greatest[0] = uleast8, ugreatest8
 
 
-cdef object direct_bincount(object x, int64_t bins):
+cdef object team_bincount(object x, object minlength, int threads):
+    """`direct_bincount` by so many threads; NotImplemented if an array is so small that they do not pay."""
+    cdef NumpyArray *array = <NumpyArray *><PyObject *>x
+    cdef int overflow = 0
+    cdef int64_t bins
+    if type(minlength) is not int or array.ndim != 1 or array.shape[0] < atomic_read(&team_size):
+        return NotImplemented
+    bins = PyLong_AsLongLongAndOverflow(minlength, &overflow)
+    return NotImplemented if overflow or bins < 0 else direct_bincount(x, bins, threads)
+
+
+cdef object direct_bincount(object x, int64_t bins, int threads=0):
     """The counts, in a table that is no longer than the largest key needs; NotImplemented for all but arrays of native
-    integers, or if a key is negative or changes meanwhile."""
+    integers, or if a key is negative or changes meanwhile. `threads` is zero if the caller gives no number."""
     cdef NumpyArray *array = <NumpyArray *><PyObject *>x
     cdef char code = native_integer(array)
-    cdef Py_ssize_t n, done = 0
-    cdef int64_t least = 0, greatest = 0
-    cdef int64_t *cells
+    cdef Py_ssize_t n, i
+    cdef TeamClaim claim
+    cdef CountPart only
+    cdef CountPart *parts = &only
     cdef bint release
     if not code or array.ndim != 1:
         return NotImplemented
     n = array.shape[0]
-    if not 0 < n < atomic_read(&direct_size):
-        return NotImplemented
-    release = n >= atomic_read(&small_size)
-    if release:
-        with nogil:
-            extremes(code, array.data, n, &least, &greatest)
-    else:
-        extremes(code, array.data, n, &least, &greatest)
-    if least < 0 or greatest < 0 or greatest == INT64_MAX:
-        return NotImplemented
-    bins = max(bins, greatest + 1)
-    counts = zeros(bins, int64_dtype)
-    cells = <int64_t *>(<NumpyArray *><PyObject *>counts).data
-    if n >= MIN_KEYS_FOR_KERNEL and bins <= 2 * n:
-        done = kernels[code](counts, x, None, release)
-    elif release:
-        with nogil:
-            done = count_each(code, cells, bins, 1, array.data, n)
-    else:
-        done = count_each(code, cells, bins, 1, array.data, n)
-    return counts if done == n else NotImplemented
+    claim.count = 0
+    if n >= atomic_read(&team_size) and n >= bins * MIN_KEYS_PER_BIN:
+        if threads == 0:
+            threads = min(choose_team_threads(n), MAX_CLAIMED)
+        if n > <Py_ssize_t>POLL_ELEMENTS * threads:  # signals are looked for meanwhile
+            return NotImplemented
+        if threads > 1:
+            team.claim(&claim, threads - 1)
+    try:
+        if not 0 < n < atomic_read(&direct_size) and (claim.count == 0 or n > POLL_ELEMENTS * (claim.count + 1)):
+            return NotImplemented
+        release = claim.count or n >= atomic_read(&small_size)
+        if claim.count:
+            parts = <CountPart *>PyMem_Malloc((claim.count + 1) * sizeof(CountPart))
+            if parts is NULL:
+                raise MemoryError
+        for i in range(claim.count + 1):
+            parts[i].code = code
+            parts[i].keys = array.data + n * i // (claim.count + 1) * array.strides[0]
+            parts[i].n = n * (i + 1) // (claim.count + 1) - n * i // (claim.count + 1)
+        if release:
+            with nogil:
+                team.run(&claim, find_extremes, parts, sizeof(CountPart))
+        else:
+            find_extremes(parts)
+        for i in range(claim.count + 1):
+            if parts[i].least < 0 or parts[i].greatest < 0 or parts[i].greatest == INT64_MAX:
+                return NotImplemented
+            bins = max(bins, parts[i].greatest + 1)
+        if claim.count and bins * MIN_KEYS_PER_BIN > n:
+            team.release(&claim)
+            if n >= atomic_read(&direct_size):
+                return NotImplemented
+        counts = zeros(bins, int64_dtype)
+        return counts if n == (
+            count_parts(&claim, parts, <NumpyArray *><PyObject *>counts) if claim.count
+            else count_alone(x, code, n, counts, release)
+        ) else NotImplemented
+    finally:
+        team.release(&claim)
+        if parts is not &only:
+            PyMem_Free(parts)
+
+
+cdef void find_extremes(void *part) noexcept nogil:
+    extremes(
+        (<CountPart *>part).code, (<CountPart *>part).keys, (<CountPart *>part).n, &(<CountPart *>part).least,
+        &(<CountPart *>part).greatest,
+    )
+
+
+cdef Py_ssize_t count_alone(object x, char code, Py_ssize_t n, object counts, bint release) except -1:
+    cdef NumpyArray *array = <NumpyArray *><PyObject *>x
+    cdef NumpyArray *table = <NumpyArray *><PyObject *>counts
+    if n >= MIN_KEYS_FOR_KERNEL and table.shape[0] <= 2 * n:
+        return kernels[code](counts, x, None, release)
+    if not release:
+        return count_each(code, <int64_t *>table.data, table.shape[0], 1, array.data, n)
+    with nogil:
+        return count_each(code, <int64_t *>table.data, table.shape[0], 1, array.data, n)
+
+
+cdef Py_ssize_t count_parts(TeamClaim *claim, CountPart *parts, NumpyArray *counts) except -1:
+    """Count all parts, those after the first in tables of their own."""
+    cdef Py_ssize_t bins = counts.shape[0], done = 0, i, bin
+    cdef size_t size = 8 if parts.code == c"q" or parts.code == c"Q" else (
+        4 if parts.code == c"i" or parts.code == c"I" else 2 if parts.code == c"h" or parts.code == c"H" else 1
+    )
+    cdef size_t table = (bins * sizeof(int64_t) + CACHE_LINES - 1) // CACHE_LINES * CACHE_LINES + CACHE_LINES
+    cdef size_t scratch = kernel.scratch_bytes(bins, parts[claim.count].n, size) + CACHE_LINES
+    cdef char *memory
+    cdef int64_t *others
+    scratch = (scratch + CACHE_LINES - 1) // CACHE_LINES * CACHE_LINES
+    memory = <char *>PyMem_RawCalloc(claim.count + 1, table + scratch)
+    if memory is NULL:
+        raise MemoryError
+    for i in range(claim.count + 1):
+        parts[i].bins = bins
+        parts[i].counts = <int64_t *>(memory + i * (table + scratch)) if i else <int64_t *>counts.data
+        parts[i].scratch = memory + i * (table + scratch) + table
+    with nogil:
+        team.run(claim, kernel.count, parts, sizeof(CountPart))
+        done = parts[0].done
+        for i in range(1, claim.count + 1):
+            done += parts[i].done
+            others = parts[i].counts
+            for bin in range(bins):
+                parts[0].counts[bin] += others[bin]
+    PyMem_RawFree(memory)
+    return done
 
 
 cdef Py_ssize_t count_each(

@@ -226,7 +226,7 @@ def test_small_arrays_start_no_execution(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(pc.bincount.__wrapped__.__globals__, "choose_execution", None)  # type: ignore[attr-defined]
     assert pc.bincount(np.arange(100)).sum() == 100
     with pytest.raises(TypeError, match="not callable"):
-        pc.bincount(np.zeros(200_000, int))
+        pc.bincount(np.zeros(200_000, int), np.ones(200_000))
 
 
 def test_the_grain_may_change_while_others_count() -> None:

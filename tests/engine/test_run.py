@@ -249,12 +249,15 @@ LIBRARY = {
 }
 """What a user calls to count a study's job, and the variant of the cell that measures that."""
 
+OF_THE_ENGINE = 2_200_000
+"""More elements than calls have that the dispatcher hands to native threads."""
+
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_a_study_measures_what_a_user_calls(workload: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     call, variant = LIBRARY[workload]
-    job, kernel = WORKLOADS[workload].make(100_000, 1), WORKLOADS[workload].kernels[variant]
+    job, kernel = WORKLOADS[workload].make(OF_THE_ENGINE, 1), WORKLOADS[workload].kernels[variant]
     calls = Calls()
 
     def profiled(execution: pc.Threads) -> pc.Execution:

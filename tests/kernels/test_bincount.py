@@ -216,7 +216,7 @@ def test_the_largest_key_is_estimated_once_a_call(monkeypatch: pytest.MonkeyPatc
         return estimate_bins(keys)
 
     monkeypatch.setattr("parcount.kernels.bincount.estimate_bins", spying)
-    pc.bincount(np.arange(100_000) % 7, threads=3)
+    pc.bincount(np.arange(100_000) % 7, on=pc.Threads(3))
     assert calls == [100_000]
 
 

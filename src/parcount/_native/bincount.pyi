@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 METHODS: dict[str, int]
 BYTE_METHODS: dict[str, int]
+FUNCTIONS: object
 
 def fill(
     counts: NDArray[int64], keys: NDArray[integer[Any]], method: str | None = None, release: bool = True

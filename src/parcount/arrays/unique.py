@@ -69,8 +69,8 @@ def unique_counts(
 
     The result takes 16 u bytes for u distinct values. For n elements of b bytes a worker takes, beside its own 16 u:
     n + n / 16 bytes, but at least 2**16, for a small range; 24 MB for few distinct values; otherwise 64 u bytes and
-    2**23 b more. To merge the results of two workers takes another 32 u. The GIL is released while the values are
-    counted.
+    2**23 b more; 64 n bytes if n < 2**17. To merge the results of two workers takes another 32 u. The GIL is released
+    while the values are counted.
 
     For a dask array the result is lazy and ascending, as from ``dask.array.unique(x, return_counts=True)``, except that
     each NaN is a value of its own, as in NumPy's function. See `bincount`, also for arrays of other libraries.

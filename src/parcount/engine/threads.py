@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parcount._native.dispatch import set_small_size
+from parcount._native.dispatch import set_small_size, set_team_size
 from parcount.engine.num_threads import get_num_threads, positive, read_setting, usable_threads
 from parcount.execution.arguments import check_execution
 from parcount.execution.base import Execution
@@ -17,6 +17,10 @@ DEFAULT_GRAIN = 1 << 18
 Two waiting threads are faster than one from about 200 000 increments of `tally`, and from 400 000 keys of `bincount`,
 which takes less than half as long for each (``bench/test_dispatch.py``, two cores).
 """
+
+TEAM_GRAIN = 1 << 14
+"""Minimum keys per thread of a `bincount` that native threads count; handing parts to them takes about a microsecond
+(``bench/calls.py --pays``)."""
 
 SMALL = 1 << 14
 """Elements below which an array is small: the parallel implementation takes longer to set up than NumPy's function, or
@@ -55,9 +59,15 @@ def get_grain() -> int:
     return DEFAULT_GRAIN if grain is None else grain
 
 
+def _team_threads(size: int) -> int:
+    """The number of native threads that count so many keys."""
+    return max(1, min(size // (read_setting(_grain, "PARCOUNT_GRAIN") or TEAM_GRAIN), get_num_threads()))
+
+
 def _update_small_size() -> None:
     try:
         grain = get_grain()
+        set_team_size(2 * min(TEAM_GRAIN, grain), _team_threads)
         set_small_size(min(SMALL, grain), min(DIRECT, 2 * grain))  # arrays that are to be split are not counted so
     except ValueError:  # PARCOUNT_GRAIN is not valid: no array is small, so every call reads it and raises
         set_small_size(0, 0)
