@@ -24,7 +24,8 @@ CHECKS = SANITIZERS[SANITIZER]
 if CHECKS:
     OPTIMISE = ["-O1", "-g", "-fno-omit-frame-pointer", *CHECKS]
 
-HEADERS = sorted(str(header) for header in Path("native").glob("*.h"))
+INCLUDE = "src/parcount/include"  # installed, for other modules to be compiled with
+HEADERS = sorted(str(header) for folder in ("native", INCLUDE) for header in Path(folder).glob("*.h"))
 MODULES = sorted(source.stem for source in Path("native").glob("*.pyx"))
 
 SHARED = "_cyutility"
@@ -60,7 +61,7 @@ def extension(name: str, *sources: str) -> Extension:
     return Extension(
         f"parcount._native.{name}",
         [*sources],
-        include_dirs=["native"],
+        include_dirs=["native", INCLUDE],
         depends=HEADERS,
         define_macros=[("Py_LIMITED_API", LIMITED_API)] if ABI3 else [],
         py_limited_api=ABI3,
@@ -74,7 +75,7 @@ setup(
     ext_modules=cythonize(
         [extension(SHARED), *(extension(name, f"native/{name}.pyx") for name in MODULES)],
         shared_utility_qualified_name=f"parcount._native.{SHARED}",
-        include_path=["native"],
+        include_path=["native", "src"],
         build_dir="build/cython",
         nthreads=os.cpu_count() or 1 if sys.platform == "linux" else 0,  # elsewhere the processes would run this file
         compiler_directives={

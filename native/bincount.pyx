@@ -14,7 +14,7 @@ from libc.string cimport memcpy, memset
 from parcount._native import cpu_features
 
 from integers cimport integer, load_once, unlikely
-from interrupt cimport POLL_ELEMENTS, Interrupt, interrupt_begin, interrupt_poll
+from interrupt cimport POLL_ELEMENTS, Interrupt, interrupt_begin, interrupt_never, interrupt_poll
 
 cdef extern from "scratch_alloc.h" nogil:
     void *scratch_calloc(size_t size)
@@ -449,3 +449,43 @@ count_functions.scratch_bytes = part_scratch_bytes
 count_functions.count = count_part
 FUNCTIONS = PyCapsule_New(&count_functions, "parcount._native.bincount.FUNCTIONS", NULL)
 """For native threads, which `parcount._native.dispatch` starts."""
+
+
+# For native/c_interface.pyx. Each returns how many keys it has counted, or -1 without memory.
+
+cdef Py_ssize_t count_nogil(int64_t *counts, Py_ssize_t bins, const integer *keys, Py_ssize_t n) noexcept nogil:
+    cdef Interrupt state
+    cdef Method method
+    cdef void *scratch
+    cdef Py_ssize_t done
+    if bins <= 0 or n <= 0:
+        return 0
+    interrupt_never(&state)
+    method = method_for(bins, n, sizeof(integer))
+    scratch = scratch_calloc(scratch_bytes(method, bins))
+    if scratch == NULL:
+        return -1
+    done = count_loop(counts, <uint64_t>bins, keys, n, method, scratch, &state)
+    scratch_free(scratch)
+    return done
+
+
+cdef Py_ssize_t weigh_nogil(
+    double *sums, Py_ssize_t bins, const integer *keys, const double *weights, Py_ssize_t n
+) noexcept nogil:
+    cdef Interrupt state
+    cdef uint64_t largest = 0
+    cdef int table_count = 1
+    cdef double *tables
+    cdef Py_ssize_t done
+    if bins <= 0 or n <= 0:
+        return 0
+    interrupt_never(&state)
+    if bins <= MAX_BINS_FOR_MULTI_TABLE and n >= MIN_KEYS_FOR_SCRATCH and n >= 4 * bins:
+        table_count = table_count_for(bins, sizeof(double))
+    tables = <double *>scratch_calloc((table_count - 1) * bins * sizeof(double))
+    if tables == NULL:
+        return -1
+    done = weighted_loop(sums, <uint64_t>bins, keys, weights, n, &largest, tables, table_count, &state)
+    scratch_free(tables)
+    return done

@@ -4,13 +4,14 @@ Comparisons with the edges decide the bin of each value, so the counts are exact
 are avoided.
 """
 
+from cpython.ref cimport PyObject, Py_DECREF, Py_INCREF
 from libc.math cimport INFINITY, NAN, isfinite, isnan, nextafter
 from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
 
 from parcount._native import cpu_features
 
-from interrupt cimport POLL_ELEMENTS, Interrupt, interrupt_begin, interrupt_poll
+from interrupt cimport POLL_ELEMENTS, Interrupt, interrupt_begin, interrupt_never, interrupt_poll
 
 cdef extern from "scratch_alloc.h" nogil:
     void *scratch_calloc(size_t size)
@@ -577,3 +578,83 @@ def weigh_joint(
         return
     with nogil:
         weigh_joint_loop(axes, count, n, &sums[0], &weights[0], &state)
+
+
+# For native/c_interface.pyx.
+
+ctypedef struct PreparedEdges:
+    const CBinSearch *for_double
+    const CBinSearch *for_float
+    Py_ssize_t bins
+    PyObject *owners  # of both
+
+
+cdef void *prepare_edges(const double *edges, Py_ssize_t count) noexcept with gil:
+    """NULL if the edges do not ascend, or without memory."""
+    cdef PreparedEdges *prepared
+    cdef BinSearch doubles, floats
+    if count < 2:
+        return NULL
+    try:
+        doubles = BinSearch(<const double[:count]>edges)
+        floats = BinSearch(<const double[:count]>edges, True)
+        owners = (doubles, floats)
+    except (ValueError, MemoryError):
+        return NULL
+    prepared = <PreparedEdges *>malloc(sizeof(PreparedEdges))
+    if prepared != NULL:
+        Py_INCREF(owners)
+        prepared.for_double, prepared.for_float = &doubles.search, &floats.search
+        prepared.bins, prepared.owners = doubles.bins, <PyObject *>owners
+    return prepared
+
+
+cdef void free_edges(void *prepared) noexcept with gil:
+    if prepared != NULL:
+        Py_DECREF(<object>(<PreparedEdges *>prepared).owners)
+        free(prepared)
+
+
+cdef Py_ssize_t count_nogil(
+    int64_t *counts, const CBinSearch *search, const floating *values, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t bins = search.count - 1, width = bins + 2, bin
+    cdef Py_ssize_t tables = 2 if bins <= MAX_BINS_FOR_TWO_TABLES else 1
+    cdef bint paired = bins <= MAX_BINS_FOR_PAIRS and n >= MIN_VALUES_PER_PAIR * width * width
+    cdef Interrupt state
+    cdef int64_t *table = <int64_t *>scratch_calloc(tables * width * sizeof(int64_t) + (width * width if paired else 0))
+    if table == NULL:
+        return -1
+    cdef int64_t *other = table + (tables - 1) * width
+    interrupt_never(&state)
+    count_all(search, table, other, paired, values, n, &state)
+    for bin in range(bins):
+        counts[bin] += table[bin + 1] + (other[bin + 1] if other != table else 0)
+    scratch_free(table)
+    return n
+
+
+cdef Py_ssize_t count_float32(int64_t *counts, const void *prepared, const float *values, Py_ssize_t n) noexcept nogil:
+    return count_nogil(counts, (<const PreparedEdges *>prepared).for_float, values, n)
+
+
+cdef Py_ssize_t count_float64(int64_t *counts, const void *prepared, const double *values, Py_ssize_t n) noexcept nogil:
+    return count_nogil(counts, (<const PreparedEdges *>prepared).for_double, values, n)
+
+
+cdef Py_ssize_t weigh_float64(
+    double *sums, const void *prepared, const double *values, const double *weights, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t bins = (<const PreparedEdges *>prepared).bins, bin
+    cdef Py_ssize_t tables = 2 if bins <= MAX_BINS_FOR_TWO_TABLES else 1
+    cdef Interrupt state
+    cdef double *table = <double *>scratch_calloc(tables * (bins + 2) * sizeof(double))
+    if table == NULL:
+        return -1
+    cdef double *other = table + (tables - 1) * (bins + 2)
+    interrupt_never(&state)
+    weigh_loop((<const PreparedEdges *>prepared).for_double, table, other, values, weights, n, &state)
+    for bin in range(bins):
+        sums[bin] += table[bin + 1] + (other[bin + 1] if other != table else 0)
+    scratch_free(table)
+    return n

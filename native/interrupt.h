@@ -116,6 +116,13 @@ static int interrupt_begin(Interrupt *state)
     return interrupt_cancelled(state->flag) ? interrupt_raise() : 0;
 }
 
+/* For a loop that never ends early, and never takes the GIL: instead of interrupt_begin, without the GIL. */
+static inline void interrupt_never(Interrupt *state)
+{
+    state->flag = NULL;
+    state->next = state->main_thread = 0;
+}
+
 /* Call after each POLL_ELEMENTS, with or without the GIL. Returns -1 with an exception set if the loop must end. */
 static int interrupt_poll(Interrupt *state)
 {

@@ -6,4 +6,5 @@ cdef extern from "interrupt.h":
     ctypedef struct Interrupt:
         pass
     int interrupt_begin(Interrupt *state) except -1
+    void interrupt_never(Interrupt *state) nogil
     int interrupt_poll(Interrupt *state) except -1 nogil

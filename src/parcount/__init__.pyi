@@ -46,5 +46,6 @@ from parcount.studies import Study as Study
 from parcount.studies import study as study
 from parcount.studies.scale.measure import scale as scale
 from parcount.system.cores import available_cores as available_cores
+from parcount.system.include import get_include as get_include
 
 __version__: Final[str]
