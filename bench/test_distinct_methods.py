@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from parcount._native.distinct import HashTable, RangeTable
-from parcount.kernels.unique_counts import count_by_sorting
+from parcount.kernels.unique_counts import count_by_partitioning
 
 SIZE = 4_000_000
 SCATTER = np.uint64(0xD1342543DE82EF95)
@@ -25,7 +25,12 @@ def hashed(keys: np.ndarray) -> Any:
     return table.result()
 
 
-@pytest.mark.parametrize("method", [near, hashed, count_by_sorting], ids=lambda method: method.__name__)
+def partitioned(keys: np.ndarray) -> Any:
+    values, counts = zip(*count_by_partitioning(keys), strict=True)
+    return np.concatenate(values), np.concatenate(counts)
+
+
+@pytest.mark.parametrize("method", [near, hashed, partitioned], ids=lambda method: method.__name__)
 @pytest.mark.parametrize("distinct", [1, 256, 4096, 65_536, 250_000])
 def test_distinct_methods(benchmark: Any, method: Any, distinct: int) -> None:
     keys = np.random.default_rng(0).integers(0, distinct, SIZE)

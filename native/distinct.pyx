@@ -1,4 +1,4 @@
-"""Count distinct keys: in a table over their range, in a hash table, or in runs of sorted keys.
+"""Count distinct keys: in a table over their range, in a hash table, or by sorting partitions.
 
 Each key is read once and compared with a table's bounds where it is used, never in a pass before: if another thread
 changes keys meanwhile the counts are wrong, but nothing is written outside.
@@ -21,6 +21,27 @@ cdef extern from "scratch_alloc.h" nogil:
     void *scratch_calloc(size_t size)
     void *scratch_realloc(void *cells, size_t size)
     void scratch_free(void *cells)
+
+cdef extern from "distinct_partition.h" nogil:
+    enum:
+        PARTITION_MAX_KEYS
+    ctypedef struct PartitionCell:
+        uint32_t base
+        uint32_t shift
+    ctypedef struct PartitionState "Partition":
+        uint64_t keys
+    ctypedef struct PartitionTable "Partitions":
+        uint64_t low, span, share_low, share_span, mask
+        unsigned shift
+        PartitionCell *cells
+        PartitionState *partitions
+        size_t count
+    unsigned partition_bits(uint64_t value)
+    int partitions_init(PartitionTable *p, size_t cells, size_t count, size_t expected, unsigned key_bytes)
+    void partitions_free(PartitionTable *p)
+    int partitions_add(PartitionTable *p, const void *keys, size_t n, uint64_t flip)
+    void partition_copy(const PartitionTable *p, size_t which, void *keys, uint64_t flip)
+    size_t partition_count(const PartitionTable *p, size_t which, void *values, int64_t *counts, uint64_t flip)
 
 
 cdef enum:
@@ -297,45 +318,135 @@ def select_range(
     return taken, i
 
 
-def partition_by_range(
-    const integer[::1] keys not None, integer[::1] partitioned not None, int64_t[::1] ends not None, integer low, int shift
-):
-    """Partition the keys into ranges in ascending order.
+ctypedef fused wide:
+    int32_t
+    int64_t
+    uint32_t
+    uint64_t
 
-    Partition p has the keys from ``low + (p << shift)`` on; the first also all smaller keys, the last all larger ones.
-    `ends` receives the end of each partition in `partitioned`.
+
+WIDE = tuple(np.dtype(name) for name in ("int32", "int64", "uint32", "uint64"))
+"""The dtypes of the keys of `Partitions`."""
+
+MAX_KEYS_IN_PARTITION = PARTITION_MAX_KEYS
+"""The most keys of a partition that `Partitions.count` counts."""
+
+cdef enum:
+    CELL_BITS = 10
+    MEAN_KEYS = 1 << 14  # of a partition: with its copy and the counters it stays in the L2 cache
+    MAX_PARTITIONS = 1 << 11  # in the mean; more lines than the L2 cache holds would be slower
+
+
+cdef class Partitions:
+    """The keys from `low` to `high`, partitioned by range into parts that are sorted in cache.
+
+    `sampled` are some of them, ascending and not empty; `expected` is about how many there will be. Keys that are added are
+    copied; others are dropped.
     """
-    cdef Py_ssize_t n = keys.shape[0], partitions = ends.shape[0], i, p
-    cdef uint64_t last = <uint64_t>partitions - 1, key
-    if partitioned.shape[0] < n:
-        raise ValueError(f"{n} keys do not fit into an output of {partitioned.shape[0]} elements")
-    if not 0 <= shift < 64:
-        raise ValueError(f"shift must be from 0 to 63, is {shift}")
-    if partitions < 1:
-        raise ValueError("there must be at least one partition")
-    ends[:] = 0
-    cdef Interrupt state
-    interrupt_begin(&state)
-    with nogil:
-        for i in range(n):
-            p = partition_of(load_once(&keys[i]), low, shift, last)
-            if p < partitions - 1:
-                ends[p + 1] += 1
-        for i in range(1, partitions):
-            ends[i] += ends[i - 1]
-        interrupt_poll(&state)
-        for i in range(n):
-            key = load_once(&keys[i])
-            p = partition_of(key, low, shift, last)
-            if unlikely(ends[p] >= n):  # another thread has changed keys since they were counted
-                continue
-            partitioned[ends[p]] = <integer>key
-            ends[p] += 1
 
+    cdef PartitionTable table
+    cdef uint64_t flip
+    cdef readonly object dtype
 
-cdef inline Py_ssize_t partition_of(uint64_t bits, integer low, int shift, uint64_t last) noexcept nogil:
-    cdef uint64_t distance = (bits - <uint64_t>low) >> shift
-    return <Py_ssize_t>(0 if <integer>bits < low else min(distance, last))
+    def __cinit__(self, sampled not None, low, high, size_t expected):
+        self.dtype = sampled.dtype
+        if self.dtype not in WIDE or not len(sampled) or low > high:
+            raise ValueError("there must be a sample of 32-bit or 64-bit keys, and a range that is not empty")
+        cdef unsigned key_bytes = self.dtype.itemsize
+        cdef uint64_t ones = (<uint64_t>0 - 1) >> (64 - 8 * key_bytes)
+        self.flip = (ones >> 1) + 1 if self.dtype.kind == "i" else 0
+        cdef const uint64_t[::1] ordered = sampled.view(f"u{key_bytes}").astype(np.uint64) ^ np.uint64(self.flip)
+        cdef Py_ssize_t n = ordered.shape[0], i
+        cdef size_t count = min(max(expected // MEAN_KEYS, <size_t>1), <size_t>MAX_PARTITIONS), cells, cell, base = 0
+        cdef int shift, bits
+        cdef uint64_t first = ordered[0], span = ordered[n - 1] - first
+        shift = max(0, <int>partition_bits(span) - CELL_BITS)
+        cells = <size_t>(span >> shift) + 1
+        cdef uint32_t[::1] keys_of = np.zeros(cells, np.uint32)
+        cdef uint32_t[::1] shifts = np.empty(cells, np.uint32)
+        for i in range(n):
+            cell = <size_t>min((ordered[i] - first) >> shift, <uint64_t>cells - 1)
+            keys_of[cell] += 1
+        for cell in range(cells):
+            bits = min(shift, <int>partition_bits(count * keys_of[cell] // n)) if count > 1 else 0
+            shifts[cell] = shift - bits
+            base += <size_t>1 << bits
+        if partitions_init(&self.table, cells, base, expected, key_bytes) < 0:
+            raise MemoryError()
+        self.table.low, self.table.span = first, span
+        self.table.share_low = <uint64_t>((int(low) & ones) ^ self.flip)
+        self.table.share_span = <uint64_t>((int(high) & ones) ^ self.flip) - self.table.share_low
+        self.table.shift, self.table.mask = shift, (<uint64_t>1 << shift) - 1
+        base = 0
+        for cell in range(cells):
+            self.table.cells[cell].base = <uint32_t>base
+            self.table.cells[cell].shift = shifts[cell]
+            base += <size_t>1 << (shift - shifts[cell])
+
+    def __dealloc__(self):
+        partitions_free(&self.table)
+
+    def __len__(self):
+        return self.table.count
+
+    def add(self, const wide[::1] keys not None):
+        """Add keys, of the dtype of the sample."""
+        cdef Py_ssize_t n = keys.shape[0], i = 0, some
+        cdef int failed
+        cdef Interrupt state
+        self.check(np.asarray(keys).dtype)
+        interrupt_begin(&state)
+        with nogil:
+            while i < n:
+                some = min(n - i, <Py_ssize_t>POLL_ELEMENTS)
+                failed = partitions_add(&self.table, &keys[i], some, self.flip)
+                if failed:
+                    raise MemoryError()
+                i += some
+                interrupt_poll(&state)
+
+    def size(self, size_t which):
+        """The number of keys in a partition."""
+        if which >= self.table.count:
+            raise IndexError(which)
+        return self.table.partitions[which].keys
+
+    def keys(self, size_t which):
+        """The keys of a partition, in any order."""
+        keys = np.empty(self.size(which), self.dtype)
+        cdef uint8_t[::1] memory = keys.view(np.uint8)
+        if len(keys):
+            partition_copy(&self.table, which, &memory[0], self.flip)
+        return keys
+
+    def count(self, size_t which, wide[::1] values not None, int64_t[::1] counts not None):
+        """Write the distinct keys of partitions, ascending, and their counts, from partition `which` on.
+
+        Return how many there are, and the first partition that was not counted: it has more than `MAX_KEYS_IN_PARTITION`
+        keys, or there is not enough room for all of its keys, or it is behind the last one.
+        """
+        cdef size_t room = min(values.shape[0], counts.shape[0]), found = 0, keys, polled = 0
+        cdef Interrupt state
+        self.check(np.asarray(values).dtype)
+        interrupt_begin(&state)
+        with nogil:
+            while which < self.table.count:
+                keys = self.table.partitions[which].keys
+                if keys > PARTITION_MAX_KEYS or keys > room - found:
+                    break
+                if keys:
+                    found += partition_count(&self.table, which, &values[found], &counts[found], self.flip)
+                which += 1
+                polled += keys
+                if polled >= POLL_ELEMENTS:
+                    polled = 0
+                    interrupt_poll(&state)
+        return found, which
+
+    cdef int check(self, dtype) except -1:
+        if dtype != self.dtype:
+            raise ValueError(f"the dtype of the partitioned keys is {self.dtype}, not {dtype}")
+        return 0
 
 
 def count_runs(const integer[::1] keys not None):
@@ -345,23 +456,6 @@ def count_runs(const integer[::1] keys not None):
         for i in range(1, n):
             runs += keys[i] != keys[i - 1]
     return runs
-
-
-def run_lengths(const integer[::1] keys not None, integer[::1] values not None, int64_t[::1] counts not None):
-    """Write the distinct keys of a sorted array and their counts, until the outputs are full."""
-    cdef Py_ssize_t n = keys.shape[0], room = values.shape[0], i = 0, start = 0, found = 0
-    cdef bint last
-    if counts.shape[0] != room:
-        raise ValueError("values and counts must be of one length")
-    with nogil:
-        while i < n and found < room:
-            # Without a branch, which would be mispredicted: key and count are stored, and kept or overwritten.
-            values[found] = keys[i]
-            i += 1
-            counts[found] = i - start
-            last = i == n or keys[i] != values[found]
-            start = i if last else start
-            found += last
 
 
 def merge_counts(

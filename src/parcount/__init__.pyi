@@ -10,6 +10,7 @@ from parcount.arrays.scatter import add_at as add_at
 from parcount.arrays.scatter import increment as increment
 from parcount.arrays.tally import tally as tally
 from parcount.arrays.unique import unique_counts as unique_counts
+from parcount.arrays.unique import value_counts as value_counts
 from parcount.costmodel import Plan as Plan
 from parcount.costmodel import plan as plan
 from parcount.counters.array import CounterArray as CounterArray

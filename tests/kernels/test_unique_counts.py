@@ -15,6 +15,7 @@ from parcount.kernels import unique_counts
 from parcount.kernels.unique_counts import (
     MIN_TABLE_RANGE,
     chunk_count,
+    count_by_partitioning,
     count_by_sorting,
     count_distinct,
     count_distinct_in_ranges,
@@ -47,7 +48,9 @@ def test_each_road_finds_the_same(keys: Any) -> None:
     assert hashed.add(keys) == len(keys)
     values, counts = hashed.result()
     assert counted((values.astype(keys.dtype), counts)) == expected
-    for values, counts in (count_by_sorting(keys), count_distinct(None, keys, True)):
+    parts = list(count_by_partitioning(keys))
+    joined = np.concatenate([part for part, _ in parts]), np.concatenate([part for _, part in parts])
+    for values, counts in (count_by_sorting(keys), count_distinct(None, keys, True), joined):
         assert counted((values, counts)) == expected
         assert values.dtype == keys.dtype
         assert ascending(values)
@@ -69,15 +72,57 @@ def test_merged_lists_are_the_list_of_the_whole(keys: Any, data: st.DataObject) 
     assert ascending(values)
 
 
-@given(integers, st.integers(1, 9), st.integers(0, 63), st.data())
-def test_keys_are_dealt_out_in_order(keys: Any, pieces: int, shift: int, data: st.DataObject) -> None:
-    low = data.draw(st.sampled_from(keys.tolist()))
-    dealt, ends = np.empty_like(keys), np.empty(pieces, np.int64)
-    native.partition_by_range(keys, dealt, ends, keys.dtype.type(low), shift)
-    assert sorted(dealt.tolist()) == sorted(keys.tolist())
-    assert ends[-1] == len(keys)
-    parts = [part for part in np.split(dealt, ends[:-1]) if len(part)]
-    assert all(before.max() < after.min() for before, after in pairwise(parts))
+WIDE = ["int32", "int64", "uint32", "uint64"]
+
+
+@pytest.mark.parametrize("dtype", WIDE)
+@pytest.mark.parametrize("shape", [0, 1, 4, 40])
+def test_partitions_hold_every_key_of_their_range_in_order(dtype: str, shape: int) -> None:
+    rng = np.random.default_rng(shape)
+    info = np.iinfo(dtype)
+    keys = rng.integers(info.min, info.max, 200_000, dtype=dtype) >> (shape * info.bits // 64)
+    keys[::7] = keys[0]
+    low, high = sorted(keys[:2].tolist())
+    parts = native.Partitions(np.sort(keys[:: 1 << 8]), low, high, len(keys))
+    parts.add(keys[:70_000])
+    parts.add(keys[70_000:])
+    held = [parts.keys(part) for part in range(len(parts))]
+    assert [parts.size(part) for part in range(len(parts))] == [len(part) for part in held]
+    inside = np.sort(keys[(keys >= low) & (keys <= high)])
+    assert np.array_equal(np.concatenate([np.sort(part) for part in held]), inside)
+    with pytest.raises(IndexError):
+        parts.size(len(parts))
+
+
+@pytest.mark.parametrize("dtype", WIDE)
+@pytest.mark.parametrize("steep", [False, True])
+def test_a_partition_is_counted_whatever_its_keys(dtype: str, steep: bool) -> None:
+    rng = np.random.default_rng(0)
+    size = native.MAX_KEYS_IN_PARTITION
+    top = np.iinfo(dtype).max
+    keys = rng.integers(0, 1 << 20, size).astype(dtype)
+    if steep:  # most keys in one bucket, not in order: sorted by their bytes
+        keys[0] = top
+    parts = native.Partitions(np.sort(keys[:1]), np.iinfo(dtype).min, top, size)
+    parts.add(keys)
+    assert len(parts) == 1
+    values, counts = np.empty(size, dtype), np.empty(size, np.int64)
+    found, following = parts.count(0, values, counts)
+    expected = np.unique_counts(keys)
+    assert following == 1
+    assert np.array_equal(values[:found], expected.values)
+    assert np.array_equal(counts[:found], expected.counts)
+    assert parts.count(0, values[:-1], counts) == (0, 0)  # no room
+    parts.add(keys[:1])
+    assert parts.count(0, values, counts) == (0, 0)  # too many
+    with pytest.raises(ValueError, match="the dtype of the partitioned keys"):
+        parts.add(keys.astype("u8" if dtype != "uint64" else "i8"))
+
+
+def test_partitions_need_a_sample_of_wide_keys() -> None:
+    for sampled, low in [(np.empty(0, int), 0), (np.zeros(1, np.int16), 0), (np.zeros(1, int), 2)]:
+        with pytest.raises(ValueError, match="sample"):
+            native.Partitions(sampled, low, 1, 1)
 
 
 @given(integers, st.data())
@@ -94,7 +139,7 @@ def test_keys_of_a_range_are_selected_as_far_as_there_is_room(keys: Any, data: s
         native.select_range(keys, len(keys) + 1, low, high, guarded)
 
 
-@pytest.mark.thread_unsafe(reason="sets how many keys all threads sort at a time")
+@pytest.mark.thread_unsafe(reason="sets how many keys all threads partition at a time")
 @given(integers, st.integers(1, 5), st.integers(1, 40), st.data())
 def test_ranges_hold_every_key_once(keys: Any, parts: int, chunk: int, data: st.DataObject) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -125,13 +170,6 @@ def test_a_few_keys_may_lie_as_far_apart_as_keys_can(dtype: str) -> None:
     assert counts.tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("shift", [-1, 64])
-def test_a_shift_by_more_bits_than_a_key_has_is_refused(shift: int) -> None:
-    keys = np.arange(3)
-    with pytest.raises(ValueError, match=f"from 0 to 63, is {shift}"):
-        native.partition_by_range(keys, np.empty(3, np.int64), np.empty(1, np.int64), np.int64(0), shift)
-
-
 def test_extent_looks_no_further_than_a_table_could_reach() -> None:
     assert key_range(np.array([7, 5, 6])) == (5, 3)
     assert key_range(np.array([250, 3], np.uint8)) == (3, 248)
@@ -144,8 +182,3 @@ def test_lists_that_do_not_fit_are_refused() -> None:
     keys, counts = np.arange(3), np.ones(3, np.int64)
     with pytest.raises(ValueError, match="must be of one length"):
         native.merge_counts(keys, counts, keys, counts, np.empty(5, np.int64), np.empty(6, np.int64))
-    with pytest.raises(ValueError, match="do not fit"):
-        native.partition_by_range(keys, np.empty(2, np.int64), np.empty(1, np.int64), np.int64(0), 0)
-    with pytest.raises(ValueError, match="of one length"):
-        native.run_lengths(keys, np.empty(3, np.int64), np.empty(2, np.int64))
-    native.run_lengths(keys, np.empty(1, np.int64), np.empty(1, np.int64))  # fewer cells than runs: those that fit

@@ -1,9 +1,8 @@
 """The job `unique_counts`: the distinct keys and the count of each, when the range of the keys is not known.
 
 There are three algorithms (``bench/test_distinct_methods.py``): a table of all keys from the least to the greatest, if
-max - min < n; a hash table, if it stays in cache; otherwise ranges of keys are sorted, one after another.
-The counts of ranges need no merge. The keys of one range are copied at a time: reading all keys for each range takes
-0.3 ns a key, and merging as many took ten times that.
+max - min < n; a hash table, if it stays in cache; otherwise the keys are partitioned by range into parts that are
+sorted in cache. Each worker partitions the keys of its share of the range, so the counts need no merge.
 """
 
 from __future__ import annotations
@@ -23,20 +22,23 @@ from parcount.kernels.job import Kernel, Part, Slices, cuts
 MIN_TABLE_RANGE = 1 << 16
 """A range up to which a table is used for any number of keys; all keys of up to 16 bits are in one."""
 
-CHUNK = 1 << 22
-"""Maximum keys that are sorted at a time. No more of the input is copied."""
+CHUNK = 1 << 26
+"""Maximum keys that are partitioned at a time, about: their number is estimated. No more of the input is copied."""
 
-CHUNK_FILL = 0.85
-"""The share of a chunk that the keys of a range should fill: their number is estimated."""
+SELECTED = 1 << 18
+"""Maximum keys of a range that are copied at a time to be counted in a table."""
 
-PIECE = 1 << 13
-"""Keys that are sorted together after partitioning; they stay in the L2 cache."""
+RESULTS = 1 << 18
+"""Distinct keys for which memory is allocated at a time."""
 
-MAX_PIECES = 1 << 10
-"""Partitioning into more takes longer than it saves: each piece is written to a page of its own."""
+MIN_SAMPLE = 1 << 8
+"""Keys in a sample of an array with fewer than 64 times as many."""
 
 SAMPLE = 1 << 12
 """Keys in a sample. Of a million distinct keys, about eight are in it twice."""
+
+PARTITION_SAMPLE = 1 << 14
+"""Keys in a sample by which partitions are made about equally large."""
 
 MAX_SAMPLE_DUPLICATES = 8
 """Duplicates in a sample up to which most keys are taken to be distinct, and no hash table is tried."""
@@ -90,16 +92,14 @@ def distinct_job(keys: NDArray[Any], ascending: bool, workers: int) -> tuple[Dis
 
 def _ranges_for(keys: NDArray[Any], workers: int) -> list[Range]:
     """The ranges to divide among workers, if most keys seem to be distinct; otherwise none."""
-    if len(keys) <= native.HASH_TABLE_CAPACITY:
-        return []
-    sampled = sorted_sample(keys)
+    sampled = sorted_sample(keys, max(MIN_SAMPLE, min(SAMPLE, len(keys) >> 6)))
     if len(sampled) - native.count_runs(sampled) > MAX_SAMPLE_DUPLICATES:
         return []
-    if int(sampled[-1]) - int(sampled[0]) < len(keys):
+    if int(sampled[-1]) - int(sampled[0]) < max(MIN_TABLE_RANGE, len(keys)):
         if workers == 1:  # `count_distinct` would compute the range of the keys again
             return []
         low, size = key_range(keys)
-        if size <= len(keys):
+        if size <= max(MIN_TABLE_RANGE, len(keys)):
             return split_range(sampled, workers, low, low + size - 1)
     return split_range(sampled, chunk_count(len(keys), workers))
 
@@ -141,18 +141,59 @@ def count_distinct(_: None, keys: NDArray[Any], ascending: bool) -> KeyCounts:
 
 
 def count_distinct_in_ranges(_: None, keys: NDArray[Any], ranges: Sequence[Range]) -> KeyCounts:
-    """Find the distinct keys in ascending ranges and the count of each, by sorting."""
+    """Find the distinct keys in ascending ranges and the count of each, by partitioning."""
     dtype = keys.dtype.newbyteorder("=")
-    chunk, scratch = np.empty((2, min(CHUNK, len(keys))), dtype)
-    return _concatenate([_count_range(keys, low, high, chunk, scratch) for low, high in ranges], dtype)
+    counted: list[KeyCounts] = []
+    for low, high in ranges:
+        if high - low < max(MIN_TABLE_RANGE, len(keys)):
+            chunk = np.empty(min(SELECTED, len(keys)), dtype)
+            counted.append(_count_in_table(_chunks_of_range(keys, low, high, chunk), low, high - low + 1, dtype))
+        else:
+            counted += count_by_partitioning(keys, low, high, len(keys) // len(ranges))
+    return _concatenate(counted, dtype)
 
 
-def _count_range(keys: NDArray[Any], low: int, high: int, chunk: NDArray[Any], scratch: NDArray[Any]) -> KeyCounts:
-    """Count the keys from `low` to `high`, which are copied into `chunk`."""
-    chunks = _chunks_of_range(keys, low, high, chunk)
-    if high - low < max(MIN_TABLE_RANGE, len(keys)):
-        return _count_in_table(chunks, low, high - low + 1, chunk.dtype)
-    return reduce(merge_counts, (count_by_sorting(part, scratch) for part in chunks))
+def count_by_partitioning(
+    keys: NDArray[Any], low: int | None = None, high: int | None = None, expected: int | None = None
+) -> Iterator[KeyCounts]:
+    """Yield the distinct keys from `low` to `high`, by default all, and their counts, with ascending keys.
+
+    Parameters
+    ----------
+    keys : ndarray
+        Of any integer dtype, not empty.
+    low, high : int, optional
+        The least and the greatest key to be counted.
+    expected : int, optional
+        About how many keys will be counted.
+    """
+    dtype = keys.dtype.newbyteorder("=")
+    wide = np.promote_types(dtype, np.int32 if dtype.kind == "i" else np.uint32)
+    limits = np.iinfo(dtype)
+    low, high = (int(limits.min) if low is None else low), (int(limits.max) if high is None else high)
+    sampled = sorted_sample(keys, PARTITION_SAMPLE).astype(wide)
+    inside = sampled[np.searchsorted(sampled, low) : np.searchsorted(sampled, high, "right")]
+    parts = native.Partitions(
+        inside if len(inside) else np.array([low], wide), low, high, len(keys) if expected is None else expected
+    )
+    for (block,) in blocks([keys], [wide]):
+        parts.add(block)
+    room, part = RESULTS, 0
+    while part < len(parts):
+        room = min(room, len(keys))
+        values, counts = np.empty(room, wide), np.empty(room, np.int64)
+        found, stopped = parts.count(part, values, counts)
+        if found:
+            yield values[:found].astype(dtype, copy=False), counts[:found]
+        if stopped == part:  # this partition has too many keys
+            many = parts.keys(part)
+            if len(many) < len(keys):
+                found_values, found_counts = count_distinct(None, many, ascending=True)
+                yield found_values.astype(dtype, copy=False), found_counts
+            else:
+                yield count_by_sorting(many.astype(dtype, copy=False))
+            stopped += 1
+        part = stopped
 
 
 def _chunks_of_range(keys: NDArray[Any], low: int, high: int, chunk: NDArray[Any]) -> Iterator[NDArray[Any]]:
@@ -177,20 +218,20 @@ def _count_in_table(chunks: Iterable[NDArray[Any]], low: int, size: int, dtype: 
     return values.astype(dtype, copy=False), counts
 
 
-def sorted_sample(keys: NDArray[Any]) -> NDArray[Any]:
-    """A sample of the keys, ascending."""
-    return np.sort(sample(keys, SAMPLE).astype(keys.dtype.newbyteorder("=")))
+def sorted_sample(keys: NDArray[Any], size: int = SAMPLE) -> NDArray[Any]:
+    """A sample of at least `size` keys, if there are as many, ascending."""
+    return np.sort(sample(keys, size).astype(keys.dtype.newbyteorder("=")))
 
 
 def chunk_count(size: int, parts: int = 1) -> int:
-    """The number of ranges into which `size` keys are divided to be sorted: a multiple of `parts`.
+    """The number of ranges into which `size` keys are divided to be partitioned: a multiple of `parts`.
 
     Examples
     --------
     >>> chunk_count(20_000_000, 2)
-    6
+    2
     """
-    return -(-size // int(CHUNK * CHUNK_FILL * parts)) * parts
+    return -(-size // (CHUNK * parts)) * parts
 
 
 def split_range(sampled: NDArray[Any], number: int, low: int | None = None, high: int | None = None) -> list[Range]:
@@ -235,27 +276,11 @@ def key_range(keys: NDArray[Any]) -> tuple[int, int]:
     return low, high - low + 1
 
 
-def count_by_sorting(keys: NDArray[Any], scratch: NDArray[Any] | None = None) -> KeyCounts:
-    """Count distinct keys by sorting a copy of them, in `scratch` if it is given."""
-    dtype = keys.dtype.newbyteorder("=")
-    if not len(keys):
-        return _empty(dtype)
-    sampled = sorted_sample(keys)
-    tail = len(sampled) // 64  # so that outliers do not make the pieces of the other keys too large
-    low, high = int(sampled[tail]), int(sampled[-1 - tail])
-    bits = (min(MAX_PIECES, len(keys) // PIECE + 1) - 1).bit_length()
-    shift = min(max(0, (high - low).bit_length() - bits), 63)  # C shifts by less than 64
-    ends = np.empty(1 << bits, np.int64)
-    copy = np.empty(len(keys), dtype) if scratch is None else scratch[: len(keys)]
-    native.partition_by_range(np.require(keys, dtype, ["C", "A"]), copy, ends, dtype.type(low), shift)
-    start = 0
-    for end in ends.tolist():
-        copy[start:end].sort()
-        start = end
-    size = native.count_runs(copy)
-    values, counts = np.empty(size, dtype), np.empty(size, np.int64)
-    native.run_lengths(copy, values, counts)
-    return values, counts
+def count_by_sorting(keys: NDArray[Any]) -> KeyCounts:
+    """Count distinct keys by sorting a copy of them."""
+    ordered = np.sort(keys)
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    return ordered[starts], np.diff(starts, append=len(ordered))
 
 
 def _concatenate(partials: Sequence[KeyCounts], dtype: Any = None) -> KeyCounts:
