@@ -39,24 +39,23 @@ cdef extern from "byte_count_avx512.h" nogil:
     void byte_count_avx512(const uint8_t *bytes, Py_ssize_t n, uint32_t *counts)
 
 
+ctypedef fused cell:
+    uint16_t
+    int64_t
+
 ctypedef fused weight:
     int64_t
     double
 
-# The method depends on the number of bins and keys. In ns per key, uniform int64 keys, one core of a Zen 5 server
-# (bench/test_bincount_methods.py):
+# The method depends on the number of bins and keys (bench/test_bincount_methods.py compares them). Two costs decide: an
+# addition to a cell waits for the addition before it if that was to the same cell, and the tables share the L1 cache with
+# the keys, which are read ahead.
 #
-#     bins    SINGLE_TABLE  chosen
-#     1 024       0.26       0.26   MULTI_TABLE: several tables used in turn, so that no store waits for the store before
-#                                   it to the same key; one hot key costs 4 to 6 times as much on some CPUs without it
-#     16 384      0.44       0.28   NARROW_CELLS: 8-bit cells keep the table in a nearer cache
-#     65 536      0.40       0.29
-#     2^20        0.60       0.49
-#     2^24        3.75       2.36
+# MULTI_TABLE has several 16-bit cells a bin, side by side, used in turn. 8-bit cells (NARROW_CELLS) keep a longer table in
+# a nearer cache. Keys that are all equal are not added one by one (count_run).
 #
-# 8-bit keys are counted in a table of 256 cells, which is checked against the number of bins at the end.
-# UNROLLED_BYTES reads eight keys at once, 0.22 ns per key. AVX512_BYTES needs no store per key
-# (native/byte_count_avx512.h), 0.13 ns per key.
+# 8-bit keys are counted in a table of 256 cells, which is checked against the number of bins at the end. UNROLLED_BYTES
+# stores once a key, in eight tables in turn. AVX512_BYTES needs no store per key (native/byte_count_avx512.h).
 cdef enum Method:
     SINGLE_TABLE
     UNROLLED_BYTES
@@ -65,14 +64,21 @@ cdef enum Method:
     NARROW_CELLS
 
 cdef enum:
-    BYTE_VALUES = 256                 # 8-bit keys; also the counts after which an 8-bit cell wraps to zero
-    MAX_BINS_FOR_MULTI_TABLE = 1024
-    MAX_BYTES_FOR_FOUR_TABLES = 2048  # per table: four larger ones leave too little of the L1 cache to the keys
-    PREFETCH_STEP = 8                 # keys per prefetch: a cache line of 8-byte keys
-    TABLE_PADDING = 16                # cells between tables: a load 4096 bytes behind a store seems to alias it
-    MIN_KEYS_FOR_SCRATCH = 256        # below it no scratch table is worth clearing
+    BYTE_VALUES = 256              # 8-bit keys; also the counts after which an 8-bit cell wraps to zero
+    BLOCK_KEYS = 1 << 16           # too few for a 16-bit cell to wrap
+    MAX_BINS_FOR_FOUR_CELLS = 1024 # of 16 bits a bin: 8 KiB of the L1 cache
+    MAX_BINS_FOR_MULTI_TABLE = 4096
+    STEP = 8                       # keys per prefetch: a cache line of 8-byte keys
+    RUN_STEP = 64                  # keys that are compared with the first at once
+    TABLE_PADDING = 16             # cells between tables of bytes: a load 4096 bytes behind a store seems to alias it
+    MIN_KEYS_FOR_SCRATCH = 256     # below it no scratch table is worth clearing
     MIN_BYTES_FOR_AVX512 = 1024
-    MAX_BINS_PER_KEY = 8              # above it a scratch table costs more to clear and to add than it saves
+    MAX_BINS_PER_KEY = 8           # above it a scratch table costs more to clear and to add than it saves
+    MAX_BINS_FOR_FOUR_SUMS = 256   # 8 KiB, as above
+    MAX_BINS_FOR_TWO_SUMS = 512
+    MAX_BINS_FOR_TWO_SUMS_OF_REPEATS = 1024  # 16 KiB, where many keys repeat: an addition of floats takes long
+    SAMPLE = 64                    # keys compared with the next one
+    MIN_REPEATS = 4
 
 cdef bint AVX512_ENABLED = "AVX512_ICL" in cpu_features.ENABLED
 
@@ -83,73 +89,58 @@ cdef Method method_for(uint64_t bins, Py_ssize_t n, size_t size) noexcept nogil:
         return SINGLE_TABLE
     if size == 1:
         return AVX512_BYTES if AVX512_ENABLED and n >= MIN_BYTES_FOR_AVX512 else UNROLLED_BYTES
-    if bins <= MAX_BINS_FOR_MULTI_TABLE:
-        return MULTI_TABLE if <uint64_t>n >= 4 * bins else SINGLE_TABLE
-    return SINGLE_TABLE if <uint64_t>n < bins // MAX_BINS_PER_KEY else NARROW_CELLS
-
-
-cdef int table_count_for(uint64_t bins, size_t size) noexcept nogil:
-    """How many tables of cells of `size` bytes to use in turn."""
-    return 4 if bins * size <= MAX_BYTES_FOR_FOUR_TABLES else 2
+    if bins <= MAX_BINS_FOR_MULTI_TABLE and <uint64_t>n >= 4 * bins:
+        return MULTI_TABLE
+    return SINGLE_TABLE if bins <= MAX_BINS_FOR_FOUR_CELLS or <uint64_t>n < bins // MAX_BINS_PER_KEY else NARROW_CELLS
 
 
 cdef size_t scratch_bytes(Method method, uint64_t bins) noexcept nogil:
     if method == MULTI_TABLE:
-        return table_count_for(bins, sizeof(uint32_t)) * (bins + TABLE_PADDING) * sizeof(uint32_t)
+        return (4 if bins <= MAX_BINS_FOR_FOUR_CELLS else 2) * bins * sizeof(uint16_t)
     return bins if method == NARROW_CELLS else 0
 
 
 # Each loop below counts until a key lies outside the table, and returns how many it has counted.
 
-cdef Py_ssize_t single_table(int64_t *counts, uint64_t bins, const integer *keys, Py_ssize_t n) noexcept nogil:
+cdef inline Py_ssize_t fill_cells(
+    cell *cells, int cells_per_bin, uint64_t bins, const integer *keys, Py_ssize_t n
+) noexcept nogil:
+    """Use the cells of each bin, which lie side by side, in turn."""
     cdef uint64_t key
     cdef Py_ssize_t i = 0, j
-    while n - i >= PREFETCH_STEP:
+    while n - i >= STEP:
         prefetch_ahead(keys + i)
-        for j in range(PREFETCH_STEP):
+        for j in range(STEP):
             key = load_once(keys + i + j)
             if unlikely(key >= bins):
                 return i + j
-            counts[key] += 1
-        i += PREFETCH_STEP
+            cells[key * cells_per_bin + j % cells_per_bin] += 1
+        i += STEP
     while i < n:
         key = load_once(keys + i)
         if key >= bins:
             break
-        counts[key] += 1
+        cells[key * cells_per_bin] += 1
         i += 1
     return i
 
 
 cdef Py_ssize_t multi_table(
-    int64_t *counts, uint64_t bins, const integer *keys, Py_ssize_t n, uint32_t *tables
+    int64_t *counts, uint64_t bins, const integer *keys, Py_ssize_t n, uint16_t *cells
 ) noexcept nogil:
-    """`n` is less than 2**32, so that no cell overflows. The tables are zeros before and after."""
-    cdef uint32_t *first = tables
-    cdef int table_count = table_count_for(bins, sizeof(uint32_t))
-    cdef uint64_t stride = bins + TABLE_PADDING
-    cdef uint32_t *second = first + stride
-    cdef uint32_t *third = second + stride if table_count == 4 else first
-    cdef uint32_t *fourth = third + stride if table_count == 4 else second
-    cdef uint64_t a, b, c, d, bin
-    cdef Py_ssize_t i = 0
-    while n - i >= 4:
-        prefetch_ahead(keys + i)
-        a = load_once(keys + i)
-        b = load_once(keys + i + 1)
-        c = load_once(keys + i + 2)
-        d = load_once(keys + i + 3)
-        if unlikely(a >= bins or b >= bins or c >= bins or d >= bins):
-            break
-        first[a] += 1
-        second[b] += 1
-        third[c] += 1
-        fourth[d] += 1
-        i += 4
-    for bin in range(bins):
-        counts[bin] += <int64_t>first[bin] + second[bin] + (<int64_t>third[bin] + fourth[bin] if table_count == 4 else 0)
-    memset(tables, 0, table_count * stride * sizeof(uint32_t))
-    return i + single_table(counts, bins, keys + i, n - i)
+    """`n` is at most BLOCK_KEYS. The cells are zeros before and after."""
+    cdef Py_ssize_t done
+    cdef uint64_t bin
+    if bins <= MAX_BINS_FOR_FOUR_CELLS:
+        done = fill_cells(cells, 4, bins, keys, n)
+        for bin in range(bins):
+            counts[bin] += cells[4 * bin] + cells[4 * bin + 1] + cells[4 * bin + 2] + cells[4 * bin + 3]
+    else:
+        done = fill_cells(cells, 2, bins, keys, n)
+        for bin in range(bins):
+            counts[bin] += cells[2 * bin] + cells[2 * bin + 1]
+    memset(cells, 0, scratch_bytes(MULTI_TABLE, bins))
+    return done
 
 
 cdef inline bint add_narrow(int64_t *counts, uint64_t bins, uint64_t key, uint8_t *table) noexcept nogil:
@@ -169,21 +160,21 @@ cdef Py_ssize_t narrow_cells(
 ) noexcept nogil:
     """What is left in the table has still to be added to the counts."""
     cdef Py_ssize_t i = 0, j
-    while n - i >= PREFETCH_STEP:
+    while n - i >= STEP:
         prefetch_ahead(keys + i)
-        for j in range(PREFETCH_STEP):
+        for j in range(STEP):
             if unlikely(not add_narrow(counts, bins, load_once(keys + i + j), table)):
                 return i + j
-        i += PREFETCH_STEP
+        i += STEP
     while i < n and add_narrow(counts, bins, load_once(keys + i), table):
         i += 1
     return i
 
 
 cdef void unrolled_bytes(const uint8_t *keys, Py_ssize_t n, uint32_t *counts) noexcept nogil:
-    cdef uint32_t tables[4][BYTE_VALUES]
+    cdef uint32_t tables[8][BYTE_VALUES + TABLE_PADDING]
     cdef uint64_t word
-    cdef Py_ssize_t i = 0, key
+    cdef Py_ssize_t i = 0, key, table
     memset(tables, 0, sizeof(tables))
     while i + 8 <= n:
         memcpy(&word, keys + i, 8)
@@ -191,16 +182,17 @@ cdef void unrolled_bytes(const uint8_t *keys, Py_ssize_t n, uint32_t *counts) no
         tables[1][word >> 8 & 255] += 1
         tables[2][word >> 16 & 255] += 1
         tables[3][word >> 24 & 255] += 1
-        tables[0][word >> 32 & 255] += 1
-        tables[1][word >> 40 & 255] += 1
-        tables[2][word >> 48 & 255] += 1
-        tables[3][word >> 56] += 1
+        tables[4][word >> 32 & 255] += 1
+        tables[5][word >> 40 & 255] += 1
+        tables[6][word >> 48 & 255] += 1
+        tables[7][word >> 56] += 1
         i += 8
     while i < n:
         tables[0][keys[i]] += 1
         i += 1
-    for key in range(BYTE_VALUES):
-        counts[key] += tables[0][key] + tables[1][key] + tables[2][key] + tables[3][key]
+    for table in range(8):
+        for key in range(BYTE_VALUES):
+            counts[key] += tables[table][key]
 
 
 cdef Py_ssize_t count_bytes(
@@ -231,23 +223,48 @@ cdef Py_ssize_t count_block(
             counts, min(bins, <uint64_t>128) if integer is int8_t else bins, <const uint8_t *>keys, n, method
         )
     if method == MULTI_TABLE:
-        return multi_table(counts, bins, keys, n, <uint32_t *>scratch)
+        return multi_table(counts, bins, keys, n, <uint16_t *>scratch)
     if method == NARROW_CELLS:
         return narrow_cells(counts, bins, keys, n, <uint8_t *>scratch)
-    return single_table(counts, bins, keys, n)
+    return fill_cells(counts, 1, bins, keys, n)
+
+
+cdef Py_ssize_t count_run(int64_t *counts, uint64_t bins, const integer *keys, Py_ssize_t n) noexcept nogil:
+    """Count the keys that are equal to the first, whole steps of them, at the speed of reading."""
+    cdef Py_ssize_t i = 0, j
+    cdef uint64_t key
+    cdef integer first, difference = 0
+    if n < RUN_STEP:
+        return 0
+    key = load_once(keys)
+    if key >= bins:
+        return 0
+    first = <integer>key
+    while n - i >= RUN_STEP:
+        for j in range(RUN_STEP):
+            difference |= keys[i + j] ^ first
+        if difference:
+            break
+        i += RUN_STEP
+    counts[key] += i
+    return i
 
 
 cdef Py_ssize_t count_loop(
     int64_t *counts, uint64_t bins, const integer *keys, Py_ssize_t n, Method method, void *scratch, Interrupt *state
 ) except -1 nogil:
     cdef Py_ssize_t done = 0, size, counted
+    cdef Py_ssize_t block = BLOCK_KEYS if method == MULTI_TABLE else POLL_ELEMENTS
     cdef uint64_t bin
     while done < n:
-        size = min(n - done, <Py_ssize_t>POLL_ELEMENTS)
-        counted = count_block(counts, bins, keys + done, size, method, scratch)
+        size = min(n - done, block)
+        counted = 0 if method == SINGLE_TABLE else count_run(counts, bins, keys + done, size)
+        if not counted:
+            counted = count_block(counts, bins, keys + done, size, method, scratch)
+            if counted < size:
+                done += counted
+                break
         done += counted
-        if counted < size:
-            break
         interrupt_poll(state)
     if method == NARROW_CELLS:
         for bin in range(bins):
@@ -300,87 +317,81 @@ def fill(int64_t[::1] counts not None, const integer[::1] keys not None, method=
     return count_keys(counts, keys, release, chosen)
 
 
-cdef Py_ssize_t weighted_single_table(
-    weight *sums, uint64_t bins, const integer *keys, const weight *weights, Py_ssize_t n, uint64_t *largest
+cdef inline Py_ssize_t weighted_cells(
+    weight *cells, int cells_per_bin, uint64_t bins, const integer *keys, const weight *weights, Py_ssize_t n,
+    uint64_t *largest,
 ) noexcept nogil:
-    cdef uint64_t key, most = largest[0]
-    cdef Py_ssize_t i = 0, j
-    while n - i >= PREFETCH_STEP:
-        prefetch_ahead(keys + i)
-        prefetch_ahead(weights + i)
-        for j in range(PREFETCH_STEP):
-            key = load_once(keys + i + j)
-            if unlikely(key >= bins):
-                largest[0] = most
-                return i + j
-            most = max(most, key)
-            sums[key] += weights[i + j]
-        i += PREFETCH_STEP
-    while i < n:
-        key = load_once(keys + i)
-        if key >= bins:
-            break
-        most = max(most, key)
-        sums[key] += weights[i]
-        i += 1
-    largest[0] = most
-    return i
-
-
-cdef Py_ssize_t weighted_multi_table(
-    weight *sums, uint64_t bins, const integer *keys, const weight *weights, Py_ssize_t n, uint64_t *largest,
-    weight *tables,
-) noexcept nogil:
-    """What is left in the tables has still to be added to the sums."""
-    cdef int table_count = table_count_for(bins, sizeof(weight))
-    cdef weight *second = tables
-    cdef weight *third = second + bins if table_count == 4 else sums
-    cdef weight *fourth = third + bins if table_count == 4 else second
-    cdef uint64_t a, b, c, d, most = 0, also = 0
+    """Add to the cells of each bin in turn, which lie side by side, until a key lies outside."""
+    cdef uint64_t a, b, c, d, most = largest[0], some
     cdef Py_ssize_t i = 0
-    while i + 4 <= n:
+    while n - i >= 4:
         prefetch_ahead(keys + i)
         prefetch_ahead(weights + i)
         a = load_once(keys + i)
         b = load_once(keys + i + 1)
         c = load_once(keys + i + 2)
         d = load_once(keys + i + 3)
-        if unlikely(a >= bins or b >= bins or c >= bins or d >= bins):
+        some = max(max(a, b), max(c, d))
+        if unlikely(some >= bins):
             break
-        sums[a] += weights[i]
-        second[b] += weights[i + 1]
-        third[c] += weights[i + 2]
-        fourth[d] += weights[i + 3]
-        most = max(most, max(a, b))
-        also = max(also, max(c, d))
+        most = max(most, some)
+        cells[a * cells_per_bin] += weights[i]
+        cells[b * cells_per_bin + 1 % cells_per_bin] += weights[i + 1]
+        cells[c * cells_per_bin + 2 % cells_per_bin] += weights[i + 2]
+        cells[d * cells_per_bin + 3 % cells_per_bin] += weights[i + 3]
         i += 4
-    largest[0] = max(largest[0], max(most, also))
-    return i + weighted_single_table(sums, bins, keys + i, weights + i, n - i, largest)
+    while i < n:
+        a = load_once(keys + i)
+        if a >= bins:
+            break
+        most = max(most, a)
+        cells[a * cells_per_bin] += weights[i]
+        i += 1
+    largest[0] = most
+    return i
+
+
+cdef inline bint has_repeats(const integer *keys, Py_ssize_t n) noexcept nogil:
+    """Whether many keys are equal to the one before, by a sample: each such addition waits for the one before it."""
+    cdef Py_ssize_t step = n // SAMPLE, i
+    cdef int repeats = 0
+    if step < 2:
+        return False
+    for i in range(SAMPLE):
+        repeats += keys[i * step] == keys[i * step + 1]
+    return repeats >= MIN_REPEATS
+
+
+cdef Py_ssize_t weighted_block(
+    weight *sums, uint64_t bins, const integer *keys, const weight *weights, Py_ssize_t n, uint64_t *largest,
+    weight *cells, int cells_per_bin,
+) noexcept nogil:
+    if cells_per_bin == 4:
+        return weighted_cells(cells, 4, bins, keys, weights, n, largest)
+    if cells_per_bin == 2 and (bins <= MAX_BINS_FOR_TWO_SUMS or has_repeats(keys, n)):
+        return weighted_cells(cells, 2, bins, keys, weights, n, largest)
+    return weighted_cells(sums, 1, bins, keys, weights, n, largest)
 
 
 cdef Py_ssize_t weighted_loop(
     weight *sums, uint64_t bins, const integer *keys, const weight *weights, Py_ssize_t n, uint64_t *largest,
-    weight *tables, int table_count, Interrupt *state,
+    weight *cells, int cells_per_bin, Interrupt *state,
 ) except -1 nogil:
     cdef Py_ssize_t done = 0, size, added
     cdef uint64_t bin
-    cdef int table
     while done < n:
         size = min(n - done, <Py_ssize_t>POLL_ELEMENTS)
-        if table_count > 1:
-            added = weighted_multi_table(sums, bins, keys + done, weights + done, size, largest, tables)
-        else:
-            added = weighted_single_table(sums, bins, keys + done, weights + done, size, largest)
+        added = weighted_block(sums, bins, keys + done, weights + done, size, largest, cells, cells_per_bin)
         done += added
         if added < size:
             break
         interrupt_poll(state)
-    if table_count == 2:
+    if cells_per_bin == 2:
         for bin in range(bins):
-            sums[bin] += tables[bin]
-    elif table_count == 4:
+            sums[bin] += cells[2 * bin] + cells[2 * bin + 1]
+    elif cells_per_bin == 4:
         for bin in range(bins):
-            sums[bin] += tables[bin] + (tables[bins + bin] + tables[2 * bins + bin])
+            sums[bin] += (cells[4 * bin] + cells[4 * bin + 1]) + (cells[4 * bin + 2] + cells[4 * bin + 3])
     return done
 
 
@@ -388,24 +399,24 @@ def fill_weighted(weight[::1] sums not None, const integer[::1] keys not None, c
     """Add weights until a key lies outside the table; return how many were added, and 1 + the largest key of those."""
     cdef uint64_t bins = <uint64_t>sums.shape[0], largest = 0
     cdef Py_ssize_t n = keys.shape[0], done = 0
-    cdef int table_count = 1
-    cdef weight *tables
+    cdef int cells_per_bin = 0
+    cdef weight *cells
     cdef Interrupt state
     interrupt_begin(&state)
     if weights.shape[0] != n:
         raise ValueError(f"{n} keys need as many weights, not {weights.shape[0]}")
     if n == 0 or bins == 0:
         return 0, 0
-    if bins <= MAX_BINS_FOR_MULTI_TABLE and n >= MIN_KEYS_FOR_SCRATCH and <uint64_t>n >= 4 * bins:
-        table_count = table_count_for(bins, sizeof(weight))
-    tables = <weight *>scratch_calloc((table_count - 1) * bins * sizeof(weight))
-    if tables == NULL:
+    if bins <= MAX_BINS_FOR_TWO_SUMS_OF_REPEATS and n >= MIN_KEYS_FOR_SCRATCH and <uint64_t>n >= 4 * bins:
+        cells_per_bin = 4 if bins <= MAX_BINS_FOR_FOUR_SUMS else 2
+    cells = <weight *>scratch_calloc(cells_per_bin * bins * sizeof(weight))
+    if cells == NULL:
         raise MemoryError()
     try:
         with nogil:
-            done = weighted_loop(&sums[0], bins, &keys[0], &weights[0], n, &largest, tables, table_count, &state)
+            done = weighted_loop(&sums[0], bins, &keys[0], &weights[0], n, &largest, cells, cells_per_bin, &state)
     finally:
-        scratch_free(tables)
+        scratch_free(cells)
     return done, largest + 1 if done else 0
 
 

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-enum { PREFETCH_DISTANCE = 8192 };
+enum { PREFETCH_DISTANCE = 4096 };
 
 static inline void prefetch(const void *from)
 {

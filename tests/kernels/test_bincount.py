@@ -127,11 +127,43 @@ class TestEveryMethod:
 
 
 @pytest.mark.parametrize("method", native.METHODS)
-def test_no_cell_comes_round(method: str) -> None:
-    # One key a hundred thousand times: more than a narrow cell holds.
+@pytest.mark.parametrize("dtype", ["int8", "int64"])
+def test_no_cell_comes_round(method: str, dtype: str) -> None:
+    # More than a cell of 16 bits holds, first as a run of equal keys, then with another key in each step of a run.
+    keys = np.ones(1_200_000, dtype)
+    keys[100_000::32] = 0
     counts = np.zeros(2, np.int64)
-    native.fill(counts, np.ones(100_000, np.int64), method)
-    assert counts.tolist() == [0, 100_000]
+    assert native.fill(counts, keys, method) == keys.size
+    assert counts.tolist() == np.bincount(keys).tolist()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int64"])
+@pytest.mark.parametrize("equal", [1, 63, 64, 65, 1000, 65_535, 65_536, 65_537])
+def test_a_run_ends_at_the_first_other_key(dtype: str, equal: int) -> None:
+    for other, inside in [(5, equal + 300), (100, equal)]:
+        keys = np.append(np.full(equal, 7, dtype), np.full(300, other, dtype))
+        guarded = Guarded(100)
+        done = native.fill(guarded.table, keys)
+        assert done == inside or (dtype == "int8" and done <= equal)  # bytes of a block count all or none
+        assert guarded.table.sum() == guarded.table[[5, 7]].sum() == done
+        assert guarded.intact()
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float64"])
+@pytest.mark.parametrize("bins", [3, 256, 257, 512, 513, 1024, 1025])  # four, two and one sum a bin; two for hot keys
+@pytest.mark.parametrize("hot", [False, True])
+def test_weights_are_added_until_a_key_lies_outside(dtype: str, bins: int, hot: bool) -> None:
+    random = np.random.default_rng(bins)
+    keys, weights = random.integers(0, bins, 6000), random.integers(-9, 10, 6000).astype(dtype)
+    if hot:
+        keys[random.random(6000) < 0.9] = bins - 1
+    for outside in (6000, 5999, 5998, 301, 1, 0):
+        keys[outside:] = -1
+        sums = np.ones(bins + 2, dtype)
+        done, needed = native.fill_weighted(sums[1:-1], keys, weights)
+        assert (done, needed) == (outside, keys.max(initial=-1, where=keys >= 0) + 1)
+        exact = np.bincount(keys[:outside], weights[:outside], bins) + 1
+        assert sums.tolist() == [1, *exact.tolist(), 1]
 
 
 @pytest.mark.parametrize("method", native.BYTE_METHODS)
