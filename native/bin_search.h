@@ -36,6 +36,12 @@ enum {
 #define FINER_BITS 25
 #define NOT_FINER 31 /* instead of the shift: the edges cannot be told apart by their positions */
 
+#ifdef __GNUC__
+#define RARELY_CALLED __attribute__((noinline, cold)) /* inlined, it takes registers from the loop around it */
+#else
+#define RARELY_CALLED
+#endif
+
 typedef struct BinSearch BinSearch;
 
 typedef struct {
@@ -142,7 +148,7 @@ static inline void find_words(const BinSearch *s, const void *values, ptrdiff_t 
         return bin;                                                                                                    \
     }                                                                                                                  \
     /* The word of a value whose position is in a cell with several edges; `word` is the sum with that cell's number. */\
-    static uint32_t search_finer_##real(const BinSearch *s, real value, uint32_t position, uint32_t word)              \
+    RARELY_CALLED static uint32_t search_finer_##real(const BinSearch *s, real value, uint32_t position, uint32_t word)\
     {                                                                                                                  \
         uint32_t fraction = position & ((1u << s->cell_shift) - 1), left = fraction;                                   \
         while (word >= SEVERAL_EDGES) {                                                                                \

@@ -220,7 +220,7 @@ cdef class BinSearch:
         cdef uint32_t *grown
         self.used += cells
         if self.used > self.allocated:
-            self.allocated = max(self.used, 2 * self.allocated)
+            self.allocated = self.used + (self.used >> 4 if first else 0)
             grown = <uint32_t *>realloc(self.cells, self.allocated * sizeof(uint32_t))
             if grown == NULL:
                 raise MemoryError()

@@ -77,9 +77,8 @@ def histogram(
 
     Notes
     -----
-    O(a.size) time if the edges are spaced evenly in linear or logarithmic scale; otherwise with a binary search among
-    edges that lie very close together. Each worker takes at most ``104 * bins + 40000`` bytes, and at most 4 MB to
-    search uneven edges. Input that is not contiguous is converted 2**18 elements at a time. The GIL is released while
+    O(a.size) time, with a binary search only among edges that are equal or nearly so. Each worker takes at most
+    ``104 * bins + 40000`` bytes, and to search uneven edges at most 5 MB and 256 bytes a bin. Input that is not contiguous is converted 2**18 elements at a time. The GIL is released while
     the values are counted.
 
     The names of rules for `bins` are NumPy's. The number of bins is found on all cores, in O(a.size) time and with 3 %
