@@ -32,6 +32,11 @@ settings.load_profile("parcount")
 
 GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 
+forks_beside_threads = pytest.mark.skipif(
+    not GIL and sys.version_info < (3, 14),
+    reason="in a child that a free-threaded CPython 3.13 forks while other threads run, threads may never start",
+)
+
 INSTALLED = [name for name, variant in VARIANTS.items() if variant.missing() is None]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import parcount as pc
 from parcount.counters.scalar import Scalar
-from tests.conftest import Run
+from tests.conftest import Run, forks_beside_threads
 from tests.counters.support import LEAST, MOST, NOT_SHARED, ONE_CELL, PER_THREAD, SCALARS, leaks
 from tests.remote import TIME_LIMIT
 from tests.together import in_a_thread, repeat, together
@@ -437,6 +437,7 @@ class TestPickling:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@forks_beside_threads
 @pytest.mark.parametrize("name", NOT_SHARED)
 def test_a_forked_child_counts_independently(run_script: Run, name: str) -> None:
     # While it forks, others count and hold whatever lock there is; none of them goes on in the child.

@@ -5,17 +5,23 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from parcount.files.journal.reader import JournalReader
+from tests.conftest import forks_beside_threads
 from tests.files.journal.kill_writers import Options, Result, Shared, record, verify
 
 LINUX = sys.platform == "linux"
-CASES = [("lock", ()), ("lock", ("--text",))]
-if LINUX:
-    CASES += [("reserve", ()), ("queue", ("--server-kills", "3")), ("queue", ("--server-kills", "3", "--text"))]
-MORE = [(how, ("--threads", "2")) for how in (("lock", "reserve", "queue") if LINUX else ("lock",))]
+CASES: list[Any] = [("lock", ()), ("lock", ("--text",))]
+if LINUX:  # a queue has a thread in each writer
+    queues = [("queue", ("--server-kills", "3")), ("queue", ("--server-kills", "3", "--text"))]
+    CASES += [("reserve", ()), *(pytest.param(*queue, marks=forks_beside_threads) for queue in queues)]
+MORE = [
+    pytest.param(how, ("--threads", "2"), marks=forks_beside_threads)
+    for how in (("lock", "reserve", "queue") if LINUX else ("lock",))
+]
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="journals are not written on Windows")
 

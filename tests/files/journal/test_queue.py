@@ -23,6 +23,7 @@ from parcount._native.journal_ring import CHECK, DONE, FULL, HEADER_BYTES, OUTCO
 from parcount.files.journal import queue as queue_module
 from parcount.files.journal.queue import QueueWriter
 from parcount.files.journal.reader import Record
+from tests.conftest import forks_beside_threads
 from tests.files.journal.kill_writers import find_servers
 from tests.remote import TIME_LIMIT, until
 from tests.together import repeat, together
@@ -209,6 +210,7 @@ def test_a_closed_journal_takes_no_record(path: Path) -> None:
     assert read(path) == [b"one", b"three"]
 
 
+@forks_beside_threads
 def test_a_forked_child_is_a_writer_of_its_own(path: Path) -> None:
     printed = run(
         """
