@@ -43,6 +43,10 @@ cdef extern from "extremes.h" nogil:
     void extremes_uint64_t(const uint64_t *, Py_ssize_t, uint64_t *least, uint64_t *greatest, bint avx512, bint avx2)
     bint extremes_double(const double *, Py_ssize_t, double *least, double *greatest, bint avx512, bint avx2)
 
+cdef extern from "scratch_alloc.h" nogil:
+    void *scratch_calloc(size_t size)
+    void scratch_free(void *cells)
+
 cdef extern from "count_part.h":
     ctypedef struct CountPart:
         char code
@@ -72,8 +76,6 @@ cdef extern from "uniform_bins.h" nogil:
         const double *, Py_ssize_t, const double *edges, int32_t bins, int64_t *counts, bint avx512, bint avx2)
 
 cdef extern from "Python.h":
-    void *PyMem_RawCalloc(size_t count, size_t size) nogil
-    void PyMem_RawFree(void *cells) nogil
     int64_t PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
 
 cdef enum:
@@ -431,7 +433,7 @@ cdef Py_ssize_t count_parts(TeamClaim *claim, CountPart *parts, NumpyArray *coun
     cdef char *memory
     cdef int64_t *others
     scratch = (scratch + CACHE_LINES - 1) // CACHE_LINES * CACHE_LINES
-    memory = <char *>PyMem_RawCalloc(claim.count + 1, table + scratch)
+    memory = <char *>scratch_calloc((claim.count + 1) * (table + scratch))
     if memory is NULL:
         raise MemoryError
     for i in range(claim.count + 1):
@@ -446,7 +448,7 @@ cdef Py_ssize_t count_parts(TeamClaim *claim, CountPart *parts, NumpyArray *coun
             others = parts[i].counts
             for bin in range(bins):
                 parts[0].counts[bin] += others[bin]
-    PyMem_RawFree(memory)
+    scratch_free(memory)
     return done
 
 
@@ -604,12 +606,13 @@ def direct_unique_counts(tuple args, dict keywords):
         with nogil:
             extremes(code, array.data, n, &least, &greatest)
     if <uint64_t>greatest - <uint64_t>least < <uint64_t>(MAX_RANGE_PER_KEY * n):
-        return distinct_in_table(array, code, n, least, greatest - least + 1, small)
+        size = <Py_ssize_t>(<uint64_t>greatest - <uint64_t>least + 1)
+        return distinct_in_table(array, code, n, least, size, small)
     return distinct_sorted(x, code, n) if small else NotImplemented
 
 
 cdef object distinct_in_table(NumpyArray *array, char code, Py_ssize_t n, int64_t low, Py_ssize_t size, bint small):
-    cdef uint32_t *table = <uint32_t *>PyMem_RawCalloc(size + 1, sizeof(uint32_t))
+    cdef uint32_t *table = <uint32_t *>scratch_calloc((size + 1) * sizeof(uint32_t))
     cdef Py_ssize_t found
     cdef int64_t *counts
     cdef void *values
@@ -637,7 +640,7 @@ cdef object distinct_in_table(NumpyArray *array, char code, Py_ssize_t n, int64_
         number.resize(found, refcheck=False)
         return unique_result(distinct, number)
     finally:
-        PyMem_RawFree(table)
+        scratch_free(table)
 
 
 cdef Py_ssize_t tabulate(

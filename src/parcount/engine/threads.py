@@ -14,8 +14,8 @@ from parcount.system.cores import current_share
 DEFAULT_GRAIN = 1 << 18
 """Minimum elements per thread.
 
-Two waiting threads are faster than one from about 200 000 increments of `tally`, and from 400 000 keys of `bincount`,
-which takes less than half as long for each (``bench/test_dispatch.py``, two cores).
+Two waiting threads of an execution are faster than one from about 200 000 increments of `tally`, and from 400 000 keys
+of `bincount`, which takes less than half as long for each (``bench/test_dispatch.py``, two cores).
 """
 
 TEAM_GRAIN = 1 << 14
