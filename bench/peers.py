@@ -16,6 +16,7 @@ import json
 import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -101,6 +102,27 @@ def two_threads(x: np.ndarray) -> Any:
     """`bincount`; the peer is the same call on one thread."""
     ours, _ = bincounts(x)
     return ours, {"one thread": lambda _: ours(1)}
+
+
+def fed(accumulator: Callable[[], Any], call: Call, data: np.ndarray) -> Any:
+    """An accumulator that is fed chunks of a million elements, by one thread and by eight; the peer is one call."""
+    chunks = np.array_split(data, len(data) // MILLION)
+    feeders = ThreadPoolExecutor(8)
+
+    def feed(threads: int | None) -> np.ndarray:
+        total = accumulator()
+        for _ in (map if threads == 1 else feeders.map)(lambda chunk: total.update(chunk, threads=1), chunks):
+            pass
+        return total.counts
+
+    if not same(feed(THREADS), call(data)):
+        raise SystemExit("an accumulator has lost counts")
+    return feed, {"one call": lambda threads: call(data, threads=threads)}
+
+
+def unit_histogram(a: np.ndarray, threads: int | None = None) -> np.ndarray:
+    """The counts of 100 bins from 0 to 1."""
+    return pc.histogram(a, 100, (0, 1), threads=threads)[0]
 
 
 def small(ours: Call, numpys: Call, x: np.ndarray) -> Any:
@@ -342,6 +364,16 @@ ROWS = [
         lambda n: two_threads(keys(n, 1024)),
         60_000,
         {"one thread": (0, 1)},
+    ),
+    Row(
+        "Bincount, 1024 bins, chunks of 1 M int64, 8 threads",
+        lambda n: fed(lambda: pc.Bincount(1024), pc.bincount, keys(n, 1024)),
+        floors={"one call": (0.9, 0.9)},
+    ),
+    Row(
+        "Histogram, 100 bins, chunks of 1 M float64, 8 threads",
+        lambda n: fed(lambda: pc.Histogram(100, (0, 1)), unit_histogram, random_floats(n)),
+        floors={"one call": (0.9, 0.9)},
     ),
     *(row for size in (10, 100, 1000, 10_000, 20_000, 50_000, 100_000) for row in small_rows(size)),
     Row(
