@@ -78,8 +78,8 @@ def histogram(
     Notes
     -----
     O(a.size) time, with a binary search only among edges that are equal or nearly so. Each worker takes at most
-    ``104 * bins + 40000`` bytes, and to search uneven edges at most 5 MB and 256 bytes a bin. Input that is not contiguous is converted 2**18 elements at a time. The GIL is released while
-    the values are counted.
+    ``104 * bins + 40000`` bytes, and to search uneven edges at most 5 MB and 256 bytes a bin. Input that is not
+    contiguous is converted 2**18 elements at a time. The GIL is released while the values are counted.
 
     The names of rules for `bins` are NumPy's. The number of bins is found on all cores, in O(a.size) time and with 3 %
     of the memory of `a`; with "stone" in O(a.size log(a.size)) time and with a copy of `a`. Values of which some are

@@ -68,10 +68,10 @@ def histogramdd(
     Notes
     -----
     O(N * D + cells) time. Each worker has a table of 8 bytes a cell, with two more bins on every axis, and up to 5 MB
-    and 256 bytes a bin to search uneven edges. Columns that are not contiguous are converted 2**18 rows at a time. The GIL is released
-    while the rows are counted. Columns that are not all of one dtype, which must be an integer one, float32 or float64,
-    are counted by NumPy. Sums of `weights` may differ from NumPy's in their last bits. They are the same in each call
-    with the same number of workers.
+    and 256 bytes a bin to search uneven edges. Columns that are not contiguous are converted 2**18 rows at a time. The
+    GIL is released while the rows are counted. Columns that are not all of one dtype, which must be an integer one,
+    float32 or float64, are counted by NumPy. Sums of `weights` may differ from NumPy's in their last bits. They are the
+    same in each call with the same number of workers.
 
     For dask arrays the result is lazy, as from `dask.array.histogramdd`; see `bincount`, also for arrays of other
     libraries.
