@@ -131,6 +131,7 @@ cdef class Partitions:
         self.blocks += 1
         self.following[self.last[p]] = block
         self.last[p] = block
+        prefetch(self.offsets + <uint64_t>block * BLOCK)
         return <uint64_t>block * BLOCK
 
     def add(self, const wide_integer[::1] keys not None):
@@ -178,6 +179,7 @@ cdef class Partitions:
         return 0
 
     cdef Py_ssize_t put(self, const wide_integer *keys, Py_ssize_t n) noexcept nogil:
+        # Stores wait for their lines, one after another: the line behind is loaded before it is needed.
         cdef uint16_t *offsets = self.offsets
         cdef uint64_t *ends = self.ends
         cdef uint64_t bins = self.bins, key, p, end
@@ -191,6 +193,7 @@ cdef class Partitions:
                     return i
                 p = key >> RANGE_BITS
                 end = ends[p]
+                prefetch(offsets + end + LINE)
                 offsets[end] = <uint16_t>key
                 end += 1
                 if unlikely(end % BLOCK == 0):
@@ -215,6 +218,8 @@ cdef class Partitions:
                     return i
                 p = key >> RANGE_BITS
                 end = ends[p]
+                prefetch(offsets + end + LINE)
+                prefetch(copies + end + LINE)
                 offsets[end] = <uint16_t>key
                 copies[end] = weights[i]
                 end += 1

@@ -45,9 +45,12 @@ def test_class_for_keys_with_weights() -> None:
 
 
 def test_only_what_takes_room_for_each_key_is_chunked() -> None:
-    assert chunks(MIN_CHUNK + 1, 10, Partitions) == 2
-    assert chunks(MIN_CHUNK + 1, MIN_CHUNK, Partitions) == 1
-    assert chunks(10 * MIN_CHUNK, 10, NarrowCells) == 1
+    keys, weights = SCATTERED.astype("i4").repeat(9), np.ones(9 * len(SCATTERED), "i1")
+    assert len(keys) > 2 * MIN_CHUNK
+    assert chunks([keys], 10, Partitions) == 2
+    assert chunks([keys, weights], 10, Partitions) == 3
+    assert chunks([keys, weights], 3 * MIN_CHUNK, Partitions) == 1
+    assert chunks([keys], 10, NarrowCells) == 1
 
 
 @given(st.lists(st.integers(0, 1 << 40), min_size=1, max_size=30), st.integers(1, 9))

@@ -85,9 +85,10 @@ def bincount(
     counted, except for arrays of fewer than 2**14 elements, which are counted at once.
 
     From 2**18 bins on, threads share one table of counts, and each has ``bins`` bytes instead. From 2**23 bins on, or
-    2**22 with `weights`, keys of 4 or 8 bytes are first partitioned by range, ``max(2**22, 2 * bins)`` at a time, in 2
-    bytes a key or 10 with its weight, and for each thread a 128th of the table, or with weights a 25th: the two passes
-    take less time than the cache misses of one. Keys with one frequent value, and sorted keys, are not partitioned.
+    2**22 with `weights`, keys of 4 or 8 bytes are first partitioned by range, which takes less time than the cache
+    misses that it saves: at most ``max(2**23, 4 * bins)`` keys at a time in 2 bytes each, or half as many with weights
+    in 10, and for each thread a 64th of the table, or with weights a 12th. Keys with one frequent value, and sorted
+    keys, are not partitioned.
 
     Sums of floating `weights` may differ from NumPy's in their last bits, because each worker adds up its own part
     first: by at most ``len(x) * eps`` times the sum of the absolute weights, as with any order. They are the same in

@@ -50,7 +50,8 @@ def add_at(a: NDArray[Any], indices: Any, b: ArrayLike = 1, *, threads: int | No
     Notes
     -----
     O(len(indices) + len(a)) time. Each worker has a table of 8 bytes a cell of `a`, and for a while one more of at most
-    ``max(16384, len(a))`` bytes. The GIL is released while the indices are counted.
+    ``max(16384, len(a))`` bytes. The GIL is released while the indices are counted. Large `a` are counted in one table
+    for all workers, as in `bincount`.
 
     That holds for one-dimensional `indices` and a one-dimensional `a`: of integers if `b` is an integer or an array of
     integers, or of float64 if `b` is an array of float64. For other arguments, and where `a` is more than four times as

@@ -72,7 +72,7 @@ def count_in_shared_table(
         counted.clear()
         return counted if take(counted, table.dtype, *[array[start:stop] for array in arrays]) else None
 
-    for first, last in cuts(size, chunks(size, len(table), kind)):
+    for first, last in cuts(size, chunks(arrays, len(table), kind)):
         parts = [(first + start, first + stop) for start, stop in cuts(last - first, workers)]
         while None in (taken := execution.map(take_part, [*zip(empty, parts, strict=True)], idempotent=False)):
             table, empty = grown(table, arrays[0][first:], grow), [None] * workers

@@ -30,8 +30,8 @@ MAX_BINS_PER_KEY = 16
 """Cells for each key up to which it pays to visit all cells."""
 
 MIN_CHUNK = 1 << 22
-"""Keys that are partitioned before they are counted, or twice as many as the table has cells if those are more: each
-chunk of keys goes through the whole table once more."""
+"""Keys with weights that are partitioned before they are counted, or twice as many as the table has cells if those are
+more; twice that without weights. Each chunk of keys goes through the whole table once more."""
 
 SAMPLE = 256
 """Pairs of neighbouring keys in a sample."""
@@ -59,9 +59,10 @@ def class_for(arrays: Sequence[NDArray[Any]], bins: int, workers: int) -> type[P
     return None if weighted or workers == 1 else NarrowCells
 
 
-def chunks(size: int, bins: int, kind: type[Partitions | NarrowCells]) -> int:
-    """The number of chunks of `size` keys that are taken in and counted one after another."""
-    return 1 if kind is NarrowCells else -(-size // max(MIN_CHUNK, 2 * bins))
+def chunks(arrays: Sequence[NDArray[Any]], bins: int, kind: type[Partitions | NarrowCells]) -> int:
+    """The number of chunks of keys that are taken in and counted one after another."""
+    most = max(MIN_CHUNK, 2 * bins) * (1 if len(arrays) > 1 else 2)
+    return 1 if kind is NarrowCells else -(-len(arrays[0]) // most)
 
 
 def take_keys(counted: Partitions | NarrowCells, dtype: np.dtype[Any], *arrays: NDArray[Any]) -> bool:
