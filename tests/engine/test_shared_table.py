@@ -124,7 +124,7 @@ def test_public_functions_use_it(monkeypatch: pytest.MonkeyPatch, workers: int) 
 
         monkeypatch.setattr(f"parcount.arrays.{module}.count_in_shared_table", spy)
     random = np.random.default_rng(0)
-    x, w = random.integers(0, 3 * CELLS, 100_000), random.normal(size=100_000)
+    x, w = random.integers(0, 3 * CELLS, 300_000), random.normal(size=300_000)
     assert np.array_equal(pc.bincount(x, threads=workers), np.bincount(x))
     assert np.array_equal(pc.bincount(x, w, threads=workers), np.bincount(x, w))
     assert np.array_equal(pc.bincount(x, minlength=4 * CELLS, threads=workers), np.bincount(x, minlength=4 * CELLS))
