@@ -395,11 +395,18 @@ cdef Py_ssize_t weighted_loop(
     return done
 
 
+cdef int cells_per_bin_for(uint64_t bins, Py_ssize_t n) noexcept nogil:
+    """How many cells of its own a bin has for weights; 0 if they are added to the sums themselves."""
+    if bins > MAX_BINS_FOR_TWO_SUMS_OF_REPEATS or n < MIN_KEYS_FOR_SCRATCH or <uint64_t>n < 4 * bins:
+        return 0
+    return 4 if bins <= MAX_BINS_FOR_FOUR_SUMS else 2
+
+
 def fill_weighted(weight[::1] sums not None, const integer[::1] keys not None, const weight[::1] weights not None):
     """Add weights until a key lies outside the table; return how many were added, and 1 + the largest key of those."""
     cdef uint64_t bins = <uint64_t>sums.shape[0], largest = 0
     cdef Py_ssize_t n = keys.shape[0], done = 0
-    cdef int cells_per_bin = 0
+    cdef int cells_per_bin = cells_per_bin_for(bins, n)
     cdef weight *cells
     cdef Interrupt state
     interrupt_begin(&state)
@@ -407,8 +414,6 @@ def fill_weighted(weight[::1] sums not None, const integer[::1] keys not None, c
         raise ValueError(f"{n} keys need as many weights, not {weights.shape[0]}")
     if n == 0 or bins == 0:
         return 0, 0
-    if bins <= MAX_BINS_FOR_TWO_SUMS_OF_REPEATS and n >= MIN_KEYS_FOR_SCRATCH and <uint64_t>n >= 4 * bins:
-        cells_per_bin = 4 if bins <= MAX_BINS_FOR_FOUR_SUMS else 2
     cells = <weight *>scratch_calloc(cells_per_bin * bins * sizeof(weight))
     if cells == NULL:
         raise MemoryError()
@@ -486,17 +491,16 @@ cdef Py_ssize_t weigh_nogil(
 ) noexcept nogil:
     cdef Interrupt state
     cdef uint64_t largest = 0
-    cdef int table_count = 1
-    cdef double *tables
+    cdef int cells_per_bin
+    cdef double *cells
     cdef Py_ssize_t done
     if bins <= 0 or n <= 0:
         return 0
     interrupt_never(&state)
-    if bins <= MAX_BINS_FOR_MULTI_TABLE and n >= MIN_KEYS_FOR_SCRATCH and n >= 4 * bins:
-        table_count = table_count_for(bins, sizeof(double))
-    tables = <double *>scratch_calloc((table_count - 1) * bins * sizeof(double))
-    if tables == NULL:
+    cells_per_bin = cells_per_bin_for(bins, n)
+    cells = <double *>scratch_calloc(cells_per_bin * bins * sizeof(double))
+    if cells == NULL:
         return -1
-    done = weighted_loop(sums, <uint64_t>bins, keys, weights, n, &largest, tables, table_count, &state)
-    scratch_free(tables)
+    done = weighted_loop(sums, <uint64_t>bins, keys, weights, n, &largest, cells, cells_per_bin, &state)
+    scratch_free(cells)
     return done
