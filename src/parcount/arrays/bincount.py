@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from operator import index
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy import bincount as numpy_bincount  # a name of its own: ours may stand in NumPy's place
 from numpy.typing import ArrayLike, NDArray
 
 from parcount._native.dispatch import dispatch_bincount
+from parcount.arrays.bincount_axis import bincount_along
 from parcount.arrays.out import accumulate, check_out
 from parcount.engine.run import run
 from parcount.engine.shared_table import count_in_shared_table, has_shared_table
@@ -28,6 +29,9 @@ MIN_KEYS_PER_BIN = 8
 MAX_COPIED_BINS = 1 << 16
 """Bins up to which the result is copied out of the longer table in which it was counted."""
 
+NOT_GIVEN: Any = np._NoValue
+"""As in NumPy's signatures, where None means all axes."""
+
 
 @dispatch_bincount(numpy_bincount)
 def bincount(
@@ -36,6 +40,8 @@ def bincount(
     weights: ArrayLike | None = None,
     minlength: int = 0,
     *,
+    axis: SupportsIndex | None = NOT_GIVEN,
+    maxlength: SupportsIndex | None = None,
     out: NDArray[Any] | None = None,
     threads: int | None = None,
     on: Execution | None = None,
@@ -44,15 +50,24 @@ def bincount(
 
     Parameters
     ----------
-    x : array_like, 1 dimension, of any integer dtype or bool
+    x : array_like, 1 dimension, or any number with `axis`, of any integer dtype or bool
         The keys. Unlike in NumPy they may be of uint64; smaller dtypes are not widened.
     weights : array_like, same shape as `x`, optional
-        What each key adds, instead of one.
+        What each key adds, instead of one. With `axis`: of a shape that can be broadcast to that of `x`; or of one
+        dimension, with a weight for each position along the axis, as in `numpy.average`.
     minlength : int, optional
-        The minimum length of the result.
-    out : ndarray, 1 dimension, optional
-        The counts are added to this array, so that data that arrives in pieces is counted without temporaries. It is of
-        any integer dtype, or of a floating one with `weights`. Keys must be less than its length.
+        The minimum length of the result, or of its axis `axis`.
+    axis : int or None, optional
+        The keys along this axis are counted, for each position along the others: ``axis=-1`` counts each row of a
+        matrix, ``axis=0`` each column. None counts all keys. NumPy has no such argument; without it, `x` must have one
+        dimension, as in NumPy.
+    maxlength : int, optional
+        The maximum length of the result: keys that are not less are left out, as if the result were cut there. It wins
+        over `minlength`. NumPy has no such argument.
+    out : ndarray, optional
+        The counts are added to this array, so that data that arrives in pieces is counted without temporaries. It has
+        the shape of the result, of any length along `axis`. It is of any integer dtype, or of a floating one with
+        `weights`. Keys must be less than its length, unless `maxlength` leaves them out.
     threads : int, optional
         Number of threads. The default is as many as pay off, at most `get_num_threads`.
     on : Execution, optional
@@ -62,16 +77,19 @@ def bincount(
     -------
     ndarray of int64, or of float64 with `weights`
         Cell k holds the count of key k. Its length is the largest key plus one, but at least `minlength`. `out`, if it
-        is given.
+        is given. With `axis`: the shape of `x` with that axis replaced by the bins, as many as the largest of all keys
+        needs.
 
     Raises
     ------
     TypeError
         If `x` is not of integers, `weights` cannot be cast to float64 safely, or `minlength` is not an integer, as
-        NumPy. If `out` is not an array or has another kind of dtype, or `on` is not an execution.
+        NumPy. If `axis` or `maxlength` is not an integer, or is given for an array of another library or of dask. If
+        `out` is not an array or has another kind of dtype, or `on` is not an execution.
     ValueError
-        If a key is negative, `x` does not have one dimension, or `weights` has another shape, as NumPy. If a key does
-        not fit into `out`, or `out` is read-only. If both `threads` and `on` are given, or `threads` is less than 1.
+        If a key is negative, `x` does not have one dimension, or `weights` has another shape, as NumPy. If `x` has no
+        such axis (`numpy.exceptions.AxisError`), or `maxlength` is negative. If a key does not fit into `out`, or `out`
+        is read-only. If both `threads` and `on` are given, or `threads` is less than 1.
     OverflowError
         If a count does not fit into the dtype of `out`, which is then unchanged.
     MemoryError, ValueError
@@ -89,6 +107,11 @@ def bincount(
     misses that it saves: at most ``max(2**23, 4 * bins)`` keys at a time in 2 bytes each, or half as many with weights
     in 10, and for each thread a 64th of the table, or with weights a 12th. Keys with one frequent value, and sorted
     keys, are not partitioned.
+
+    With `axis` or `maxlength` the keys are read once more before, for the largest, unless `out` is given. The lines
+    along the axis are divided among the threads, or if they are few each of them is; a thread takes 2**18 bytes, or
+    then ``8 * bins`` more. Sums of a line that one thread adds up are NumPy's in every bit. Input of 3 dimensions and
+    more that is not contiguous is copied, and so are weights that are not of float64.
 
     Sums of floating `weights` may differ from NumPy's in their last bits, because each worker adds up its own part
     first: by at most ``len(x) * eps`` times the sum of the absolute weights, as with any order. They are the same in
@@ -114,7 +137,16 @@ def bincount(
     array([1, 2, 0, 1])
     >>> pc.bincount([0, 1, 1], weights=[0.5, 1, 2])
     array([0.5, 3. ])
+    >>> pc.bincount([[0, 1, 1], [2, 2, 0]], axis=-1)
+    array([[1, 2, 0],
+           [1, 0, 2]])
+    >>> pc.bincount([0, 1, 7, 1], maxlength=3)
+    array([1, 2, 0])
     """
+    if axis is not NOT_GIVEN or maxlength is not None:
+        if axis is NOT_GIVEN and np.ndim(x) != 1:
+            raise ValueError(f"x has {np.ndim(x)} dimensions: give axis= to count along one of them")
+        return bincount_along(x, weights, minlength, 0 if axis is NOT_GIVEN else axis, maxlength, out, threads, on)
     if (job := _job(x, weights, minlength, out)) is None:
         sums: NDArray[Any] = numpy_bincount(x, weights, minlength)
     else:
@@ -143,7 +175,7 @@ def bincount(
 def _job(x: ArrayLike, weights: ArrayLike | None, minlength: int, out: NDArray[Any] | None) -> Slices | None:
     """The job, or None if NumPy has the result, or the error: the compiled loops do not support the arguments."""
     if out is not None:
-        check_out(out, None, np.int64 if weights is None else np.float64)
+        check_out(out, (None,), np.int64 if weights is None else np.float64)
     keys = np.asarray(x)
     if keys.ndim != 1 or keys.dtype.kind not in "iub" or not len(keys):
         return None

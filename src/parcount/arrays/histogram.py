@@ -124,7 +124,7 @@ def histogram(
         hist = hist.copy() if hist.base is not None else hist
     if out is None:
         return hist, edges
-    check_out(out, len(hist), hist.dtype)
+    check_out(out, hist.shape, hist.dtype)
     accumulate(out, hist)
     return out, edges
 

@@ -30,6 +30,8 @@ def bincount(
     x: Any, /, weights: Any = None, minlength: int = 0, *, split_every: int | None = None, **others: Any
 ) -> Any:
     """The lazy `parcount.bincount`, with the result of `dask.array.bincount`."""
+    for name in others.keys() & {"axis", "maxlength"}:
+        raise TypeError(f"bincount() does not take {name}= with a dask array")
     _refuse(others)
     if not isinstance(x, da.Array):
         return np.bincount(x, weights, minlength)

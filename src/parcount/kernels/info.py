@@ -18,6 +18,7 @@ _FEATURES = {
 
 _KERNELS: dict[str, tuple[str, ...]] = {
     "bincount": (),
+    "bincount along an axis": (),
     "bincount of 8-bit keys": ("AVX512_ICL",),
     "bincount with weights": (),
     "columns of separated values": ("AVX512", "AVX2", "NEON"),
