@@ -128,18 +128,23 @@ cdef inline Py_ssize_t fill_cells(
 cdef Py_ssize_t multi_table(
     int64_t *counts, uint64_t bins, const integer *keys, Py_ssize_t n, uint16_t *cells
 ) noexcept nogil:
-    """`n` is at most BLOCK_KEYS. The cells are zeros before and after."""
-    cdef Py_ssize_t done
+    """The cells are zeros before and after."""
+    cdef Py_ssize_t done = 0, size, counted
     cdef uint64_t bin
-    if bins <= MAX_BINS_FOR_FOUR_CELLS:
-        done = fill_cells(cells, 4, bins, keys, n)
-        for bin in range(bins):
-            counts[bin] += cells[4 * bin] + cells[4 * bin + 1] + cells[4 * bin + 2] + cells[4 * bin + 3]
-    else:
-        done = fill_cells(cells, 2, bins, keys, n)
-        for bin in range(bins):
-            counts[bin] += cells[2 * bin] + cells[2 * bin + 1]
-    memset(cells, 0, scratch_bytes(MULTI_TABLE, bins))
+    while done < n:
+        size = min(n - done, <Py_ssize_t>BLOCK_KEYS)
+        if bins <= MAX_BINS_FOR_FOUR_CELLS:
+            counted = fill_cells(cells, 4, bins, keys + done, size)
+            for bin in range(bins):
+                counts[bin] += cells[4 * bin] + cells[4 * bin + 1] + cells[4 * bin + 2] + cells[4 * bin + 3]
+        else:
+            counted = fill_cells(cells, 2, bins, keys + done, size)
+            for bin in range(bins):
+                counts[bin] += cells[2 * bin] + cells[2 * bin + 1]
+        memset(cells, 0, scratch_bytes(MULTI_TABLE, bins))
+        done += counted
+        if counted < size:
+            break
     return done
 
 

@@ -135,6 +135,7 @@ def test_no_cell_comes_round(method: str, dtype: str) -> None:
     counts = np.zeros(2, np.int64)
     assert native.fill(counts, keys, method) == keys.size
     assert counts.tolist() == np.bincount(keys).tolist()
+    assert pc.bincount(keys, threads=2).tolist() == counts.tolist()  # parts of more keys
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "int64"])
