@@ -22,6 +22,9 @@ from parcount.kernels.job import Slices
 MIN_LINES_PER_WORKER = 4
 """Lines for each worker from which each line is counted by one worker; fewer would leave some without work."""
 
+MIN_KEYS_PER_CUT_BIN = 8
+"""Keys for each bin from which those beyond ``maxlength`` are counted too: the counts then take little memory."""
+
 
 def bincount_along(
     x: ArrayLike,
@@ -54,29 +57,30 @@ def bincount_along(
     if out is not None:
         check_out(out, (*keys.shape[:axis], None, *keys.shape[axis + 1 :]), dtype)
     execution = choose_execution(keys.size, threads, on)
+    before, size, after = prod(keys.shape[:axis]), keys.shape[axis], prod(keys.shape[axis + 1 :])
     if out is None:
-        bins, skip = _bins(keys, least_bins or 0, most_bins, threads)
+        bins, skip = _bins(keys, least_bins or 0, most_bins, threads, before * after)
     elif (least_bins or 0) > out.shape[axis]:
         raise ValueError(f"out has {out.shape[axis]} cells along the axis, fewer than minlength {minlength}")
     else:
         skip = most_bins is not None and most_bins <= out.shape[axis]
         bins = most_bins if most_bins is not None and skip else out.shape[axis]
-    before, size, after = prod(keys.shape[:axis]), keys.shape[axis], prod(keys.shape[axis + 1 :])
     counts = np.zeros((before, bins, after), dtype)
     if keys.size and bins:
         columns = [keys.reshape(before, size, after)]
         if addends is not None:
             columns.append(_weights(addends, keys.shape, axis).reshape(before, size, after))
-        if execution.concurrency > 1 and before * after < MIN_LINES_PER_WORKER * execution.concurrency:
+        if before * after < MIN_LINES_PER_WORKER * execution.concurrency:
             for row, column in np.ndindex(before, after):
                 line = [array[row, :, column] for array in columns]
                 counts[row, :, column] = run(Slices(line, (skip,), bins, dtype), one_line, execution)
         else:
             run(Lines([counts, *columns], (skip,)), lines, execution)
+    cells = (*[slice(None)] * axis, slice(bins if most_bins is None else min(bins, most_bins)))
     counts = counts.reshape((*keys.shape[:axis], bins, *keys.shape[axis + 1 :]))
     if out is None:
-        return counts
-    accumulate(out[(*[slice(None)] * axis, slice(bins))], counts)
+        return counts if most_bins is None or bins <= most_bins else counts[cells].copy()
+    accumulate(out[cells], counts)
     return out
 
 
@@ -88,7 +92,9 @@ def _length(value: SupportsIndex | None, name: str) -> int | None:
     return length
 
 
-def _bins(keys: NDArray[Any], minlength: int, maxlength: int | None, threads: int | None) -> tuple[int, bool]:
+def _bins(
+    keys: NDArray[Any], minlength: int, maxlength: int | None, threads: int | None, rows: int
+) -> tuple[int, bool]:
     """The number of bins, and whether keys beyond them are left out."""
     bins = minlength
     if keys.size:
@@ -96,7 +102,10 @@ def _bins(keys: NDArray[Any], minlength: int, maxlength: int | None, threads: in
         if least < 0:
             raise ValueError("'list' argument must have no negative elements")
         bins = max(minlength, int(greatest) + 1)
-    return (bins, False) if maxlength is None or bins <= maxlength else (maxlength, True)
+    if maxlength is None or bins <= maxlength:
+        return bins, False
+    # To count keys and cut them off is faster than to leave them out, if they do not take much memory.
+    return (bins, False) if rows * bins <= keys.size // MIN_KEYS_PER_CUT_BIN else (maxlength, True)
 
 
 def _weights(weights: NDArray[Any], shape: tuple[int, ...], axis: int) -> NDArray[np.float64]:
