@@ -125,7 +125,7 @@ cdef dict kernels = {
 """The kernels of `bincount` by the code of the keys."""
 
 cdef object array_protocol = ndarray.__array_function__
-cdef frozenset own_keywords = frozenset(["out", "threads", "on", "sorted"])  # which NumPy's functions do not have
+cdef frozenset own_keywords = frozenset(["out", "threads", "on", "sorted", "axis"])  # which NumPy's functions do not have
 cdef object add_ufunc_at = numpy_add.at
 cdef int64_t small_size = 0, direct_size = 0, team_size = INT64_MAX
 cdef object choose_team_threads = None
@@ -279,8 +279,11 @@ cdef object call_foreign(list types, object numpy_function, tuple args, dict key
     """Call `parcount.dask` if there is a dask array, otherwise NumPy's function without the additional keywords."""
     if any([is_dask(type_) for type_ in types]):
         return getattr(import_module("parcount.dask"), numpy_function.__name__)(*args, **keywords)
-    if keywords.get("out") is not None:
-        raise TypeError(f"{numpy_function.__name__}() does not take out= with an argument of type {types[0].__name__}")
+    for name in ("out", "axis"):
+        if keywords.get(name) is not None:
+            raise TypeError(
+                f"{numpy_function.__name__}() does not take {name}= with an argument of type {types[0].__name__}"
+            )
     return numpy_function(*args, **{name: value for name, value in keywords.items() if name not in own_keywords})
 
 

@@ -87,6 +87,87 @@ def test_zeros_of_both_signs_and_nans_are_not_lost() -> None:
     assert np.signbit(pc.unique_counts(np.array([-0.0]), threads=1).values).all()
 
 
+STRINGS = st.sampled_from(["S1", "S2", "S3", "S8", "S10", "S16", "S70", "U1", ">U1", "U2", "U3", ">U6"])
+
+
+@st.composite
+def some_strings(draw: st.DrawFn) -> Array:
+    dtype = np.dtype(draw(STRINGS))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    characters = np.array([0, 1, ord("a"), 255] if dtype.kind == "S" else [0, 0x100, 0x1F600, ord("a")])
+    length = dtype.itemsize // (1 if dtype.kind == "S" else 4)
+    code = np.dtype("u1" if dtype.kind == "S" else "u4").newbyteorder(dtype.byteorder)
+    pool = rng.choice(characters, (draw(st.sampled_from([1, 20, 3000])), length)).astype(code).view(dtype).ravel()
+    return LAYOUTS[draw(layouts)](rng.choice(pool, draw(st.sampled_from([1, 30, 5000]))).astype(dtype))
+
+
+@given(some_strings(), threads, st.booleans())
+def test_strings_equal_numpys(x: Array, threads: int, ordered: bool) -> None:
+    expected = np.unique_counts(x)
+    values, counts = pc.unique_counts(x, sorted=ordered, threads=threads)
+    order = slice(None) if ordered else np.argsort(values)
+    assert_same((values[order], counts[order]), tuple(expected))
+
+
+@st.composite
+def some_rows(draw: st.DrawFn) -> tuple[Array, int]:
+    dtype = np.dtype(
+        draw(st.sampled_from([*INTEGERS, "bool", ">i8", "f2", ">f4", "f8", "M8[s]", ">m8[D]", "S3", ">U2"]))
+    )
+    shape = tuple(draw(st.lists(st.integers(1, 5), min_size=1, max_size=2)))
+    axis = draw(st.integers(-len(shape) - 1, len(shape)))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    pool = rng.integers(0, 256, (draw(st.sampled_from([1, 3, 300])), *shape, dtype.itemsize), np.uint8)
+    if dtype.kind in "US" or draw(st.booleans()):
+        pool = rng.integers(0, 3, pool.shape[:-1]).astype(dtype)  # no NaN, and equal first elements
+    elif dtype.kind == "b":
+        pool = pool[..., 0] > 99
+    else:
+        pool = pool.view(dtype)[..., 0]
+    if dtype.kind == "f" and draw(st.booleans()):
+        pool = np.where(np.isnan(pool), 1, -pool).astype(dtype)  # zeros may be negative
+    x = rng.choice(pool, draw(st.sampled_from([1, 40, 700])))
+    return np.moveaxis(draw(st.sampled_from([x, x[::2], np.asfortranarray(x)])), 0, axis), axis
+
+
+@given(some_rows(), threads)
+def test_slices_along_an_axis_equal_numpys(made: tuple[Array, int], threads: int) -> None:
+    x, axis = made
+    values, counts = np.unique(x, axis=axis, return_counts=True, equal_nan=False)
+    assert_same(tuple(pc.unique_counts(x, axis=axis, threads=threads)), (values, counts))
+    found = pc.unique_counts(x, axis=axis, sorted=False)
+    assert sorted(found.counts) == sorted(counts)
+    order = np.lexsort([np.arange(len(counts)), -counts])
+    assert_same(tuple(pc.value_counts(x, axis=axis)), (np.take(values, order, axis), counts[order]))
+
+
+@pytest.mark.parametrize("axis", [0, -1, 1, 5, "x"])
+@pytest.mark.parametrize(
+    "x",
+    [
+        [3, 1, 3],
+        5,
+        np.empty((0, 3)),
+        np.empty((3, 0), int),
+        np.array([[1j, 1], [1j, 1]]),
+        np.array([[np.nan, 1], [np.nan, 1], [0.0, 1], [-0.0, 1]]),
+        np.array([["NaT", 1], ["NaT", 1]], "m8[s]"),
+        np.array([["", ""]], "S0"),
+        np.array([[{}, {}]]),
+        np.ma.array([[1, 2], [1, 2]], mask=[[0, 1], [0, 1]]),
+    ],
+    ids=repr,
+)
+def test_whatever_numpy_says_of_an_axis(x: Any, axis: Any) -> None:
+    expected = outcome(lambda: tuple(np.unique(x, axis=axis, return_counts=True, equal_nan=False)))
+    assert_same(outcome(lambda: tuple(pc.unique_counts(x, axis=axis))), expected)
+
+
+def test_a_string_type_of_variable_width() -> None:
+    x = np.array(["b", "a", "b" * 99], np.dtypes.StringDType())
+    assert_same(tuple(pc.unique_counts(x, threads=2)), tuple(np.unique_counts(x)))
+
+
 @given(some_keys(), threads)
 def test_values_in_the_order_of_their_counts(x: Array, threads: int) -> None:
     values, counts = np.unique_counts(x)
@@ -185,6 +266,11 @@ def test_under_processes() -> None:
     for different in (9, 1 << 60):
         x = scattered(50_000, different)
         assert_same(pc.unique_counts(x, on=pc.Processes(2)), np.unique_counts(x))
+    rows = np.arange(60_000).reshape(3, -1).T % 7
+    expected = np.unique(rows, axis=0, return_counts=True)
+    assert_same(tuple(pc.unique_counts(rows, axis=0, on=pc.Processes(2))), expected)
+    strings = rows.astype("S9")
+    assert_same(pc.unique_counts(strings[::2], on=pc.Processes(2)), np.unique_counts(strings[::2]))
 
 
 @pytest.mark.thread_unsafe(reason="has another thread already, with which it would only take turns")
@@ -211,6 +297,29 @@ def test_keys_that_another_thread_changes(spread: int) -> None:
     assert_same(pc.unique_counts(x, threads=2), np.unique_counts(x))
 
 
+@pytest.mark.thread_unsafe(reason="has another thread already, with which it would only take turns")
+def test_rows_that_another_thread_changes() -> None:
+    x = np.zeros((50_000, 3), np.int32)
+    done = Event()
+
+    def change() -> None:
+        random = np.random.default_rng(0)
+        while not done.is_set():
+            x[:] = random.integers(0, 1 << 30, x.shape)
+
+    changer = Thread(target=change)
+    changer.start()
+    try:
+        for _ in range(10):
+            counts = pc.unique_counts(x, axis=0, threads=2).counts
+            assert counts.sum() == len(x)
+    finally:
+        done.set()
+        changer.join(60)
+    assert not changer.is_alive()
+    assert_same(tuple(pc.unique_counts(x, axis=0, threads=2)), np.unique(x, axis=0, return_counts=True))
+
+
 MEGABYTE = 1 << 20
 
 
@@ -231,10 +340,17 @@ def test_memory(layout: Callable[[Array], Array]) -> None:
     assert peak(many) <= (16 + 32) * n + 8 * n * 1.07 + 2**25 + blocks
 
 
-def peak(x: Array) -> int:
+@measures_memory
+def test_memory_of_rows() -> None:
+    rows = scattered(600_000, 100_000).reshape(-1, 2)
+    distinct = len(pc.unique_counts(rows, axis=0).counts)
+    assert peak(rows, 0) <= distinct * (24 + 2.5 * 16 + 96 + 24 + 4 * 16) + 2**21 + MEGABYTE
+
+
+def peak(x: Array, axis: int | None = None) -> int:
     tracemalloc.start()
     try:
-        pc.unique_counts(x, threads=1)
+        pc.unique_counts(x, axis=axis, threads=1)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -105,6 +105,8 @@ def histogram2d(
 
 def unique_counts(x: Any, *, sorted: bool = True, **others: Any) -> Any:  # noqa: A002, ARG001 - they always are
     """The lazy `parcount.unique_counts`, with the result of ``dask.array.unique(x, return_counts=True)``."""
+    if others.pop("axis", None) is not None:
+        raise TypeError("unique_counts() does not take axis= with a dask array")
     _refuse(others)
     if not _have_numpy_blocks([x]):
         return UniqueCountsResult(*da.unique(x, return_counts=True))
