@@ -44,7 +44,13 @@ def test_they_have_no_out(name: str) -> None:
 
 
 def test_unique_counts_need_not_be_sorted() -> None:
-    assert pc.unique_counts(duck, sorted=False) == (np.unique_counts, (duck,), {})
+    assert pc.unique_counts(duck, sorted=False, axis=None) == (np.unique_counts, (duck,), {})
+
+
+def test_unique_counts_have_no_axis() -> None:
+    for function in (pc.unique_counts, pc.value_counts):
+        with pytest.raises(TypeError, match=r"unique_counts\(\) does not take axis= with an argument of type Duck"):
+            function(duck, axis=0)
 
 
 def test_a_class_without_a_module_is_no_dask_array() -> None:

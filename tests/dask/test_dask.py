@@ -181,6 +181,14 @@ def test_each_nan_is_a_value_of_its_own_as_for_numpys_unique_counts() -> None:
     assert_same(tuple(dask.compute(*pc.unique_counts(da.from_array(x, chunks=2)))), tuple(np.unique_counts(x)))
 
 
+def test_unique_counts_have_no_axis() -> None:
+    x = da.ones((2, 2), chunks=1)
+    for function in (pc.unique_counts, pc.value_counts):
+        with pytest.raises(TypeError, match=r"unique_counts\(\) does not take axis= with a dask array"):
+            function(x, axis=0)
+    assert pc.unique_counts(x, axis=None).counts.compute().tolist() == [4]
+
+
 def test_more_keys_than_are_known_from_minlength() -> None:
     x = da.from_array(np.array([1, 5, 2, 9]), chunks=2)
     assert_same(pc.bincount(x, minlength=3).compute(), np.bincount([1, 5, 2, 9]))
