@@ -111,6 +111,7 @@ def shares(sizes: NDArray[np.int64], workers: int) -> list[tuple[int, int]]:
     >>> shares(np.array([900_000, 10_000, 10_000]), 2)
     [(0, 1), (1, 3)]
     """
-    costs = np.cumsum(sizes + CELLS)  # each cell is visited at least when its page is made
-    bounds = np.searchsorted(costs, costs[-1] * np.arange(1, workers) / workers, side="right")
+    costs = sizes + CELLS  # each cell is visited at least when its page is made
+    ends = np.cumsum(costs)
+    bounds = np.searchsorted(ends - costs / 2, ends[-1] * np.arange(1, workers) / workers)  # by the middle of each
     return list(pairwise([0, *bounds.tolist(), len(sizes)]))
