@@ -280,7 +280,8 @@ cdef object call_foreign(list types, object numpy_function, tuple args, dict key
     if any([is_dask(type_) for type_ in types]):
         return getattr(import_module("parcount.dask"), numpy_function.__name__)(*args, **keywords)
     for name in ("out", "axis"):
-        if keywords.get(name) is not None:
+        # None is what `unique_counts` does without `axis`; `bincount` then counts all dimensions, and NumPy's refuses them.
+        if keywords.get(name) is not None or name == "axis" in keywords and numpy_function.__name__ == "bincount":
             raise TypeError(
                 f"{numpy_function.__name__}() does not take {name}= with an argument of type {types[0].__name__}"
             )

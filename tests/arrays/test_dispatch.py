@@ -53,6 +53,12 @@ def test_unique_counts_have_no_axis() -> None:
             function(duck, axis=0)
 
 
+@pytest.mark.parametrize("axis", [None, 0])
+def test_bincount_has_no_axis(axis: int | None) -> None:
+    with pytest.raises(TypeError, match=r"bincount\(\) does not take axis= with an argument of type Duck"):
+        pc.bincount(duck, axis=axis)
+
+
 def test_a_class_without_a_module_is_no_dask_array() -> None:
     strange: Any = type("Strange", (Duck,), {"__module__": None})()
     assert pc.histogram(strange) == (np.histogram, (strange,), {})
