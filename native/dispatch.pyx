@@ -82,6 +82,7 @@ cdef enum:
     ON_STACK = 512  # the copy of an array of at most so many elements is on the stack
     MIN_KEYS_FOR_KERNEL = 2048  # the kernel of `bincount`, called through Python, is faster from here on
     MIN_KEYS_PER_BIN = 8  # from which private tables pay
+    FIRST_KEYS = 64
     CACHE_LINES = 128  # bytes between what two threads write
     MAX_RANGE_PER_KEY = 16  # up to which a table of distinct keys is faster than sorting
     MAX_ADDED_IN_PLACE = 1024  # cells up to which the compiler's vectors are as fast as NumPy's addition
@@ -357,6 +358,7 @@ cdef object direct_bincount(object x, int64_t bins, int threads=0):
     cdef NumpyArray *array = <NumpyArray *><PyObject *>x
     cdef char code = native_integer(array)
     cdef Py_ssize_t n, i
+    cdef int64_t least, greatest = 0
     cdef TeamClaim claim
     cdef CountPart only
     cdef CountPart *parts = &only
@@ -365,7 +367,10 @@ cdef object direct_bincount(object x, int64_t bins, int threads=0):
         return NotImplemented
     n = array.shape[0]
     claim.count = 0
-    if n >= atomic_read(&team_size) and n >= bins * MIN_KEYS_PER_BIN:
+    if n >= atomic_read(&team_size):
+        # If the first keys are in a large table, no threads need be woken to find that out.
+        extremes(code, array.data, min(n, <Py_ssize_t>FIRST_KEYS), &least, &greatest)
+    if n >= atomic_read(&team_size) and n // MIN_KEYS_PER_BIN >= max(bins, greatest):
         if threads == 0:
             threads = min(choose_team_threads(n), MAX_CLAIMED)
         if n > <Py_ssize_t>POLL_ELEMENTS * threads:  # signals are looked for meanwhile
