@@ -15,7 +15,7 @@ from tests.remote import TIME_LIMIT
 from tests.test_distribution import MODULES as COMPILED
 
 PACKAGE = Path(parcount.__file__).parent
-OPTIONAL = ("dask", "distributed", "loky", "matplotlib", "mpi4py", "numba", "rich", "scipy")
+OPTIONAL = ("dask", "distributed", "llvmlite", "loky", "matplotlib", "mpi4py", "numba", "rich", "scipy")
 
 MODULES = sorted(
     ".".join(("parcount", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")

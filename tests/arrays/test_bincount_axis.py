@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import pytest
 from hypothesis import given
@@ -143,8 +142,6 @@ def test_wrong_arguments() -> None:
         (lambda: pc.bincount(keys, axis=0, out=np.zeros((2, 3))), TypeError),
         (lambda: pc.bincount(keys, axis=0, minlength=4, out=np.zeros((2, 3), int)), ValueError),
         (lambda: pc.bincount(keys, axis=0, out=np.broadcast_to(np.zeros(3, int), (2, 3))), ValueError),
-        (lambda: pc.bincount(da.from_array(keys), axis=0), TypeError),
-        (lambda: pc.bincount(da.from_array(keys[0]), maxlength=2), TypeError),
     ):
         with pytest.raises(error):
             call()

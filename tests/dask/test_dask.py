@@ -189,6 +189,12 @@ def test_unique_counts_have_no_axis() -> None:
     assert pc.unique_counts(x, axis=None).counts.compute().tolist() == [4]
 
 
+@pytest.mark.parametrize("keywords", [{"axis": None}, {"axis": 0}, {"maxlength": 2}])
+def test_bincount_has_neither_axis_nor_maxlength(keywords: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=f"bincount\\(\\) does not take {next(iter(keywords))}="):
+        pc.bincount(da.from_array(np.array([1, 5, 2, 9])), **keywords)
+
+
 def test_more_keys_than_are_known_from_minlength() -> None:
     x = da.from_array(np.array([1, 5, 2, 9]), chunks=2)
     assert_same(pc.bincount(x, minlength=3).compute(), np.bincount([1, 5, 2, 9]))

@@ -91,7 +91,7 @@ class Planted:
         if "memory" not in true.first or memory < 0.6:
             return true
         first = true.first | {"scales"}
-        return Truth(first - {"memory"} if memory > 0.9 else first, true.beside | {"memory"}, true.named)
+        return Truth(first - {"memory"} if memory > 1.0 else first, true.beside | {"memory"}, true.named)
 
     def words(self) -> tuple[str, str, str | None]:
         """Return the setup, the target and the arguments, as `parcount scale` has them."""
