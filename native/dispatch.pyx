@@ -358,7 +358,7 @@ cdef object direct_bincount(object x, int64_t bins, int threads=0):
     cdef NumpyArray *array = <NumpyArray *><PyObject *>x
     cdef char code = native_integer(array)
     cdef Py_ssize_t n, i
-    cdef int64_t least, greatest = 0
+    cdef int64_t least, greatest
     cdef TeamClaim claim
     cdef CountPart only
     cdef CountPart *parts = &only
@@ -370,13 +370,13 @@ cdef object direct_bincount(object x, int64_t bins, int threads=0):
     if n >= atomic_read(&team_size):
         # If the first keys are in a large table, no threads need be woken to find that out.
         extremes(code, array.data, min(n, <Py_ssize_t>FIRST_KEYS), &least, &greatest)
-    if n >= atomic_read(&team_size) and n // MIN_KEYS_PER_BIN >= max(bins, greatest):
-        if threads == 0:
-            threads = min(choose_team_threads(n), MAX_CLAIMED)
-        if n > <Py_ssize_t>POLL_ELEMENTS * threads:  # signals are looked for meanwhile
-            return NotImplemented
-        if threads > 1:
-            team.claim(&claim, threads - 1)
+        if n // MIN_KEYS_PER_BIN >= max(bins, greatest):
+            if threads == 0:
+                threads = min(choose_team_threads(n), MAX_CLAIMED)
+            if n > <Py_ssize_t>POLL_ELEMENTS * threads:  # signals are looked for meanwhile
+                return NotImplemented
+            if threads > 1:
+                team.claim(&claim, threads - 1)
     try:
         if not 0 < n < atomic_read(&direct_size) and (claim.count == 0 or n > POLL_ELEMENTS * (claim.count + 1)):
             return NotImplemented
@@ -404,7 +404,7 @@ cdef object direct_bincount(object x, int64_t bins, int threads=0):
                 return NotImplemented
         counts = zeros(bins, int64_dtype)
         return counts if n == (
-            count_parts(&claim, parts, <NumpyArray *><PyObject *>counts) if claim.count
+            count_parts(&claim, parts, array.strides[0], <NumpyArray *><PyObject *>counts) if claim.count
             else count_alone(x, code, n, counts, release)
         ) else NotImplemented
     finally:
@@ -431,12 +431,9 @@ cdef Py_ssize_t count_alone(object x, char code, Py_ssize_t n, object counts, bi
         return count_each(code, <int64_t *>table.data, table.shape[0], 1, array.data, n)
 
 
-cdef Py_ssize_t count_parts(TeamClaim *claim, CountPart *parts, NumpyArray *counts) except -1:
-    """Count all parts, those after the first in tables of their own."""
+cdef Py_ssize_t count_parts(TeamClaim *claim, CountPart *parts, size_t size, NumpyArray *counts) except -1:
+    """Count all parts, of keys of `size` bytes, those after the first in tables of their own."""
     cdef Py_ssize_t bins = counts.shape[0], done = 0, i, bin
-    cdef size_t size = 8 if parts.code == c"q" or parts.code == c"Q" else (
-        4 if parts.code == c"i" or parts.code == c"I" else 2 if parts.code == c"h" or parts.code == c"H" else 1
-    )
     cdef size_t table = (bins * sizeof(int64_t) + CACHE_LINES - 1) // CACHE_LINES * CACHE_LINES + CACHE_LINES
     cdef size_t scratch = kernel.scratch_bytes(bins, parts[claim.count].n, size) + CACHE_LINES
     cdef char *memory
