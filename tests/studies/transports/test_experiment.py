@@ -143,7 +143,7 @@ def _bytes(cell: Cell) -> int:
 @pytest.fixture(scope="module")
 def study() -> Study:
     """With all methods, for arrays on either side of where `shared_memory` begins to copy."""
-    return pc.study("transports", size=4 * MB, seconds=0.3)
+    return pc.study("transports", size=4 * MB, seconds=1.5)  # so that a pause of the machine leaves many trips
 
 
 @pytest.mark.xdist_group("transports study")  # measured once
